@@ -1,0 +1,95 @@
+"""batch-runner: JSONL prompts in, o1 chat answers and usage totals out, resumable.
+
+The way of a row, and with it the order of the modules. Each imports only what stands above it.
+
+    exits           the exit statuses
+    records         the frozen values that travel: row, request, reply, result
+    failures        failure kinds, and the error tree
+    clock           times as they are written
+    redaction       text -> text without secrets
+    settings/       one table, read as flags, environment, job keys and keyword arguments
+    endpoint        where requests go, and which key goes with them
+    advice          what to do about each failure kind
+    identity        a row's id, a request's fingerprint, and whether a record is still good
+    forms           one input line -> what it asks for
+    loader          JSONL files -> rows, streaming
+    totals          sums of a run and of a job
+    chat            row -> request, reply -> completion
+    leaving         the way out: drain, then hang up
+    admission/      leave to send: places in flight, pace, pause, ceiling
+    transport       sends one request; the only one that knows aiohttp
+    verdict         what came of an attempt -> completion or failure, and whom that is about
+    retry           whether and when an attempt is made again
+    health          whether the run goes on
+    output/         the output file: lines, index, records, lock, journal, compaction
+    plan            the first pass: what is new, changed, done
+    tally           what one row has come to so far
+    progress        what reporters are shown
+    worker          one row, top to bottom
+    runner          the pool, the drain, the totals
+    preparation     an order -> a run that could begin
+    reporters/      live line, timed lines, heartbeat, summary
+    results/        reading an output
+    api             run_file: builds it all and runs it
+    nightly/        job files
+    commands/       the command line, thin
+
+`fake_server/`, the embedded endpoint, imports nothing of these; only `api` and `commands` import it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from batch_runner.api import run_file, run_file_sync
+    from batch_runner.exits import ExitStatus
+    from batch_runner.failures import BatchRunnerError, Bug, CannotStart, FailureKind, OutputBusy, UsageMistake
+    from batch_runner.progress import RunReport
+    from batch_runner.records import Result, Status, Usage
+    from batch_runner.results.reading import read_results
+    from batch_runner.totals import Totals
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "BatchRunnerError",
+    "Bug",
+    "CannotStart",
+    "ExitStatus",
+    "FailureKind",
+    "OutputBusy",
+    "Result",
+    "RunReport",
+    "Status",
+    "Totals",
+    "Usage",
+    "UsageMistake",
+    "read_results",
+    "run_file",
+    "run_file_sync",
+]
+
+_HOMES = {
+    "batch_runner.api": ("run_file", "run_file_sync"),
+    "batch_runner.exits": ("ExitStatus",),
+    "batch_runner.failures": ("BatchRunnerError", "Bug", "CannotStart", "FailureKind", "OutputBusy", "UsageMistake"),
+    "batch_runner.progress": ("RunReport",),
+    "batch_runner.records": ("Result", "Status", "Usage"),
+    "batch_runner.results.reading": ("read_results",),
+    "batch_runner.totals": ("Totals",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used: `--help` shouldn't wait for an HTTP client."""
+    from importlib import import_module  # noqa: PLC0415 - with the rest, only when needed
+
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(home), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

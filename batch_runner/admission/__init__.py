@@ -1,0 +1,6 @@
+"""The only way to send: `async with admission.slot(request) as slot`."""
+
+from batch_runner.admission.exposure import Ceiling, Exposure
+from batch_runner.admission.slots import Admission, LocalAdmission, Slot
+
+__all__ = ["Admission", "Ceiling", "Exposure", "LocalAdmission", "Slot"]

@@ -1,0 +1,257 @@
+"""PromptRow -> ChatRequest, Reply -> Completion: what o1 and its relatives take and give. Pure.
+
+Facts about parameters and bodies: OpenAI's API specification (`CreateChatCompletionRequest`, `CompletionUsage`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from batch_runner.identity import canonical, fingerprint
+from batch_runner.records import ChatRequest, Completion, PromptRow, Reply, Status, Tokens, Usage
+from batch_runner.settings import text_or_file
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from batch_runner.settings import Settings
+
+MOST_COMPLETION_TOKENS = (
+    (re.compile(r"o1-mini"), 65_536),
+    (re.compile(r"o1-preview"), 32_768),
+    (re.compile(r"o[134](-|$)"), 100_000),
+    (re.compile(r"gpt-[56](?!.*-pro)"), 128_000),
+    (re.compile(r"gpt-4o"), 16_384),
+    (re.compile(r"gpt-4\.1"), 32_768),
+)
+"""The most tokens a model family can answer with, first match counts (OpenAI's model pages)."""
+
+UNKNOWN_MOST = 272_000
+"""For any other model: the largest maximum known, gpt-5-pro's, so that a worst case is never too small."""
+
+IMAGE_TOKENS = 40_000
+"""More than any chat model counts for one image that is given by its address."""
+
+TALK_TOKENS = 3
+"""What a chat model counts for each message beside its text."""
+
+EXPECTED_COMPLETION = 1_000
+"""A guess at an answer's length, as long as no cap says more."""
+
+WITHOUT_SYSTEM = re.compile(r"o1-(mini|preview)(-|$)")
+"""Models that take neither `system` nor `developer` messages: 400 `'messages[0].role' does not support 'system'`."""
+
+TRUNCATED_REASONS = frozenset({"length", "max_tokens"})
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What a run asks for where a row doesn't say."""
+
+    model: str
+    system: str | None
+    params: Mapping[str, Any]
+
+
+def defaults(settings: Settings) -> Defaults:
+    """The run's own part of every request. Reads the file of `--system @FILE`."""
+    asked = settings.request
+    params = dict(asked.param)
+    if asked.max_completion_tokens is not None:
+        params["max_completion_tokens"] = asked.max_completion_tokens
+    if asked.reasoning_effort is not None:
+        params["reasoning_effort"] = asked.reasoning_effort
+    if asked.temperature is not None:
+        params["temperature"] = asked.temperature
+    system = text_or_file(asked.system, "--system").strip() if asked.system else None
+    return Defaults(asked.model, system or None, params)
+
+
+def build_request(row: PromptRow, run: Defaults) -> ChatRequest:
+    """The request of a row: what the row asks, over what the run asks. A Batch line's body goes as it was written."""
+    body = _as_written(row, run) if row.as_written else _assembled(row, run)
+    data = canonical_order(body)
+    cap = _cap(body)
+    return ChatRequest(
+        row_id=row.id,
+        model=body["model"],
+        max_completion_tokens=cap,
+        body=data,
+        fingerprint=fingerprint(body),
+        expected=Tokens(_prompt_estimate(body), cap or EXPECTED_COMPLETION),
+        worst=Tokens(_prompt_bound(body, data), (cap or most_completion_tokens(body["model"])) * _choices(body)),
+    )
+
+
+def canonical_order(body: Mapping[str, Any]) -> bytes:
+    """The body as JSON, keys in the order given."""
+    try:
+        return orjson.dumps(body)
+    except TypeError:  # an integer beyond 64 bits
+        return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def most_completion_tokens(model: str) -> int:
+    """The most tokens `model` can answer with."""
+    return next((most for family, most in MOST_COMPLETION_TOKENS if family.match(model)), UNKNOWN_MOST)
+
+
+def read_completion(reply: Reply) -> Completion | None:
+    """The answer in a reply's body, or `None` when there is none.
+
+    Anything else about the body may be missing or odd: an answer that was paid for is taken as it is.
+    """
+    body = parse_body(reply.body)
+    if not isinstance(body, dict) or body.get("error"):
+        return None
+    choice = _first_choice(body)
+    if choice is None:
+        return None
+    message = choice["message"]
+    finish_reason = choice.get("finish_reason")
+    finish_reason = finish_reason if isinstance(finish_reason, str) else ""
+    refusal = message.get("refusal")
+    refusal = refusal if isinstance(refusal, str) else ""
+    return Completion(
+        status=_status(finish_reason, refusal),
+        answer=whole_text(_answer(message.get("content"))),
+        finish_reason=whole_text(finish_reason),
+        model_answered=whole_text(_text(body.get("model"))),
+        usage=read_usage(body.get("usage")),
+        request_id=reply.headers.get("x-request-id") or reply.headers.get("x-oneapi-request-id", ""),
+        http_status=reply.status,
+        message=whole_text(refusal),
+    )
+
+
+def parse_body(body: bytes) -> Any:
+    """The JSON value of a reply, or `None`. What orjson refuses (a lone surrogate, NaN) may still be a paid answer."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        pass
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def read_usage(usage: Any) -> Usage | None:
+    """The five numbers of a `usage` object; `None` when the three main ones can't be read. Details nobody told stay `None`."""
+    if not isinstance(usage, dict):
+        return None
+    prompt, completion = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
+    total = _count(usage.get("total_tokens"))
+    if prompt is None or completion is None:
+        return None
+    return Usage(
+        prompt_tokens=prompt,
+        cached_tokens=_detail(usage, "prompt_tokens_details", "cached_tokens"),
+        completion_tokens=completion,
+        reasoning_tokens=_detail(usage, "completion_tokens_details", "reasoning_tokens"),
+        total_tokens=prompt + completion if total is None else total,
+    )
+
+
+def whole_text(text: str) -> str:
+    """`text` without lone surrogates, which no UTF-8 file can hold."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _assembled(row: PromptRow, run: Defaults) -> dict[str, Any]:
+    asks = dict(row.asks)
+    messages = asks.pop("messages")
+    model = asks.get("model") or run.model
+    merged = {**run.params, **{key: value for key, value in asks.items() if value is not None}}
+    merged.pop("model", None)
+    return {"model": model, "messages": _with_system(messages, run.system, model), **merged, "stream": False}
+
+
+def _as_written(row: PromptRow, run: Defaults) -> dict[str, Any]:
+    return dict(row.asks) if row.asks.get("model") else {"model": run.model, **row.asks}
+
+
+def _with_system(messages: list[dict[str, Any]], system: str | None, model: str) -> list[dict[str, Any]]:
+    if system is None or any(message["role"] in {"system", "developer"} for message in messages):
+        return messages
+    if not WITHOUT_SYSTEM.match(model):
+        return [{"role": "system", "content": system}, *messages]
+    return _folded(messages, system)
+
+
+def _folded(messages: list[dict[str, Any]], system: str) -> list[dict[str, Any]]:
+    """`system` at the head of the first user turn, for models that take no instructions of their own."""
+    place = next((number for number, message in enumerate(messages) if message["role"] == "user"), None)
+    if place is None:
+        return [{"role": "user", "content": system}, *messages]
+    content = messages[place]["content"]
+    turn = f"{system}\n\n{content}" if isinstance(content, str) else [{"type": "text", "text": system}, *content]
+    return [*messages[:place], {**messages[place], "content": turn}, *messages[place + 1 :]]
+
+
+def _cap(body: Mapping[str, Any]) -> int | None:
+    for key in ("max_completion_tokens", "max_tokens"):
+        value = body.get(key)
+        if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+            return value
+    return None
+
+
+def _choices(body: Mapping[str, Any]) -> int:
+    choices = body.get("n", 1)
+    return choices if isinstance(choices, int) and choices > 1 else 1
+
+
+def _prompt_estimate(body: Mapping[str, Any]) -> int:
+    """Tokens by character classes: about 3.6 characters each, Chinese, Japanese and Korean about 1.3."""
+    text = canonical(body["messages"]).decode()
+    wide = sum(1 for character in text if character >= "\u2e80")
+    return int((len(text) - wide) / 3.6 + wide * 0.75) + TALK_TOKENS * (len(body["messages"]) + 1)
+
+
+def _prompt_bound(body: Mapping[str, Any], data: bytes) -> int:
+    """No tokenizer makes more tokens than there are UTF-8 bytes; an image by address is the exception."""
+    images = data.count(b'"image_url"') if b'"image_url"' in data else 0
+    return len(data) + TALK_TOKENS * (len(body["messages"]) + 1) + images * IMAGE_TOKENS
+
+
+def _first_choice(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    choices = body.get("choices")
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+        return None
+    return choices[0] if isinstance(choices[0].get("message"), dict) else None
+
+
+def _status(finish_reason: str, refusal: str) -> Status:
+    if finish_reason in TRUNCATED_REASONS:
+        return Status.TRUNCATED
+    return Status.REFUSED if finish_reason == "content_filter" or refusal else Status.OK
+
+
+def _answer(content: Any) -> str:
+    if isinstance(content, list):  # some services answer in parts
+        return "".join(_text(part.get("text")) for part in content if isinstance(part, dict))
+    return _text(content)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _count(value: Any) -> int | None:
+    """A token count that can be meant so: whole, not negative, and below a trillion."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 10**12:
+        return None
+    return value
+
+
+def _detail(usage: Mapping[str, Any], group: str, name: str) -> int | None:
+    details = usage.get(group)
+    return _count(details.get(name)) if isinstance(details, dict) else None

@@ -1,0 +1,45 @@
+"""`batch-runner retry`: the rows that failed, again."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from batch_runner.commands.options import SettingsCommand, setting_options, settings_from
+from batch_runner.commands.terminal import face_from, face_options
+
+
+def _take_over_settings(ctx: click.Context, _param: click.Parameter, output: str) -> str:
+    """Make the settings of the run that made `output` the defaults of the other options: this one is read before them."""
+    from batch_runner.failures import CannotStart
+    from batch_runner.output.index import last_run_of
+
+    if ctx.resilient_parsing:
+        return output
+    run = last_run_of(Path(os.path.realpath(output)))
+    if run is None:
+        raise CannotStart(f"{output}: there is no such output, or nothing in it")
+    ctx.default_map = dict(run.settings)
+    return output
+
+
+@click.command(cls=SettingsCommand)
+@click.argument("output", metavar="OUT", is_eager=True, callback=_take_over_settings)
+@face_options
+@setting_options
+@click.pass_context
+def retry(ctx: click.Context, /, output: str, **_settings: object) -> int:
+    r"""Send the rows of OUT again that failed or have no last word, with the settings of the run that made OUT.
+
+    \b
+    Example:
+      batch-runner retry prompts.results.jsonl
+      batch-runner retry prompts.results.jsonl --only truncated --max-completion-tokens 8192
+      batch-runner retry prompts.results.jsonl --only timeout,server_error --timeout 20m
+    """
+    from batch_runner.commands.running import run_order
+    from batch_runner.preparation import Order
+
+    return run_order(Order(settings_from(ctx), output=Path(output)), face_from(ctx))

@@ -1,0 +1,34 @@
+"""`batch-runner run`: the main job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from batch_runner.commands.options import SettingsCommand, setting_options, settings_from
+from batch_runner.commands.terminal import face_from, face_options
+
+
+@click.command(cls=SettingsCommand)
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@click.option("-o", "--output", metavar="OUT", help="Where answers go. Default, for one input: NAME.results.jsonl beside it.")
+@face_options
+@setting_options
+@click.pass_context
+def run(ctx: click.Context, /, inputs: tuple[str, ...], output: str | None, **_settings: object) -> int:
+    r"""Send each row of INPUT (JSONL files, globs, - for standard input) and append the answers to OUT.
+
+    The same line again resumes.
+
+    \b
+    Example:
+      batch-runner run prompts.jsonl --endpoint fake
+      batch-runner run prompts.jsonl -m o1-mini --max-completion-tokens 4096 -c 32 --rpm 500
+      zcat rows.jsonl.gz | batch-runner run - -o answers.jsonl
+    """
+    from batch_runner.commands.running import run_order
+    from batch_runner.preparation import Order
+
+    order = Order(settings_from(ctx), inputs, Path(output) if output else None)
+    return run_order(order, face_from(ctx))

@@ -1,0 +1,139 @@
+"""What `run`, `retry` and `job run` share: prepare, tell what will be done, run under signals, sum up."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from batch_runner.api import carry_out
+from batch_runner.chat import most_completion_tokens
+from batch_runner.commands.terminal import Face, print_json
+from batch_runner.exits import ExitStatus
+from batch_runner.preparation import Order, Prepared, prepare
+from batch_runner.reporters.lines import Lines
+from batch_runner.reporters.several import Several
+from batch_runner.reporters.summary import summary_document, summary_lines
+from batch_runner.reporters.wording import duration, rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from batch_runner.leaving import Leaving
+    from batch_runner.progress import Reporter, RunReport
+
+CAUSES = {signal.SIGINT: ExitStatus.INTERRUPTED, signal.SIGTERM: ExitStatus.TERMINATED}
+
+
+def run_order(order: Order, face: Face) -> int:
+    """Run `order` as a command does; returns the exit status."""
+    with prepare(order, clock=time.time, confirm=face.confirm()) as prepared:
+        for line in _notes(prepared):
+            face.say(line)
+        reporter = _reporter(face)
+        report = asyncio.run(_under_signals(prepared, reporter, face))
+    _sum_up(report, order, face)
+    return int(report.exit_status)
+
+
+async def _under_signals(prepared: Prepared, reporter: Reporter, face: Face) -> RunReport:
+    async def watch(leaving: Leaving) -> None:
+        exits = _Exits(leaving, face)
+        loop = asyncio.get_running_loop()
+        for number in CAUSES:
+            loop.add_signal_handler(number, exits.asked, number)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            for number in CAUSES:
+                loop.remove_signal_handler(number)
+
+    return await carry_out(prepared, reporter=reporter, watch=watch)
+
+
+class _Exits:
+    """What a first, a second and a third signal do."""
+
+    def __init__(self, leaving: Leaving, face: Face) -> None:
+        self._leaving = leaving
+        self._face = face
+        self._times = 0
+
+    def asked(self, number: signal.Signals) -> None:
+        """Drain, then hang up, then go at once: what was acknowledged is written whatever happens."""
+        self._times += 1
+        cause = CAUSES[number]
+        if self._times == 1:
+            patience = duration(self._leaving.drain_timeout)
+            self._say(
+                f"leaving: nothing new is sent; up to {patience} for the answers on their way, which are paid for. "
+                "Again: leave now",
+            )
+            self._leaving.drain(cause)
+        elif self._times == 2:  # noqa: PLR2004 - the second
+            self._say("leaving now: answers on their way are given up, and counted as maybe billed")
+            self._leaving.hang_up(cause)
+        else:
+            os._exit(int(cause))
+
+    def _say(self, text: str) -> None:
+        click.echo(("\n" if self._face.live else "") + text, err=True)
+
+
+def _reporter(face: Face) -> Reporter:
+    if face.live:
+        from batch_runner.reporters.live import Live
+
+        return Live(face.console(), verbose=face.verbose)
+    return Several() if face.quiet else Lines(verbose=face.verbose)
+
+
+def _notes(prepared: Prepared) -> Iterator[str]:
+    """What is good to know before the first request."""
+    plan, settings = prepared.plan, prepared.settings
+    for name in prepared.left_out:
+        yield f"passed over {name}: it is an output of batch-runner"
+    if plan.nothing_to_do:
+        return
+    kept = plan.rows - plan.to_send - plan.rejected
+    parts = [
+        (plan.new, "new"),
+        (plan.again, "again"),
+        (plan.changed, "changed"),
+        (plan.rejected, "invalid"),
+        (kept, "done"),
+    ]
+    told = ", ".join(f"{count:,} {word}" for count, word in parts if count)
+    yield f"{rows(plan.rows)}: {told} → {prepared.endpoint.host}, {shown(prepared.output)}"
+    if plan.uncapped:
+        most = most_completion_tokens(settings.request.model)
+        yield f"{rows(plan.uncapped)} without --max-completion-tokens: each answer may use up to {most:,} tokens"
+    if settings.request.temperature not in (None, 1) and settings.request.model.startswith("o"):
+        yield f"{settings.request.model} takes no temperature but 1: the service will probably refuse"
+
+
+def _sum_up(report: RunReport, order: Order, face: Face) -> None:
+    command = ["batch-runner", *sys.argv[1:]]
+    if face.as_json:
+        print_json(summary_document(report, command, report.output))
+    if face.quiet:
+        if report.reason and report.exit_status is not ExitStatus.OK:
+            click.echo(report.reason, err=True)
+        return
+    name = str(order.output) if order.output is not None else shown(report.output)
+    for line in summary_lines(report, command, name):
+        click.echo(line, err=True)
+
+
+def shown(path: Path) -> str:
+    """A path as a user would type it here."""
+    try:
+        return str(path.relative_to(Path(os.path.realpath("."))))
+    except ValueError:
+        return str(path)

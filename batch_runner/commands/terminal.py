@@ -1,0 +1,91 @@
+"""How a command speaks: colour, quiet, questions. Results go to stdout, all else to stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.console import Console
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+color_option = click.option(
+    "--color",
+    type=click.Choice(["auto", "always", "never"]),
+    default="auto",
+    help="Colours; auto obeys NO_COLOR. [default: auto]",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """How much is said, and in which form."""
+
+    quiet: bool = False
+    verbose: bool = False
+    yes: bool = False
+    as_json: bool = False
+    color: str = "auto"
+
+    @property
+    def live(self) -> bool:
+        """True where a line can be redrawn."""
+        return sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and not self.quiet
+
+    def console(self) -> Console:
+        """A rich console on stderr."""
+        from rich.console import Console
+
+        forced = {"always": True, "never": False}.get(self.color)
+        return Console(
+            stderr=True,
+            force_terminal=True if forced else None,
+            no_color=True if forced is False else None,
+            highlight=False,
+            soft_wrap=True,
+        )
+
+    def say(self, text: str) -> None:
+        """One line for a person, unless told to be quiet."""
+        if not self.quiet:
+            click.echo(text, err=True)
+
+    def confirm(self) -> Callable[[str], bool] | None:
+        """Who answers questions: `--yes`, the person at the terminal, or nobody."""
+        if self.yes:
+            return lambda _question: True
+        if sys.stdin.isatty() and sys.stderr.isatty():
+            return lambda question: click.confirm(question, default=False, err=True)
+        return None
+
+
+def face_options(command: F) -> F:
+    """Add the options that say how a run speaks."""
+    for option in (
+        color_option,
+        json_option,
+        click.option("-y", "--yes", is_flag=True, help="Answer every question with yes."),
+        click.option("-v", "--verbose", is_flag=True, help="Tell of every failed attempt."),
+        click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors."),
+    ):
+        command = option(command)
+    return command
+
+
+def face_from(ctx: click.Context) -> Face:
+    """The face that a command was asked for."""
+    return Face(**{name: ctx.params[name] for name in ("quiet", "verbose", "yes", "as_json", "color")})
+
+
+def print_json(document: dict[str, Any]) -> None:
+    """One document on stdout."""
+    click.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())

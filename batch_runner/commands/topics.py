@@ -1,0 +1,79 @@
+"""`batch-runner help TOPIC`: what the documentation says of exit codes, environment, input and output, in the terminal."""
+
+from __future__ import annotations
+
+import click
+
+from batch_runner.endpoint import OWN_KEY_VARIABLE
+from batch_runner.exits import MEANINGS
+from batch_runner.settings import table
+
+INPUT = """\
+An input is a JSONL file: one JSON object a line, UTF-8, also .gz or .zst, or - for standard input. A line is one of:
+
+  {"prompt": "晚上好"}                        also: input, question, text
+  {"messages": [{"role": "user", "content": "晚上好"}]}
+  {"custom_id": "r-1", "method": "POST", "url": "/v1/chat/completions", "body": {…}}     an OpenAI Batch line, sent as written
+
+  id                 names the row: a text or a whole number, each once. Without one, the row is known by what it asks.
+  model, max_completion_tokens, reasoning_effort, response_format, tools
+                     override the run's settings for this row.
+  params             an object with any other request parameter of this row.
+  anything else      is yours: it travels to the output, in `extra`.
+
+A line that can't be sent becomes an `invalid` line of the output, with the reason; the other rows are sent.
+A row already in the output is not sent again, wherever it stands in the input. Repeated ids stop the run before it starts.
+"""
+
+OUTPUT = """\
+The output is JSONL. Its first line, and the first of each later run, has status "run"; the last line of each run has status
+"totals"; every other line is one row, each with the same keys:
+
+  id, source         the row and where it stood, FILE:LINE
+  status             ok · truncated (the cap was too small) · refused · failed · unfinished (no last word yet) · invalid
+  answer             the text of the answer
+  failure, message   why there is none: a kind, and a sentence
+  model, model_answered, finish_reason, request_id, http_status, usage, latency_s     of the answering attempt
+  spent              tokens of all attempts of all runs;  maybe_billed: of attempts whose answer never came, at their worst
+  attempts           one entry for each stretch of like attempts
+  extra, input, body JSON text: your own fields, the input line (unless ok), the whole reply
+
+Read the rows:
+  jq 'select(.answer != "") | [.id, .answer]' OUT
+  pandas.read_json("OUT", lines=True).query("status not in ('run', 'totals')")
+"""
+
+
+@click.command(name="help")
+@click.argument("topic", required=False, type=click.Choice(["exit-codes", "environment", "input", "output"]))
+@click.pass_context
+def help_topic(ctx: click.Context, topic: str | None) -> None:
+    """Explain a topic: exit-codes, environment, input or output."""
+    if topic is None:
+        parent = ctx.parent or ctx
+        click.echo(parent.get_help())
+        click.echo("\nTopics: batch-runner help exit-codes | environment | input | output")
+        return
+    texts = {"exit-codes": exit_codes(), "environment": environment(), "input": INPUT, "output": OUTPUT}
+    click.echo(texts[topic], nl=False)
+
+
+def exit_codes() -> str:
+    """The table of exit statuses."""
+    rows = "".join(f"{status:>5}  {meaning}\n" for status, meaning in MEANINGS.items())
+    return f"{rows}\nMore may come: treat a status you don't know as a failure.\n"
+
+
+def environment() -> str:
+    """The table of environment variables."""
+    keys = [
+        ("APICORE_API_KEY", "the key of --endpoint apicore"),
+        ("OPENAI_API_KEY", "the key of --endpoint openai; OPENAI_BASE_URL moves that endpoint"),
+        (OWN_KEY_VARIABLE, "the key of an endpoint given by its URL"),
+        ("HTTP_PROXY, HTTPS_PROXY, NO_PROXY", "the proxy to go through"),
+        ("NO_COLOR", "no colours"),
+    ]
+    settings = [(entry.variable, f"{entry.flag}: {entry.facts.help}") for entry in table() if entry.variable]
+    width = max(len(name) for name, _ in settings)
+    lines = [f"{name:<{width}}  {meaning}\n" for name, meaning in (*keys, *settings)]
+    return "".join(lines) + "\nA flag wins over a variable, a variable over a job file.\n"

@@ -1,0 +1,129 @@
+"""Where requests go, and which key goes with them. A key never travels to a host it wasn't meant for."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from batch_runner.failures import CannotStart, UsageMistake
+from batch_runner.redaction import redact
+from batch_runner.settings import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from batch_runner.settings import Settings
+
+APICORE_URL = "https://api.apicore.ai/v1"
+OPENAI_URL = "https://api.openai.com/v1"
+FAKE = "fake"
+FAKE_KEY = "fake-key"
+OWN_KEY_VARIABLE = "BATCH_RUNNER_API_KEY"
+ROUTE = "/chat/completions"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An address that is ready to be asked."""
+
+    url: str
+    """Without a slash at its end; `/chat/completions` comes after it."""
+    host: str
+    """Its name in an output: host name without port; `fake` for the embedded one."""
+    key: str | None = field(default=None, repr=False)
+
+    @property
+    def chat_url(self) -> str:
+        """Where chat requests are posted."""
+        return self.url + ROUTE
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    url: str
+    key_variable: str
+    url_variable: str | None = None
+
+
+_KNOWN = {
+    "apicore": _Known(APICORE_URL, "APICORE_API_KEY"),
+    "openai": _Known(OPENAI_URL, "OPENAI_API_KEY", "OPENAI_BASE_URL"),
+}
+
+
+def resolve(settings: Settings, environment: Mapping[str, str] = os.environ) -> Endpoint:
+    """The endpoint that `settings` name, without its key. Raises `UsageMistake` for what is no endpoint.
+
+    The embedded endpoint has no address until it is started: `url` is empty.
+    """
+    name = settings.request.endpoint
+    if name == FAKE:
+        return Endpoint("", FAKE)
+    known = _KNOWN.get(name)
+    if known is not None:
+        url = (environment.get(known.url_variable) if known.url_variable else None) or known.url
+    elif "://" in name:
+        url = name
+    else:
+        names = (*_KNOWN, FAKE)
+        raise UsageMistake(f"--endpoint {name!r} is neither one of {', '.join(names)} nor a URL{did_you_mean(name, names)}")
+    return _at(url)
+
+
+def with_key(endpoint: Endpoint, settings: Settings, environment: Mapping[str, str] = os.environ) -> Endpoint:
+    """The endpoint with the key that belongs to it. Raises `CannotStart`, naming what to set, when there is none."""
+    if endpoint.host == FAKE:
+        return Endpoint(endpoint.url, FAKE, FAKE_KEY)
+    key = _key(endpoint, settings, environment)
+    if key is not None and not (key.isascii() and key.isprintable()):
+        raise CannotStart("the key holds characters that no HTTP header can: is it the key itself, on one line?")
+    return Endpoint(endpoint.url, endpoint.host, key)
+
+
+def is_loopback(host: str) -> bool:
+    """True for an address of this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _key(endpoint: Endpoint, settings: Settings, environment: Mapping[str, str]) -> str | None:
+    request = settings.request
+    if request.api_key_file is not None:
+        return _from_file(request.api_key_file)
+    known = _KNOWN.get(request.endpoint)
+    variable = request.api_key_env or (known.key_variable if known else OWN_KEY_VARIABLE)
+    key = environment.get(variable, "").strip()
+    if key:
+        return key
+    if request.api_key_env is None and is_loopback(endpoint.host):
+        return None
+    raise CannotStart(f"no key for {endpoint.host}: set {variable} (or name another variable with --api-key-env, a file with --api-key-file); --endpoint fake needs none")  # fmt: skip # noqa: E501
+
+
+def _from_file(name: str) -> str:
+    try:
+        key = Path(name).expanduser().read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CannotStart(f"--api-key-file {name}: can't be read: {error}") from None
+    if not key:
+        raise CannotStart(f"--api-key-file {name} is empty")
+    return key
+
+
+def _at(url: str) -> Endpoint:
+    try:
+        parts = urlsplit(url)
+        host, _port = parts.hostname, parts.port
+    except ValueError as error:
+        raise UsageMistake(f"--endpoint {redact(url)}: {error}") from None
+    if parts.scheme not in {"http", "https"} or not host:
+        raise UsageMistake(f"--endpoint {redact(url)}: an endpoint is written https://HOST/v1")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise UsageMistake(f"--endpoint {redact(url)}: neither a key nor a query can stand in it; name the key's variable with --api-key-env")  # fmt: skip # noqa: E501
+    return Endpoint(url.rstrip("/").removesuffix(ROUTE).rstrip("/"), host)

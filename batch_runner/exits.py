@@ -1,0 +1,54 @@
+"""How a command ends: the exit statuses, and which one a run deserves."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitStatus(IntEnum):
+    """One number for each thing a scheduler may want to do next. 1 is left to Python, which ends so on a broken install."""
+
+    OK = 0
+    USAGE = 2
+    CANNOT_START = 3
+    STOPPED_BY_SERVICE = 4
+    SPEND_CAP = 5
+    OUTPUT_LOST = 6
+    ROWS_NOT_OK = 10
+    BUG = 70
+    BUSY = 75
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+MEANINGS: dict[ExitStatus, str] = {
+    ExitStatus.OK: "every row is ok",
+    ExitStatus.USAGE: "the command line or a setting is wrong",
+    ExitStatus.CANNOT_START: "input, settings or output can't be used, or a question was answered no; nothing was sent",
+    ExitStatus.STOPPED_BY_SERVICE: "stopped by the service (key, quota, model, nobody there); the same line resumes",
+    ExitStatus.OUTPUT_LOST: "the output can't be written",
+    ExitStatus.ROWS_NOT_OK: "finished, and some rows are not ok (`--max-failed` moves that line)",
+    ExitStatus.BUG: "a fault in batch-runner",
+    ExitStatus.BUSY: "another run holds this output",
+    ExitStatus.INTERRUPTED: "interrupted by Ctrl-C, drained; the same line resumes",
+    ExitStatus.TERMINATED: "ended by SIGTERM, drained; the same line resumes",
+}
+"""Every status a command can end with today. More may come: treat one you don't know as a failure."""
+
+PRECEDENCE = (
+    ExitStatus.BUG,
+    ExitStatus.OUTPUT_LOST,
+    ExitStatus.INTERRUPTED,
+    ExitStatus.TERMINATED,
+    ExitStatus.STOPPED_BY_SERVICE,
+    ExitStatus.CANNOT_START,
+    ExitStatus.SPEND_CAP,
+    ExitStatus.ROWS_NOT_OK,
+    ExitStatus.OK,
+)
+"""Which status counts when several hold, the first one first."""
+
+
+def gravest(*statuses: ExitStatus) -> ExitStatus:
+    """The one of `statuses` that the command ends with; `OK` when there are none."""
+    return min(statuses, key=PRECEDENCE.index, default=ExitStatus.OK)

@@ -1,0 +1,109 @@
+"""The wire under one request: replies written by hand, and clients that leave."""
+
+import asyncio
+import math
+import socket
+import struct
+from asyncio import AbstractEventLoop, Future, Transport
+from collections.abc import Awaitable, Callable, Mapping
+from email.utils import formatdate
+from functools import lru_cache
+from http.client import responses
+from typing import Any
+
+from aiohttp import HttpVersion11, web
+from aiohttp.abc import AbstractStreamWriter
+
+from batch_runner.fake_server.wall_clock import seconds_since_1970
+
+RESET_AT_CLOSE = struct.pack("ii", 1, 0)
+"""SO_LINGER of zero seconds: closing sends a reset instead of a farewell."""
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+class Wires(web.Server):
+    """An aiohttp server that can tell when a client has left: a hanging answer waits for just that."""
+
+    def __init__(self, handler: Handler, *, most_body_bytes: int) -> None:
+        super().__init__(handler, request_factory=self._request, access_log=None)
+        self.most_body_bytes = most_body_bytes
+        self._waiting: dict[web.RequestHandler, Future[None]] = {}
+
+    def _request(
+        self, message: Any, payload: Any, protocol: web.RequestHandler, writer: AbstractStreamWriter, task: Any
+    ) -> web.BaseRequest:
+        loop: AbstractEventLoop = self._loop
+        return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=self.most_body_bytes)
+
+    def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
+        """Tells whoever waits for this client to leave."""
+        super().connection_lost(handler, exc)
+        if waiting := self._waiting.pop(handler, None):
+            waiting.set_result(None)
+
+    async def client_left(self, request: web.BaseRequest, seconds: float) -> None:
+        """Returns when the client is gone, or after so many seconds."""
+        if request.transport is None:
+            return
+        waiting = self._waiting.setdefault(request.protocol, self._loop.create_future())
+        await asyncio.wait([waiting], timeout=None if math.isinf(seconds) else seconds)
+
+    def let_go(self) -> None:
+        """Ends every hang, because the gateway closes."""
+        for waiting in self._waiting.values():
+            waiting.set_result(None)
+        self._waiting.clear()
+
+
+def head(
+    status: int, content_type: str, length: int, headers: Mapping[str, str], request: web.BaseRequest
+) -> bytes:
+    """The first lines of a reply, with whatever length it claims."""
+    lines = [status_line(status), f"date: {http_date(seconds_since_1970())}", f"content-type: {content_type}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    lines.append(f"content-length: {length}")
+    if not request.keep_alive:
+        lines.append("connection: close")
+    elif request.version < HttpVersion11:
+        lines.append("connection: keep-alive")
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+@lru_cache
+def status_line(status: int) -> str:
+    """The first line of a reply."""
+    return f"HTTP/1.1 {status} {responses.get(status, '')}"
+
+
+@lru_cache(maxsize=1)
+def http_date(seconds: int) -> str:
+    """A time as headers tell it."""
+    return formatdate(seconds, usegmt=True)
+
+
+def reset(transport: Transport) -> None:
+    """Ends a connection with a TCP reset."""
+    peer = transport.get_extra_info("socket")
+    if peer is not None:
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_AT_CLOSE)
+    transport.abort()
+
+
+class Sent(web.StreamResponse):
+    """Stands for a reply that already went over the wire; aiohttp has nothing left to write."""
+
+    def __init__(self, *, keeps_alive: bool) -> None:
+        # The parent's own set-up is for writing a response, and costs as much as all the rest of one.
+        self._keeps_alive = keeps_alive
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        """Writes nothing."""
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Writes nothing."""
+
+    @property
+    def keep_alive(self) -> bool:
+        """Whether the connection goes on."""
+        return self._keeps_alive

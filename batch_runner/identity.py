@@ -1,0 +1,142 @@
+"""A row's id, a request's fingerprint, and whether a record of it is still good. Pure.
+
+A row is its id and its request's fingerprint, never its position: lines may be added, moved and removed between runs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from batch_runner.records import ANSWERED, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from batch_runner.failures import FailureKind
+
+FINGERPRINT_VERSION = "v1"
+NOT_ASKED = frozenset(
+    {
+        "max_completion_tokens",
+        "max_tokens",
+        "metadata",
+        "prompt_cache_key",
+        "safety_identifier",
+        "service_tier",
+        "store",
+        "stream",
+        "stream_options",
+        "user",
+    },
+)
+"""Parts of a request body that don't change what is asked, only how much of it is paid for, how it is delivered or filed."""
+
+
+def canonical(value: Any) -> bytes:
+    """JSON with sorted keys: the same bytes for the same value."""
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    except TypeError:  # an integer beyond 64 bits
+        return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def fingerprint(body: Mapping[str, Any]) -> str:
+    """The request as asked for: a version tag and a hash of the body without what `NOT_ASKED` names."""
+    asked = {key: value for key, value in body.items() if key not in NOT_ASKED}
+    return f"{FINGERPRINT_VERSION}:{_hash(canonical(asked), 16)}"
+
+
+def line_fingerprint(line: bytes) -> str:
+    """The fingerprint of a line that can't be sent."""
+    return f"{FINGERPRINT_VERSION}:{_hash(line, 16)}"
+
+
+def id_from_content(asks: Mapping[str, Any]) -> str:
+    """The id of a row that brings none: by what it asks, so that an edited label buys nothing and an edited text does."""
+    return f"row-{_hash(canonical(asks), 8)}"
+
+
+def id_from_line(line: bytes) -> str:
+    """The id of a line that can't be read."""
+    return f"row-{_hash(line, 8)}"
+
+
+def key_of_id(row_id: str) -> int:
+    """64 bits that stand for an id in the index. Ten million ids meet by chance once in 370,000 files."""
+    return int.from_bytes(hashlib.blake2b(row_id.encode(), digest_size=8).digest(), "little")
+
+
+def key_of_fingerprint(text: str) -> int:
+    """64 bits that stand for a fingerprint in the index: the first half of its hash."""
+    return int(text.removeprefix(f"{FINGERPRINT_VERSION}:")[:16], 16)
+
+
+class Occurrences:
+    """Numbers rows that bring no id and ask the same: the first keeps the plain id, later ones get `-2`, `-3` and so on."""
+
+    def __init__(self) -> None:
+        self._count: dict[str, int] = {}
+
+    def next(self, row_id: str) -> str:
+        """The id of one more row that asks the same as an earlier one."""
+        number = self._count.get(row_id, 1) + 1
+        self._count[row_id] = number
+        return f"{row_id}-{number}"
+
+    def repeated(self) -> frozenset[str]:
+        """The plain ids that stand more than once."""
+        return frozenset(self._count)
+
+
+class Action(IntEnum):
+    """What a run does about one input line."""
+
+    KEEP = 0
+    """Its record stands."""
+    SEND = 1
+    CHANGED = 2
+    """It was answered, and now asks something else: bought again only on the user's word."""
+    RECORD = 3
+    """It can't be sent, and the output doesn't say so yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Which recorded rows the user wants sent again."""
+
+    failed: bool = False
+    only: bool = False
+    """True: rows in `states` or of `kinds` are sent and no others."""
+    states: frozenset[Status] = frozenset()
+    kinds: frozenset[FailureKind] = frozenset()
+
+
+def decide(status: Status | None, *, same: bool, again: Again, kind: FailureKind | None = None) -> Action:
+    """What to do about a row whose last record has `status` (`None`: no record), its request being the `same` or not.
+
+    `kind` is the record's failure kind; it matters only when `again` names kinds.
+    """
+    if again.only:
+        return Action.SEND if status in again.states or kind in again.kinds else Action.KEEP
+    if status in ANSWERED:
+        return Action.KEEP if same else Action.CHANGED
+    if status is Status.FAILED and same:
+        return Action.SEND if again.failed else Action.KEEP
+    return Action.SEND
+
+
+def decide_rejected(status: Status | None, *, same: bool) -> Action:
+    """What to do about a line that can't be sent: a paid answer under its id is never buried."""
+    if status in ANSWERED or (status is Status.INVALID and same):
+        return Action.KEEP
+    return Action.RECORD
+
+
+def _hash(data: bytes, size: int) -> str:
+    return hashlib.blake2b(data, digest_size=size).hexdigest()

@@ -1,0 +1,100 @@
+"""The way out of a run: first drain (stop feeding, let requests in flight finish), then hang up.
+
+Hanging up on a request doesn't cancel what the service bills for it, so a run asked to leave waits for its answers first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from batch_runner.exits import ExitStatus
+
+
+class WaitEndedError(Exception):
+    """A wait was ended from outside."""
+
+
+class Waits:
+    """A group of waits that can all be ended at once, from then on at the start."""
+
+    def __init__(self) -> None:
+        self.ended = False
+        self._timeouts: set[asyncio.Timeout] = set()
+
+    def until(self, seconds: float | None = None) -> Wait:
+        """`async with waits.until(5):` raises `TimeoutError` after 5 seconds, `WaitEndedError` when the group is ended."""
+        return Wait(self, seconds)
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep, unless the group is ended: then `WaitEndedError`."""
+        async with self.until():
+            await asyncio.sleep(seconds)
+
+    def end(self) -> None:
+        """End every wait of the group, now and later."""
+        self.ended = True
+        now = asyncio.get_running_loop().time()
+        for timeout in tuple(self._timeouts):
+            timeout.reschedule(now)
+
+
+class Wait:
+    """One wait of a group; an async context manager around what is waited for."""
+
+    __slots__ = ("_seconds", "_timeout", "_waits")
+
+    def __init__(self, waits: Waits, seconds: float | None) -> None:
+        self._waits = waits
+        self._seconds = seconds
+
+    async def __aenter__(self) -> Self:
+        if self._waits.ended:
+            raise WaitEndedError
+        self._timeout = asyncio.timeout(self._seconds)
+        await self._timeout.__aenter__()
+        self._waits._timeouts.add(self._timeout)  # noqa: SLF001 - one thing in two classes
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._waits._timeouts.discard(self._timeout)  # noqa: SLF001
+        try:
+            await self._timeout.__aexit__(kind, error, trace)
+        except TimeoutError:
+            if self._waits.ended:
+                raise WaitEndedError from None
+            raise
+
+
+class Leaving:
+    """Whether the run is on its way out, why, and the two groups of waits that its steps end."""
+
+    def __init__(self, drain_timeout: float) -> None:
+        self.drain_timeout = drain_timeout
+        self.cause: ExitStatus | None = None
+        """Why the run leaves before its rows are done; the first cause counts."""
+        self.patient = Waits()
+        """Waits for a slot or for a retry: ended when the run drains."""
+        self.sends = Waits()
+        """Requests in flight: ended when the run hangs up."""
+
+    @property
+    def draining(self) -> bool:
+        """True once nothing new is started."""
+        return self.patient.ended
+
+    def drain(self, cause: ExitStatus) -> None:
+        """Start nothing new, end every wait but those for answers, and those too when `drain_timeout` is over."""
+        if self.draining:
+            return
+        self.cause = cause
+        self.patient.end()
+        asyncio.get_running_loop().call_later(self.drain_timeout, self.sends.end)
+
+    def hang_up(self, cause: ExitStatus) -> None:
+        """Drain, and stop waiting for answers at once."""
+        self.drain(cause)
+        self.sends.end()

@@ -1,0 +1,125 @@
+"""A job file: TOML with `inputs` and `output` at the top and one table for each group of settings."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from batch_runner.failures import CannotStart, UsageMistake
+from batch_runner.loader import STDIN
+from batch_runner.settings import did_you_mean, read_settings, table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TOP = ("inputs", "output")
+MARK = "<<here>>"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a job file says. Its paths, relative to its own folder, are turned into paths from the working folder."""
+
+    name: str
+    inputs: tuple[str, ...]
+    output: Path | None
+    settings: dict[str, Any]
+    """By setting name, as written."""
+
+
+def read_job(name: str) -> Job:
+    """Read and check the job file `name`. Raises `UsageMistake` with every complaint, each with its line."""
+    path = Path(name)
+    try:
+        text = path.read_text(encoding="utf-8")
+        document = tomllib.loads(text)
+    except OSError as error:
+        raise CannotStart(f"{name}: can't be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageMistake(f"{name}: {error}") from None
+    complaints = list(_complaints(document))
+    if complaints:
+        raise UsageMistake("\n".join(f"{name}:{line_of(text, keys)}: {complaint}" for keys, complaint in complaints))
+    folder = path.absolute().parent
+    values = {key: value for group, entries in document.items() if group not in TOP for key, value in entries.items()}
+    return Job(path.stem, _inputs(document, folder), _output(document, folder), _with_full_paths(values, folder))
+
+
+def line_of(text: str, keys: tuple[str, ...]) -> int:
+    """The line on which the key path `keys` of a TOML text stands. tomllib doesn't tell; tomlkit keeps the layout, so the
+    value is replaced by a mark and the mark looked for.
+    """
+    import tomlkit  # noqa: PLC0415 - needed only when something is wrong
+
+    table_head = re.compile(rf"\s*\[+\s*{re.escape(keys[0])}\b")
+    heads = [number for number, line in enumerate(text.splitlines(), start=1) if table_head.match(line)]
+    if len(keys) == 1 and heads:
+        return heads[0]
+    document: Any = tomlkit.parse(text)
+    place = document
+    for key in keys[:-1]:
+        place = place[key]
+    if keys[-1] not in place:
+        return 1
+    place[keys[-1]] = MARK
+    return next(number for number, line in enumerate(tomlkit.dumps(document).split("\n"), start=1) if MARK in line)
+
+
+def _complaints(document: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
+    groups = {entry.group for entry in table()}
+    inputs = document.get("inputs")
+    named = [inputs] if isinstance(inputs, str) else inputs
+    if not isinstance(named, list) or not named or not all(isinstance(name, str) and name for name in named):
+        yield ("inputs",), "`inputs` must name the files to send"
+    if not isinstance(document.get("output", ""), str):
+        yield ("output",), "`output` must name a file"
+    for key, value in document.items():
+        if key not in {*TOP, *groups}:
+            yield (key,), f"there is no {key!r} here{did_you_mean(key, (*TOP, *groups))}"
+        elif key in groups:
+            yield from _group_complaints(key, value)
+
+
+def _group_complaints(group: str, values: Any) -> Iterator[tuple[tuple[str, ...], str]]:
+    if not isinstance(values, dict):
+        yield (group,), f"{group} is a table: [{group}]"
+        return
+    homes = {entry.name: entry.group for entry in table()}
+    for key, value in values.items():
+        if homes.get(key) not in {None, group}:
+            yield (group, key), f"{key} belongs under [{homes[key]}]"
+            continue
+        try:
+            read_settings({key: value})
+        except UsageMistake as mistake:
+            yield (group, key), str(mistake)
+
+
+def _inputs(document: dict[str, Any], folder: Path) -> tuple[str, ...]:
+    inputs = document["inputs"]
+    named = [inputs] if isinstance(inputs, str) else inputs
+    return tuple(name if name == STDIN else _seen_from_here(folder, name) for name in named)
+
+
+def _output(document: dict[str, Any], folder: Path) -> Path | None:
+    return Path(_seen_from_here(folder, document["output"])) if "output" in document else None
+
+
+def _with_full_paths(values: dict[str, Any], folder: Path) -> dict[str, Any]:
+    full = dict(values)
+    if "api_key_file" in full:
+        full["api_key_file"] = _seen_from_here(folder, full["api_key_file"])
+    if str(full.get("system", "")).startswith("@"):
+        full["system"] = "@" + _seen_from_here(folder, full["system"][1:])
+    return full
+
+
+def _seen_from_here(folder: Path, name: str) -> str:
+    """A path of the job file as one would write it in the working folder: short when it lies below, else whole."""
+    path = os.path.normpath(folder / Path(name).expanduser())
+    near = os.path.relpath(path)
+    return path if near.startswith("..") else near

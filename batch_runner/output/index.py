@@ -1,0 +1,278 @@
+"""Which rows an output already holds: 25 bytes a line, in numpy columns.
+
+Lines are gathered in runs of a million, each sorted by the key of its id. A lookup asks the runs from the newest to the
+oldest, so the last line of an id wins; lines that a later one replaced are marked dead as soon as their run meets it.
+Sorting run by run keeps the peak near the resident size, which one large sort would double.
+"""
+
+from __future__ import annotations
+
+import re
+from array import array
+from collections import Counter
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING
+
+import numpy as np
+import orjson
+
+from batch_runner.failures import CannotStart
+from batch_runner.identity import key_of_fingerprint, key_of_id
+from batch_runner.output.lines import FORMAT_VERSION, HEAD, RUN, TOTALS, Run, read_run
+from batch_runner.records import Status
+from batch_runner.totals import Totals
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+LINES_IN_A_RUN = 1_000_000
+STATUSES = tuple(Status)
+DEAD = 0x80
+SEEN = 0x40
+FAKE = 0x20
+STATUS_BITS = 0x0F
+ENDS_WELL = re.compile(rb"\}\s*\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What the index knows of one id."""
+
+    status: Status
+    fingerprint_key: int
+    offset: int
+    """Where its last line starts in the file."""
+    fake: bool
+    """Answered by the embedded endpoint."""
+
+
+class _Columns:
+    """A million lines, sorted by id: key of the id, key of the fingerprint, place in the file, status and marks."""
+
+    __slots__ = ("fingerprints", "flags", "ids", "places")
+
+    def __init__(self, ids: array[int], fingerprints: array[int], places: array[int], flags: bytearray) -> None:
+        keys = np.frombuffer(ids, dtype=np.uint64)
+        order = np.argsort(keys, kind="stable")
+        self.ids = keys[order]
+        self.fingerprints = np.frombuffer(fingerprints, dtype=np.uint64)[order]
+        self.places = np.frombuffer(places, dtype=np.uint64)[order]
+        self.flags = np.frombuffer(bytes(flags), dtype=np.uint8)[order]
+        self.flags[:-1][self.ids[:-1] == self.ids[1:]] |= DEAD  # the sort is stable: the last of its kind lives
+
+    def find(self, keys: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """Where each key's living line stands among these, or -1."""
+        if not len(self.ids):
+            return np.full(len(keys), -1, dtype=np.int64)
+        places = np.searchsorted(self.ids, keys, side="right") - 1
+        found = (places >= 0) & (self.ids[places] == keys)
+        return np.where(found, places, -1)
+
+
+class Index:
+    """The last line of every id in an output, and what its bookkeeping lines tell."""
+
+    def __init__(self) -> None:
+        self.run_lines: dict[str, bytes] = {}
+        """The last run line of each run."""
+        self.last_run: Run | None = None
+        self.job = Totals()
+        """Where the job stood when the last run began, or ended if it did."""
+        self.closed = True
+        """False when the last run has no totals line: it was killed."""
+        self.lines = 0
+        self.dead_lines = 0
+        self.unreadable_lines = 0
+        self.size = 0
+        """Bytes up to the end of the last whole line."""
+        self._columns: list[_Columns] = []
+        self._start_columns()
+
+    def _start_columns(self) -> None:
+        self._ids, self._fingerprints, self._places = array("Q"), array("Q"), array("Q")
+        self._flags = bytearray()
+
+    def add(self, line: bytes, offset: int) -> None:
+        """Take in one whole line that starts at `offset`."""
+        self.lines += 1
+        head = HEAD.match(line)
+        if head is None or not ENDS_WELL.search(line):
+            self.unreadable_lines += 1
+            return
+        status = head[2].decode()
+        if status in {RUN, TOTALS}:
+            self._add_bookkeeping(status, line)
+        elif status in STATUSES:
+            self._add_row(_decoded(head[1]), Status(status), head[3].decode(), offset)
+        else:
+            self.unreadable_lines += 1
+
+    def _add_bookkeeping(self, status: str, text: bytes) -> None:
+        line = orjson.loads(text)
+        if status == RUN:
+            if line["run"]["version"] > FORMAT_VERSION:
+                raise CannotStart(
+                    f"the output was made by a newer {line['run']['program']}: update batch-runner to go on with it"
+                )
+            self.last_run = read_run(line)
+            self.dead_lines += self.last_run.id in self.run_lines
+            self.run_lines[self.last_run.id] = text
+            self.closed = False
+        else:
+            self.closed = True
+            self.dead_lines += 1  # the next run's totals replace it
+        self.job = Totals.from_json(line["totals"]["job"])
+
+    def _add_row(self, row_id: str, status: Status, fingerprint: str, offset: int) -> None:
+        fake = self.last_run is not None and self.last_run.endpoint == "fake"
+        self._ids.append(key_of_id(row_id))
+        self._fingerprints.append(key_of_fingerprint(fingerprint))
+        self._places.append(offset)
+        self._flags.append(STATUSES.index(status) | (FAKE if fake else 0))
+        if len(self._ids) >= LINES_IN_A_RUN:
+            self.settle()
+
+    def settle(self) -> None:
+        """Sort what was added since the last time, so that it can be found."""
+        if not self._ids:
+            return
+        newest = _Columns(self._ids, self._fingerprints, self._places, self._flags)
+        self._start_columns()
+        for older in self._columns:
+            places = older.find(newest.ids)
+            older.flags[places[places >= 0]] |= DEAD
+        self._columns.append(newest)
+
+    def find(self, keys: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """A handle for each id key, or -1 where the output holds no line of it."""
+        handles = np.full(len(keys), -1, dtype=np.int64)
+        base = 0
+        for columns in self._columns:
+            places = columns.find(keys)
+            alive = places >= 0
+            alive[alive] = (columns.flags[places[alive]] & DEAD) == 0
+            handles[alive] = places[alive] + base
+            base += len(columns.ids)
+        return handles
+
+    def entry(self, handle: int) -> Entry:
+        """What stands behind a handle."""
+        columns, place = self._at(handle)
+        flags = int(columns.flags[place])
+        return Entry(
+            STATUSES[flags & STATUS_BITS],
+            int(columns.fingerprints[place]),
+            int(columns.places[place]),
+            bool(flags & FAKE),
+        )
+
+    def lookup(self, row_id: str) -> Entry | None:
+        """The entry of one id."""
+        handle = int(self.find(np.array([key_of_id(row_id)], dtype=np.uint64))[0])
+        return self.entry(handle) if handle >= 0 else None
+
+    def mark(self, handles: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Note that the input holds these rows (no handle twice); False where that was known already."""
+        first = np.empty(len(handles), dtype=np.bool_)
+        base = 0
+        for columns in self._columns:
+            here = (handles >= base) & (handles < base + len(columns.ids))
+            places = handles[here] - base
+            first[here] = (columns.flags[places] & SEEN) == 0
+            columns.flags[places] |= SEEN
+            base += len(columns.ids)
+        return first
+
+    def living(self) -> Counter[str]:
+        """How many ids have a last line of each status."""
+        return self._count(0)
+
+    def not_seen(self) -> Counter[str]:
+        """The same for ids that `mark` was never told of."""
+        return self._count(SEEN)
+
+    def living_places(self) -> list[int]:
+        """Where the last line of each id starts, in file order."""
+        places = [columns.places[(columns.flags & DEAD) == 0] for columns in self._columns]
+        return np.sort(np.concatenate(places)).tolist() if places else []
+
+    def _count(self, but_not: int) -> Counter[str]:
+        counts: Counter[str] = Counter()
+        for columns in self._columns:
+            flags = columns.flags[(columns.flags & (DEAD | but_not)) == 0] & STATUS_BITS
+            for code, count in enumerate(np.bincount(flags, minlength=len(STATUSES)).tolist()):
+                counts[STATUSES[code]] += count
+        return +counts
+
+    def _at(self, handle: int) -> tuple[_Columns, int]:
+        for columns in self._columns:
+            if handle < len(columns.ids):
+                return columns, handle
+            handle -= len(columns.ids)
+        raise IndexError(handle)
+
+
+def read_index(path: Path) -> Index:
+    """The index of the output at `path`; empty when there is no such file.
+
+    Raises `CannotStart` when the file isn't an output of ours. A torn last line counts as absent.
+    """
+    index = Index()
+    try:
+        with path.open("rb") as file:
+            if not opens_as_ours(file, path):
+                return index
+            for offset, line in whole_lines(file):
+                index.add(line, offset)
+                index.size = offset + len(line)
+    except FileNotFoundError:
+        return index
+    except OSError as error:
+        raise CannotStart(f"{path}: can't be read: {error.strerror}") from None
+    index.settle()
+    return index
+
+
+def last_run_of(path: Path) -> Run | None:
+    """The last run line of the output at `path`; `None` when there is no output. Raises as `read_index` does."""
+    return read_index(path).last_run
+
+
+def opens_as_ours(file: IO[bytes], path: Path) -> bool:
+    """False for a file without one whole line of ours: empty, or torn while its first line was written.
+
+    Raises `CannotStart` for any other file that doesn't open with a run line. Leaves `file` at its start.
+    """
+    first = file.readline()
+    file.seek(0)
+    start = b'{"id":"","status":"run",'
+    if first.startswith(start) and first.endswith(b"\n"):
+        return True
+    if first.startswith(start) or start.startswith(first):
+        return False
+    raise CannotStart(f"{path} wasn't made by batch-runner, so it stays as it is: name another output with -o")
+
+
+def whole_lines(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
+    r"""Every line with the offset it starts at. A last line without its `\\n` counts when it parses, else it is torn."""
+    offset = 0
+    for line in file:
+        if not line.endswith(b"\n") and not _parses(line):
+            return
+        yield offset, line
+        offset += len(line)
+
+
+def _parses(line: bytes) -> bool:
+    try:
+        orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return False
+    return True
+
+
+def _decoded(text: bytes) -> str:
+    return orjson.loads(b'"' + text + b'"') if b"\\" in text else text.decode()

@@ -1,0 +1,150 @@
+"""Appends lines to an output so that what was received is never lost.
+
+`await journal.append(line)` returns when the line is written: a killed process loses nothing that was acknowledged. One
+thread writes whatever has gathered in one `write`, then syncs it in one `fdatasync`, so a slow disk holds up lines and
+never the event loop. Power loss costs at most `SYNC_SECONDS`; `append(line, synced=True)` waits for the disk.
+
+After a failed write nothing more is written: what stands after a torn line can't be trusted. The next run cuts it off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from collections import deque
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Self
+
+from batch_runner.failures import CannotStart, OutputLost
+from batch_runner.output.index import opens_as_ours, whole_lines
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+SYNC_SECONDS = 0.5
+
+sync_to_disk = getattr(os, "fdatasync", os.fsync)
+"""macOS has no `fdatasync`."""
+
+
+class Journal:
+    """An output open for appending; a context manager. The caller holds its lock."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.lost: OSError | None = None
+        """The error after which nothing could be written any more."""
+        self.lines_lost = 0
+        """Lines that were to be appended after that."""
+        self._waiting: deque[tuple[bytes, bool, Future[None]]] = deque()
+        self._something = threading.Condition()
+        self._closing = False
+        self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
+
+    def __enter__(self) -> Self:
+        try:
+            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+            self._repair()
+            sync_folder(self.path.parent)
+        except OSError as error:
+            raise CannotStart(f"{self.path}: can't be written: {error.strerror}") from None
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        with self._something:
+            self._closing = True
+            self._something.notify()
+        self._thread.join()
+        os.close(self._file)
+
+    async def append(self, line: bytes, *, synced: bool = False) -> None:
+        r"""Write `line`, which ends in `\\n`; with `synced`, wait until it is on the disk. Raises `OutputLost`."""
+        written: Future[None] = Future()
+        with self._something:
+            self._waiting.append((line, synced, written))
+            self._something.notify()
+        await asyncio.wrap_future(written)
+
+    def _repair(self) -> None:
+        r"""Cut off a torn last line; give a whole one the `\\n` it lacks."""
+        with self.path.open("rb") as file:
+            size = 0
+            last = b"\n"
+            if opens_as_ours(file, self.path):
+                for offset, line in whole_lines(file):
+                    size, last = offset + len(line), line
+        if size != os.fstat(self._file).st_size:
+            os.ftruncate(self._file, size)
+        if not last.endswith(b"\n"):
+            os.write(self._file, b"\n")
+
+    def _work(self) -> None:
+        unsynced_since: float | None = None
+        while True:
+            batch = self._next_batch(unsynced_since)
+            if batch is None:
+                break
+            now = time.monotonic()
+            if batch and self._write(batch) and unsynced_since is None:
+                unsynced_since = now
+            due = unsynced_since is not None and now - unsynced_since >= SYNC_SECONDS
+            if due or any(synced for _, synced, _ in batch):
+                self._sync()
+                unsynced_since = None
+            _settle([written for _, synced, written in batch if synced], self.lost)
+        if unsynced_since is not None:
+            self._sync()
+
+    def _next_batch(self, unsynced_since: float | None) -> list[tuple[bytes, bool, Future[None]]] | None:
+        """What has gathered; empty when a sync is due first; `None` when the journal closes."""
+        with self._something:
+            wait = None if unsynced_since is None else max(0.0, unsynced_since + SYNC_SECONDS - time.monotonic())
+            self._something.wait_for(lambda: self._waiting or self._closing, wait)
+            batch = list(self._waiting)
+            self._waiting.clear()
+            return batch if batch or not self._closing else None
+
+    def _write(self, batch: list[tuple[bytes, bool, Future[None]]]) -> bool:
+        if self.lost is None:
+            try:
+                _write_whole(self._file, b"".join(line for line, _, _ in batch))
+            except OSError as error:
+                self.lost = error
+        if self.lost is not None:
+            self.lines_lost += len(batch)
+        _settle([written for _, synced, written in batch if not synced], self.lost)
+        return self.lost is None
+
+    def _sync(self) -> None:
+        if self.lost is None:
+            try:
+                sync_to_disk(self._file)
+            except OSError as error:
+                self.lost = error
+
+
+def _write_whole(file: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(file, view) :]
+
+
+def _settle(futures: list[Future[None]], lost: OSError | None) -> None:
+    for future in futures:
+        if lost is None:
+            future.set_result(None)
+        else:
+            future.set_exception(OutputLost(lost.strerror or str(lost)))
+
+
+def sync_folder(path: Path) -> None:
+    """Make sure that the names of the files in a folder survive a power loss too."""
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

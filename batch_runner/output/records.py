@@ -1,0 +1,96 @@
+"""What an output already holds, by row: the index, and the lines behind it."""
+
+from __future__ import annotations
+
+from typing import IO, TYPE_CHECKING, Any, Self
+
+import orjson
+
+from batch_runner.failures import FailureKind
+from batch_runner.output.index import read_index, whole_lines
+from batch_runner.output.lines import read_bills, read_past
+from batch_runner.records import NO_PAST, Past, Status, Usage
+from batch_runner.totals import Totals
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from types import TracebackType
+
+    from batch_runner.output.index import Entry
+
+
+class Records:
+    """The records of the output at `path` as they stood when it was opened; a context manager."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.index = read_index(path)
+        self._file: IO[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self._file = self.path.open("rb") if self.index.lines else None
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def line_of(self, entry: Entry) -> dict[str, Any]:
+        """The parsed line behind an entry."""
+        if self._file is None:
+            raise ValueError("no lines behind an empty index")
+        self._file.seek(entry.offset)
+        line: dict[str, Any] = orjson.loads(self._file.readline())
+        return line
+
+    def past(self, row_id: str) -> Past:
+        """What earlier runs did for a row."""
+        entry = self.index.lookup(row_id)
+        return NO_PAST if entry is None else read_past(self.line_of(entry))
+
+    def kind_of(self, entry: Entry) -> FailureKind | None:
+        """Why the row behind an entry failed, if it did."""
+        if entry.status not in {Status.FAILED, Status.UNFINISHED}:
+            return None
+        kind = self.line_of(entry)["failure"]
+        return FailureKind(kind) if kind else None
+
+    def job_so_far(self, *, real: bool) -> Totals:
+        """What all earlier runs came to. A run that was killed is charged up to its in-flight ceiling, on top of what its
+        lines tell. `real`: what the embedded endpoint was asked is left out.
+        """
+        run = self.index.last_run
+        if run is None or (real and run.endpoint == "fake"):
+            return Totals()
+        if self.index.closed:
+            return self.index.job
+        counted = self._recounted()
+        ceiling = run.ceiling
+        hidden = Usage(ceiling.prompt_tokens, 0, ceiling.completion_tokens, 0, ceiling.prompt_tokens + ceiling.completion_tokens)
+        counted.unclosed = self.index.job.unclosed + hidden
+        return counted
+
+    def _recounted(self) -> Totals:
+        """The totals of all living lines, read one by one."""
+        totals = Totals()
+        for line in self._living_lines():
+            totals.attempts += sum(attempt["n"] for attempt in line["attempts"])
+            for model, bill in read_bills(line).items():
+                totals.bill(model, bill)
+            if line["http_status"] == 200 and line["latency_s"] is not None and line["model_answered"]:  # noqa: PLR2004
+                usage_known = line["usage"]["prompt_tokens"] is not None
+                totals.answered(line["model"], line["model_answered"], line["latency_s"], usage_known=usage_known)
+        totals.wall_ms = self.index.job.wall_ms
+        return totals
+
+    def _living_lines(self) -> Iterator[dict[str, Any]]:
+        if self._file is None:
+            return
+        self._file.seek(0)
+        places = iter(self.index.living_places())
+        place = next(places, None)
+        for offset, line in whole_lines(self._file):
+            if offset == place:
+                yield orjson.loads(line)
+                place = next(places, None)

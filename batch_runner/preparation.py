@@ -1,0 +1,207 @@
+"""An order -> everything a run needs before its first request: the output held, what it holds known, the plan made.
+
+Nothing is sent here. Whatever is wrong with input, settings or output is found here, and nothing has been spent.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from batch_runner.chat import Defaults, defaults
+from batch_runner.clock import compact_timestamp
+from batch_runner.endpoint import FAKE, Endpoint, resolve
+from batch_runner.failures import CannotStart, FailureKind, UsageMistake
+from batch_runner.identity import Again
+from batch_runner.loader import STDIN, InputFile, InputFiles, RowSource, copy_stdin, find_inputs, is_glob
+from batch_runner.output.kept_inputs import KeptInputs, stdin_copy_path
+from batch_runner.output.lock import lock
+from batch_runner.output.records import Records
+from batch_runner.plan import Plan, make_plan
+from batch_runner.records import Status
+from batch_runner.settings import did_you_mean, table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from batch_runner.clock import Clock
+    from batch_runner.settings import Settings
+
+RETRIED = frozenset({Status.FAILED, Status.UNFINISHED})
+"""What `retry` sends unless told otherwise."""
+
+REPEATABLE = RETRIED | {Status.TRUNCATED, Status.REFUSED}
+"""States that can be asked for with `--only`; `all` is all of them."""
+
+INPUT_ENDINGS = (".zst", ".gz", ".jsonl", ".ndjson", ".json")
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What somebody wants run."""
+
+    settings: Settings
+    inputs: tuple[str, ...] = ()
+    """Paths, globs, or `-`. Empty: the rows come out of `output` itself."""
+    output: Path | None = None
+    job: str = ""
+    """The name of the job file, where one was used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A run that could begin."""
+
+    order: Order
+    output: Path
+    endpoint: Endpoint
+    defaults: Defaults
+    source: RowSource
+    records: Records
+    plan: Plan
+    left_out: tuple[str, ...]
+    """Inputs passed over because they are outputs of ours."""
+
+    @property
+    def settings(self) -> Settings:
+        """What the run was told."""
+        return self.order.settings
+
+    @property
+    def real(self) -> bool:
+        """False at the embedded endpoint."""
+        return self.endpoint.host != FAKE
+
+
+@contextmanager
+def prepare(
+    order: Order,
+    *,
+    clock: Clock,
+    confirm: Callable[[str], bool] | None = None,
+    environment: Mapping[str, str] = os.environ,
+) -> Iterator[Prepared]:
+    """Hold the output and plan the run. `confirm` asks a person; without one, what needs a word is refused.
+
+    Raises `UsageMistake`, `CannotStart` or `OutputBusy`.
+    """
+    settings = order.settings
+    endpoint = resolve(settings, environment)
+    run_defaults = defaults(settings)
+    again = again_of(settings, retrying=not order.inputs)
+    files, left_out = _files(order.inputs)
+    output = output_of(order)
+    _check_apart(files, output)
+    with ExitStack() as held:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        held.enter_context(lock(output))
+        if settings.rows.fresh:
+            _set_aside(output, compact_timestamp(clock()))
+        records = held.enter_context(Records(output))
+        _check_endpoint(records, endpoint, accepted=settings.rows.accept_other_endpoint)
+        source: RowSource
+        if order.inputs:
+            source = InputFiles.of(copy_stdin(stdin_copy_path(output)) if file is None else file for file in files)
+        else:
+            source = KeptInputs(records, again.states | (RETRIED if again.kinds else frozenset()))
+        plan = make_plan(
+            source,
+            records,
+            run=run_defaults,
+            again=again,
+            limit=settings.rows.limit,
+            real=endpoint.host != FAKE,
+            all_rows=not order.inputs,
+        )
+        _settle_changed(plan, settings, output, confirm)
+        yield Prepared(order, output, endpoint, run_defaults, source, records, plan, tuple(left_out))
+
+
+def output_of(order: Order) -> Path:
+    """The file a run writes, symlinks resolved: as asked, or `NAME.results.jsonl` beside a single input."""
+    if order.output is not None:
+        return Path(os.path.realpath(order.output))
+    if len(order.inputs) != 1 or order.inputs[0] == STDIN or is_glob(order.inputs[0]):
+        raise UsageMistake("name the output with -o: it has a default only for a single input file")
+    name = Path(order.inputs[0])
+    stem = name.name
+    for ending in INPUT_ENDINGS:
+        stem = stem.removesuffix(ending)
+    return Path(os.path.realpath(name.with_name(f"{stem}.results.jsonl")))
+
+
+def again_of(settings: Settings, *, retrying: bool) -> Again:
+    """Which recorded rows are sent again, as `--only` and `--retry-failed` say."""
+    words = settings.retry.only
+    if not words:
+        return Again(only=True, states=RETRIED) if retrying else Again(failed=settings.retry.retry_failed)
+    states = {state for word in words for state in (REPEATABLE if word == "all" else ()) or _known(word, Status)}
+    kinds = {kind for word in words for kind in _known(word, FailureKind)}
+    return Again(only=True, states=frozenset(states) & REPEATABLE, kinds=frozenset(kinds))
+
+
+def recorded_settings(settings: Settings, run: Defaults) -> dict[str, Any]:
+    """The settings as a run line keeps them for `retry`: without those meant once, files by their full name."""
+    flat = {entry.name: settings.flat()[entry.name] for entry in table() if entry.facts.sticks}
+    flat["system"] = run.system
+    if flat["api_key_file"] is not None:
+        flat["api_key_file"] = str(Path(flat["api_key_file"]).expanduser().absolute())
+    return flat
+
+
+def _known(word: str, words: type[Status | FailureKind]) -> list[Any]:
+    repeatable = [*(str(state) for state in sorted(REPEATABLE)), *(str(kind) for kind in FailureKind), "all"]
+    if word not in repeatable:
+        raise UsageMistake(
+            f"--only {word}: it takes {', '.join(sorted(REPEATABLE))}, all, or a failure kind{did_you_mean(word, repeatable)}"
+        )
+    return [words(word)] if word in {str(known) for known in words} else []
+
+
+def _files(inputs: tuple[str, ...]) -> tuple[list[InputFile | None], list[str]]:
+    """The files named, in order, `None` standing for standard input; and those left out."""
+    if inputs.count(STDIN) > 1:
+        raise UsageMistake("standard input (-) can be read once")
+    named = [argument for argument in inputs if argument != STDIN]
+    files, left_out = find_inputs(named) if named else ([], [])
+    if STDIN not in inputs:
+        return list(files), left_out
+    before = inputs.index(STDIN)
+    split = len(find_inputs(inputs[:before])[0]) if before else 0
+    return [*files[:split], None, *files[split:]], left_out
+
+
+def _check_apart(files: list[InputFile | None], output: Path) -> None:
+    for file in files:
+        if file is not None and os.path.realpath(file.path) == str(output):
+            raise CannotStart(f"{file.name} is the input and the output: name another output with -o")
+
+
+def _set_aside(output: Path, at: str) -> None:
+    if output.exists():
+        output.rename(output.with_name(f"{output.name}.{at}.bak"))
+
+
+def _check_endpoint(records: Records, endpoint: Endpoint, *, accepted: bool) -> None:
+    last = records.index.last_run
+    if last is None or last.endpoint == endpoint.host or accepted:
+        return
+    kept = "its answers are not kept, they are made up" if last.endpoint == FAKE else "its answers are kept"
+    raise CannotStart(
+        f"{records.path} was made by {last.endpoint}, this run asks {endpoint.host}: start anew with --fresh, name another "
+        f"output with -o, or go on in it with --accept-other-endpoint ({kept})",
+    )
+
+
+def _settle_changed(plan: Plan, settings: Settings, output: Path, confirm: Callable[[str], bool] | None) -> None:
+    if not plan.changed or settings.rows.rerun_changed:
+        return
+    rows = f"{plan.changed:,} answered row{'s' if plan.changed > 1 else ''}"
+    asks = f"{rows} in {output.name} would ask something else now (another model, text or parameter)"
+    if confirm is None:
+        raise CannotStart(f"{asks}: to buy them again add --rerun-changed; to keep both name another output with -o")
+    if not confirm(f"{asks}. Buy them again?"):
+        raise CannotStart("nothing was sent")

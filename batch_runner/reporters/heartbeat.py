@@ -1,0 +1,91 @@
+"""`OUT.status.json`: how the run stands, for other programs. Replaced atomically, so a reader never meets half of it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from batch_runner.clock import timestamp
+from batch_runner.totals import row_counts
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from batch_runner.failures import Failure
+    from batch_runner.progress import Outlook, RunReport, Snapshot
+
+EVERY_SECONDS = 2.0
+SCHEMA = 1
+
+
+def heartbeat_path(output: Path) -> Path:
+    """The heartbeat file of an output."""
+    return output.with_name(output.name + ".status.json")
+
+
+class Heartbeat:
+    """Writes the file every two seconds. A heartbeat that can't be written never stops a run."""
+
+    def __init__(self, output: Path) -> None:
+        self._path = heartbeat_path(output)
+        self._facts: dict[str, Any] = {}
+        self._last = float("-inf")
+
+    def started(self, outlook: Outlook) -> None:
+        """Write it for the first time."""
+        self._facts = {
+            "schema": SCHEMA,
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "run_id": outlook.run_id,
+            "started": timestamp(time.time()),
+        }
+        self._write("running", {"to_record": outlook.to_send + outlook.rejected, "recorded": 0})
+
+    def update(self, snapshot: Snapshot) -> None:
+        """Write it again when two seconds have passed."""
+        if snapshot.seconds - self._last < EVERY_SECONDS:
+            return
+        self._last = snapshot.seconds
+        state = "draining" if snapshot.draining else "running"
+        self._write(
+            state,
+            {
+                "to_record": snapshot.to_record,
+                "recorded": snapshot.recorded,
+                "in_flight": snapshot.in_flight,
+                "pause_left_s": round(snapshot.pause_left, 1),
+                "rows_per_minute": round(snapshot.rows_per_minute, 1),
+                "seconds_left": None if snapshot.seconds_left is None else round(snapshot.seconds_left),
+                "rows": row_counts(snapshot.standing),
+                "totals": snapshot.totals.as_json(),
+            },
+        )
+
+    def attempt_failed(self, row_id: str, failure: Failure, wait: float | None) -> None:
+        """Nothing: the counts tell."""
+
+    def ended(self, report: RunReport) -> None:
+        """Write how it ended."""
+        if self._facts:
+            self._write(
+                "ended",
+                {
+                    "exit_status": int(report.exit_status),
+                    "reason": report.reason,
+                    "rows": row_counts(report.totals.rows),
+                    "totals": report.run.as_json(),
+                },
+            )
+
+    def _write(self, state: str, more: dict[str, Any]) -> None:
+        facts = self._facts | {"updated": timestamp(time.time()), "state": state} | more
+        temporary = self._path.with_name(self._path.name + ".new")
+        with suppress(OSError):
+            temporary.write_bytes(orjson.dumps(facts, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+            temporary.replace(self._path)

@@ -1,0 +1,76 @@
+"""A run as timed lines, for a log, a pipe or cron."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from batch_runner.clock import timestamp
+from batch_runner.records import Status
+from batch_runner.reporters.wording import duration, short
+
+if TYPE_CHECKING:
+    from batch_runner.failures import Failure
+    from batch_runner.progress import Outlook, RunReport, Snapshot
+
+FIRST_SECONDS = 10.0
+MOST_SECONDS = 300.0
+
+
+class Lines:
+    """One line after ten seconds, then less and less often, down to every five minutes."""
+
+    def __init__(self, *, verbose: bool) -> None:
+        self._verbose = verbose
+        self._next = FIRST_SECONDS
+        self._gap = FIRST_SECONDS
+
+    def started(self, outlook: Outlook) -> None:
+        """Nothing: the command has said what will be done."""
+
+    def update(self, snapshot: Snapshot) -> None:
+        """A line when its time has come."""
+        if snapshot.seconds >= self._next:
+            self._gap = min(MOST_SECONDS, self._gap * 1.5)
+            self._next = snapshot.seconds + self._gap
+            self._say(progress_in_words(snapshot))
+
+    def attempt_failed(self, row_id: str, failure: Failure, wait: float | None) -> None:
+        """A line, when asked to be verbose."""
+        if self._verbose:
+            self._say(failure_in_words(row_id, failure, wait))
+
+    def ended(self, report: RunReport) -> None:
+        """Nothing: the summary follows."""
+
+    @staticmethod
+    def _say(text: str) -> None:
+        click.echo(f"{timestamp(time.time())} {text}", err=True)
+
+
+def progress_in_words(snapshot: Snapshot) -> str:
+    """`120/400 rows, 118 ok, 2 failed, 240/min, 56.1k tokens, 1 min 10 s left`."""
+    rows = snapshot.totals.rows
+    counts = [f"{rows[status]:,} {status}" for status in Status if rows[status]]
+    parts = [
+        f"{snapshot.recorded:,}/{snapshot.to_record:,} rows",
+        *counts,
+        f"{short(snapshot.rows_per_minute)}/min",
+        f"{short(snapshot.totals.spent.total_tokens or 0)} tokens",
+    ]
+    if snapshot.draining:
+        parts.append(f"leaving, {snapshot.in_flight} in flight")
+    elif snapshot.pause_left > 0:
+        parts.append(f"told to wait {duration(snapshot.pause_left)}")
+    elif snapshot.seconds_left is not None:
+        parts.append(f"{duration(snapshot.seconds_left)} left")
+    return ", ".join(parts)
+
+
+def failure_in_words(row_id: str, failure: Failure, wait: float | None) -> str:
+    """`row greet-1: server_error (HTTP 500): …; again in 1.2 s`."""
+    status = f" (HTTP {failure.http_status})" if failure.http_status is not None else ""
+    then = "no further attempt" if wait is None else f"again in {duration(wait)}"
+    return f"row {row_id}: {failure.kind}{status}: {failure.message[:200]}; {then}"

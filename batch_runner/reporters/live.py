@@ -1,0 +1,44 @@
+"""A run as one line at the bottom of a terminal, redrawn as it goes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Column
+
+from batch_runner.reporters.lines import failure_in_words, progress_in_words
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from batch_runner.failures import Failure
+    from batch_runner.progress import Outlook, RunReport, Snapshot
+
+
+class Live:
+    """A bar and the numbers that matter; gone when the run ends, the summary takes its place."""
+
+    def __init__(self, console: Console, *, verbose: bool) -> None:
+        self._console = console
+        self._verbose = verbose
+        words = TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis"))
+        self._bar = Progress(BarColumn(bar_width=16), words, console=console, transient=True, refresh_per_second=4)
+
+    def started(self, outlook: Outlook) -> None:
+        """Draw it."""
+        self._task = self._bar.add_task("starting", total=outlook.to_send + outlook.rejected)
+        self._bar.start()
+
+    def update(self, snapshot: Snapshot) -> None:
+        """Redraw it."""
+        self._bar.update(self._task, completed=snapshot.recorded, description=progress_in_words(snapshot))
+
+    def attempt_failed(self, row_id: str, failure: Failure, wait: float | None) -> None:
+        """A line above it, when asked to be verbose."""
+        if self._verbose:
+            self._console.print(failure_in_words(row_id, failure, wait), markup=False)
+
+    def ended(self, _report: RunReport) -> None:
+        """Take it away."""
+        self._bar.stop()

@@ -1,0 +1,36 @@
+"""Several reporters as one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from batch_runner.failures import Failure
+    from batch_runner.progress import Outlook, Reporter, RunReport, Snapshot
+
+
+class Several:
+    """Passes everything on to each of its reporters; with none it is silent."""
+
+    def __init__(self, *reporters: Reporter) -> None:
+        self._reporters = reporters
+
+    def started(self, outlook: Outlook) -> None:
+        """The run begins."""
+        for reporter in self._reporters:
+            reporter.started(outlook)
+
+    def update(self, snapshot: Snapshot) -> None:
+        """The run goes on."""
+        for reporter in self._reporters:
+            reporter.update(snapshot)
+
+    def attempt_failed(self, row_id: str, failure: Failure, wait: float | None) -> None:
+        """An attempt brought no answer."""
+        for reporter in self._reporters:
+            reporter.attempt_failed(row_id, failure, wait)
+
+    def ended(self, report: RunReport) -> None:
+        """The run is over."""
+        for reporter in self._reporters:
+            reporter.ended(report)

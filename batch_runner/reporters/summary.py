@@ -1,0 +1,117 @@
+"""What a run came to, for a person and for a program. Pure."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Any
+
+from batch_runner.advice import ADVICE
+from batch_runner.exits import ExitStatus
+from batch_runner.failures import FailureKind
+from batch_runner.records import Status
+from batch_runner.reporters.wording import duration, rows
+from batch_runner.totals import UNATTEMPTED, row_counts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from batch_runner.progress import RunReport
+    from batch_runner.totals import Totals
+
+SCHEMA = 1
+
+
+def summary_lines(report: RunReport, command: Sequence[str], output: str) -> Iterator[str]:
+    """The summary at the end of a run; `command` is how it was called, `output` its output as the user names it."""
+    if report.reason:
+        yield report.reason
+    yield standing_in_words(report.totals)
+    for kind, count in report.run.failures.most_common():
+        yield f"  {count:>6,} {kind}: {report.examples.get(kind, '')[:160]}"
+        yield f"         {ADVICE[FailureKind(kind)]}"
+    if report.run.attempts:
+        yield from cost_lines(report.run, "tokens")
+        yield from _pace_lines(report.run)
+    yield f"output   {output}"
+    yield f"next     {shlex.join(next_command(report, command, output))}"
+
+
+def standing_in_words(job: Totals) -> str:
+    """`37 rows: 35 ok, 1 truncated, 1 invalid`."""
+    counts = [(status, job.rows[status]) for status in (*Status, UNATTEMPTED) if job.rows[status]]
+    told = ", ".join(f"{count:,} {status}" for status, count in counts)
+    return f"{rows(sum(count for _, count in counts))}: {told}" if counts else "no rows"
+
+
+def cost_lines(totals: Totals, heading: str) -> Iterator[str]:
+    """Tokens spent, and what may have been billed beside them."""
+    spent, owed = totals.spent, totals.maybe_billed
+    yield (
+        f"{heading:<8} {spent.prompt_tokens:,} prompt ({spent.cached_tokens:,} cached), "
+        f"{spent.completion_tokens:,} completion ({spent.reasoning_tokens:,} reasoning)"
+    )
+    if owed:
+        yield f"{'':<8} at most {owed.prompt_tokens:,} prompt, {owed.completion_tokens:,} completion may have been billed besides"
+    if totals.usage_missing:
+        yield f"{'':<8} {rows(totals.usage_missing)} came without a usage"
+
+
+def next_command(report: RunReport, command: Sequence[str], output: str) -> list[str]:
+    """The one command that makes sense now."""
+    standing = report.totals.rows
+    if report.exit_status not in {ExitStatus.OK, ExitStatus.ROWS_NOT_OK} or standing[UNATTEMPTED]:
+        return list(command)
+    if standing[Status.FAILED] or standing[Status.UNFINISHED]:
+        return ["batch-runner", "retry", output]
+    if standing[Status.TRUNCATED]:
+        return [
+            "batch-runner",
+            "retry",
+            output,
+            "--only",
+            "truncated",
+            "--max-completion-tokens",
+            str(_larger_cap(report)),
+        ]
+    if standing[Status.INVALID]:
+        return list(command)
+    return ["batch-runner", "status", output]
+
+
+def summary_document(report: RunReport, command: Sequence[str], output: Path) -> dict[str, Any]:
+    """The summary as `--json` prints it."""
+    return {
+        "schema": SCHEMA,
+        "exit_status": int(report.exit_status),
+        "reason": report.reason,
+        "output": str(output),
+        "run_id": report.run_id,
+        "rows": row_counts(report.totals.rows),
+        "failures": [
+            {"kind": kind, "rows": count, "example": report.examples.get(kind, ""), "advice": ADVICE[FailureKind(kind)]}
+            for kind, count in report.run.failures.most_common()
+        ],
+        "job": report.totals.as_json(),
+        "run": report.run.as_json(),
+        "next": shlex.join(next_command(report, command, str(output))),
+    }
+
+
+def _pace_lines(run: Totals) -> Iterator[str]:
+    seconds = run.wall_ms / 1000
+    pace = f", {60 * run.rows.total() / seconds:,.0f} rows/min" if seconds else ""
+    median, slow = run.latency_quantile(0.5), run.latency_quantile(0.95)
+    latency = f", half of the answers within {duration(median)}, 95 % within {duration(slow)}" if median and slow else ""
+    yield f"time     {duration(seconds)}{pace}{latency}"
+    other = {pair: count for pair, count in run.answered_as.items() if len(set(pair.split(" -> "))) > 1}
+    for pair, count in other.items():
+        asked, answered = pair.split(" -> ")
+        yield f"model    {rows(count)} asked of {asked}, answered by {answered or 'a model without a name'}"
+
+
+def _larger_cap(report: RunReport) -> int:
+    """Twice the mean completion of all answers, at least 4,096: a start for rows whose cap was too small."""
+    answers = max(1, sum(report.totals.rows[status] for status in (Status.OK, Status.TRUNCATED)))
+    mean = (report.totals.spent.completion_tokens or 0) // answers
+    return max(4096, 2 * mean)

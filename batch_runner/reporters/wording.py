@@ -1,0 +1,26 @@
+"""Numbers as people read them. Pure."""
+
+from __future__ import annotations
+
+
+def duration(seconds: float) -> str:
+    """`8 s`, `2 min 05 s`, `3 h 20 min`."""
+    whole = round(seconds)
+    if whole < 60:  # noqa: PLR2004 - a minute
+        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"  # noqa: PLR2004 - tenths matter below ten
+    if whole < 3600:  # noqa: PLR2004 - an hour
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def short(number: float) -> str:
+    """`950`, `12.3k`, `4.5M`."""
+    for unit, size in (("M", 1_000_000), ("k", 1_000)):
+        if number >= 9.995 * size / 10 and number >= size:
+            return f"{number / size:.1f}{unit}"
+    return f"{number:.0f}"
+
+
+def rows(count: int) -> str:
+    """`1 row`, `1,234 rows`."""
+    return f"{count:,} row{'' if count == 1 else 's'}"

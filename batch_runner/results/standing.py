@@ -1,0 +1,132 @@
+"""How an output stands: rows, failures, tokens, and whether a run is at it now."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from batch_runner.advice import ADVICE
+from batch_runner.failures import CannotStart, FailureKind
+from batch_runner.output.records import Records
+from batch_runner.reporters.heartbeat import heartbeat_path
+from batch_runner.reporters.summary import cost_lines, standing_in_words
+from batch_runner.reporters.wording import duration
+from batch_runner.results.reading import living_results
+from batch_runner.totals import row_counts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from batch_runner.output.lines import Run
+    from batch_runner.totals import Totals
+
+SCHEMA = 1
+DONE = frozenset({"ok", "truncated"})
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What `status` tells of an output."""
+
+    output: Path
+    state: str
+    """`running`, `draining`, `ended`, or `killed`: its last run left no totals and is not at work."""
+    run: Run
+    job: Totals
+    failures: Counter[str]
+    examples: Mapping[str, str]
+    heartbeat: Mapping[str, Any]
+    unreadable_lines: int
+
+
+def read_standing(output: Path) -> Standing:
+    """Read the output, and its heartbeat where there is one. Raises `CannotStart` when it isn't an output."""
+    with Records(output) as records:
+        index = records.index
+        if index.last_run is None:
+            raise CannotStart(f"{output}: there is no such output, or nothing in it")
+        heartbeat = _heartbeat(output)
+        at_work = _at_work(heartbeat, index.last_run.id)
+        job = index.job if index.closed or at_work else records.job_so_far(real=False)
+        job.rows = index.living()
+        failures, examples = Counter[str](), dict[str, str]()
+        for result in living_results(output, index):
+            if result.failure is not None:
+                failures[result.failure] += 1
+                examples.setdefault(result.failure, f"{result.source}: {result.message}")
+    state = heartbeat["state"] if at_work else ("ended" if index.closed else "killed")
+    return Standing(output, state, index.last_run, job, failures, examples, heartbeat, index.unreadable_lines)
+
+
+def standing_lines(standing: Standing, name: str) -> Iterator[str]:
+    """For a person."""
+    yield f"{name}: {_state_in_words(standing)}"
+    yield standing_in_words(standing.job)
+    for kind, count in standing.failures.most_common():
+        yield f"  {count:>6,} {kind}: {standing.examples[kind][:160]}"
+        yield f"         {ADVICE[FailureKind(kind)]}"
+    yield from cost_lines(standing.job, "tokens")
+    if standing.unreadable_lines:
+        yield f"{standing.unreadable_lines} lines can't be read; their rows will be sent again"
+
+
+def standing_document(standing: Standing) -> dict[str, Any]:
+    """For a program."""
+    return {
+        "schema": SCHEMA,
+        "output": str(standing.output),
+        "state": standing.state,
+        "run_id": standing.run.id,
+        "endpoint": standing.run.endpoint,
+        "job_name": standing.run.job,
+        "rows": row_counts(standing.job.rows),
+        "failures": [
+            {"kind": kind, "rows": count, "example": standing.examples[kind], "advice": ADVICE[FailureKind(kind)]}
+            for kind, count in standing.failures.most_common()
+        ],
+        "job": standing.job.as_json(),
+        "heartbeat": dict(standing.heartbeat),
+        "unreadable_lines": standing.unreadable_lines,
+    }
+
+
+def _state_in_words(standing: Standing) -> str:
+    beat = standing.heartbeat
+    if standing.state not in {"running", "draining"}:
+        told = {"ended": "no run is at it", "killed": "its last run was killed; the same command goes on"}
+        return f"{told[standing.state]} (last run {standing.run.id} at {standing.run.endpoint})"
+    left = f", {duration(beat['seconds_left'])} left" if beat.get("seconds_left") is not None else ""
+    return (
+        f"{standing.state}: {beat['recorded']:,} of {beat['to_record']:,} rows of this run"
+        f"{left} (process {beat['pid']} on {beat['host']}, {beat['updated']})"
+    )
+
+
+def _heartbeat(output: Path) -> dict[str, Any]:
+    with suppress(OSError, orjson.JSONDecodeError):
+        beat = orjson.loads(heartbeat_path(output).read_bytes())
+        if isinstance(beat, dict):
+            return beat
+    return {}
+
+
+def _at_work(heartbeat: Mapping[str, Any], run_id: str) -> bool:
+    """Whether the process behind a heartbeat lives; on another host, its word is taken."""
+    if heartbeat.get("run_id") != run_id or heartbeat.get("state") not in {"running", "draining"}:
+        return False
+    if heartbeat.get("host") != socket.gethostname():
+        return True
+    try:
+        os.kill(int(heartbeat["pid"]), 0)
+    except PermissionError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return True

@@ -1,0 +1,45 @@
+"""Whether and when a failed attempt is made again. Pure.
+
+| failure                                  | again?                                        | costs an attempt |
+|------------------------------------------|-----------------------------------------------|------------------|
+| the service asks to slow down            | yes, when the shared pause is over            | no               |
+| nobody reached                           | yes, until `health` ends the run              | no               |
+| transient (5xx, …)                       | yes, up to `max_attempts`                     | yes              |
+| no whole answer (may have been billed)   | yes, once                                     | yes              |
+| about the row                            | no                                            | –                |
+| about the run                            | as transient, where `health` lets the run go on | yes            |
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from batch_runner.failures import MAYBE_BILLED, NOT_THE_ROWS, TRANSIENT, Scope
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from batch_runner.failures import Failure
+
+BASE_SECONDS = 1.0
+MOST_SECONDS = 60.0
+MOST_MAYBE_BILLED = 2
+"""Attempts that a row gets when each may have been billed: buying a long answer five times isn't what a retry is for."""
+
+
+def delay(failure: Failure, *, made: int, tried: int, owed: int, max_attempts: int, random: Callable[[], float]) -> float | None:
+    """Seconds to wait before the next attempt, or `None` to give up.
+
+    `made` counts the attempts of this run, `tried` those that were the row's own (see `failures.NOT_THE_ROWS`), `owed`
+    those whose answer never came. The delay has full jitter, so that rows that failed together don't come back together; a
+    wait that the service asked for comes on top of nothing shorter.
+    """
+    if failure.scope is Scope.EVERYONE:
+        return 0.0  # admission holds everyone back, this row too
+    if tried >= max_attempts or not (failure.kind in TRANSIENT or failure.scope is Scope.RUN):
+        return None
+    if failure.kind in MAYBE_BILLED and owed >= MOST_MAYBE_BILLED:
+        return None
+    step = made if failure.kind in NOT_THE_ROWS else tried
+    jitter = random() * min(MOST_SECONDS, BASE_SECONDS * 2.0 ** min(step - 1, 10))
+    return jitter + (failure.wait or 0.0)

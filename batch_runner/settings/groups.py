@@ -1,0 +1,214 @@
+"""The settings table. Each field is one setting; everything else (flags, environment, job keys, docs) is read off it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from batch_runner.settings.kinds import Count, Duration, KeyValue, Rate, Share, VariableName, Words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")
+"""What reasoning models take, each a part of it (`ReasoningEffort` in OpenAI's API specification)."""
+
+
+def setting(
+    default: Any,
+    help: str,  # noqa: A002 - the word click and every reader use
+    *,
+    kind: click.ParamType[Any] | type = str,
+    short: str = "",
+    aliases: tuple[str, ...] = (),
+    metavar: str = "",
+    environment: bool = True,
+    sticks: bool = True,
+    many: bool = False,
+) -> Any:
+    """Declare a field of a group.
+
+    `environment=False` keeps it out of the environment, `sticks=False` out of what `retry` takes over from the run that
+    made the output: both for things meant once.
+    """
+    facts = Facts(help, kind, short, aliases, metavar, environment, sticks, many)
+    return field(default=default, metadata={"facts": facts})
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the table says of a setting beside its name, type and default."""
+
+    help: str
+    kind: click.ParamType[Any] | type
+    short: str
+    aliases: tuple[str, ...]
+    metavar: str
+    environment: bool
+    sticks: bool
+    many: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RequestSettings:
+    """What is asked, of whom."""
+
+    endpoint: str = setting(
+        "apicore",
+        "Where to send: apicore, openai, fake (built in, free, needs no key) or the URL of an OpenAI-compatible endpoint.",
+        metavar="NAME|URL",
+    )
+    api_key_env: str | None = setting(None, "The variable that holds the key.", kind=VariableName(), metavar="NAME")
+    api_key_file: str | None = setting(None, "A file that holds the key.", metavar="FILE")
+    model: str = setting("o1-mini", "The model of rows that name none.", short="-m")
+    max_completion_tokens: int | None = setting(
+        None,
+        "The most tokens an answer may use, reasoning included. Not sent unless given.",
+        kind=Count(),
+        aliases=("--max-tokens",),
+        metavar="N",
+    )
+    reasoning_effort: str | None = setting(None, "How hard a reasoning model thinks.", kind=click.Choice(EFFORTS))
+    temperature: float | None = setting(None, "Sampling temperature. o1 and its successors take only 1.", kind=float, metavar="T")
+    system: str | None = setting(
+        None, "Instructions put before every row that has none of its own; @FILE reads them.", metavar="TEXT|@FILE"
+    )
+    param: tuple[tuple[str, Any], ...] = setting(
+        (),
+        "Any other request parameter: JSON or a bare word. Can be given again.",
+        kind=KeyValue(),
+        metavar="KEY=VALUE",
+        many=True,
+    )
+    timeout: float = setting(600.0, "The longest one attempt may take.", kind=Duration(), metavar="TIME")
+
+
+@dataclass(frozen=True, slots=True)
+class LimitSettings:
+    """How much at once, how fast."""
+
+    concurrency: int = setting(16, "The most requests in flight.", kind=Count(), short="-c", metavar="N")
+    rpm: float | None = setting(None, "The most requests per minute.", kind=Rate(), metavar="RATE")
+
+
+@dataclass(frozen=True, slots=True)
+class RetrySettings:
+    """How often a row is tried, and which rows are tried again."""
+
+    max_attempts: int = setting(
+        5, "The most attempts a row gets in one run. Being told to slow down costs none.", kind=Count(), metavar="N"
+    )
+    retry_failed: bool = setting(False, "Send the rows again that failed in earlier runs.", kind=bool)
+    only: tuple[str, ...] = setting(
+        (),
+        "Send only rows in these states: truncated, refused, failed, unfinished, a failure kind, or all of them.",
+        kind=Words(),
+        metavar="STATE,…",
+        environment=False,
+        sticks=False,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RowSettings:
+    """Which rows a run is about."""
+
+    limit: int | None = setting(
+        None,
+        "Only the first N rows of the input, done or not.",
+        kind=Count(),
+        short="-n",
+        metavar="N",
+        environment=False,
+        sticks=False,
+    )
+    rerun_changed: bool = setting(
+        False,
+        "Buy rows again whose request has changed since they were answered.",
+        kind=bool,
+        environment=False,
+        sticks=False,
+    )
+    accept_other_endpoint: bool = setting(
+        False,
+        "Go on with an output that another endpoint made; its answers are kept.",
+        kind=bool,
+        environment=False,
+        sticks=False,
+    )
+    fresh: bool = setting(
+        False,
+        "Start anew: what the output holds is moved to OUT.<UTC time>.bak.",
+        kind=bool,
+        environment=False,
+        sticks=False,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class EndingSettings:
+    """How a run ends."""
+
+    max_failed: str = setting(
+        "0", "How many rows may be not ok for exit status 0: a number or a share.", kind=Share(), metavar="N|N%"
+    )
+    drain_timeout: float = setting(300.0, "How long Ctrl-C waits for the requests in flight.", kind=Duration(), metavar="TIME")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything a run can be told, in groups; one table of a job file each."""
+
+    request: RequestSettings = RequestSettings()
+    limits: LimitSettings = LimitSettings()
+    retry: RetrySettings = RetrySettings()
+    rows: RowSettings = RowSettings()
+    ending: EndingSettings = EndingSettings()
+
+    def flat(self) -> dict[str, Any]:
+        """Every setting by its name."""
+        return {entry.name: getattr(getattr(self, entry.group), entry.name) for entry in table()}
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One line of the table."""
+
+    name: str
+    group: str
+    default: Any
+    facts: Facts
+
+    @property
+    def flag(self) -> str:
+        """The long flag, `--max-attempts`."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def variable(self) -> str | None:
+        """The environment variable, or `None` for what an inherited environment must not set."""
+        return f"BATCH_RUNNER_{self.name.upper()}" if self.facts.environment else None
+
+
+def table() -> Iterator[Setting]:
+    """All settings in the order of the groups."""
+    for group in fields(Settings):
+        for entry in fields(group.default):  # type: ignore[arg-type]  # a group's default is a dataclass
+            yield Setting(entry.name, group.name, entry.default, entry.metadata["facts"])
+
+
+def build(values: Mapping[str, Any], convert: Callable[[Setting, Any], Any]) -> Settings:
+    """Settings from values by name, each passed through `convert`; names must exist. What is missing has its default."""
+    by_group: dict[str, dict[str, Any]] = {group.name: {} for group in fields(Settings)}
+    for entry in table():
+        if entry.name in values:
+            by_group[entry.group][entry.name] = convert(entry, values[entry.name])
+    return Settings(
+        request=RequestSettings(**by_group["request"]),
+        limits=LimitSettings(**by_group["limits"]),
+        retry=RetrySettings(**by_group["retry"]),
+        rows=RowSettings(**by_group["rows"]),
+        ending=EndingSettings(**by_group["ending"]),
+    )

@@ -1,0 +1,132 @@
+"""How settings are written by people: durations, rates, counts, shares, KEY=VALUE. Each kind is a click type."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NoReturn
+
+import click
+import orjson
+
+DURATION = re.compile(r"(?:(?P<h>\d+(?:\.\d+)?)h)?(?:(?P<m>\d+(?:\.\d+)?)m)?(?:(?P<s>\d+(?:\.\d+)?)s?)?", re.IGNORECASE)
+NUMBER = re.compile(r"(?P<digits>\d[\d_,]*(?:\.\d+)?)\s*(?P<unit>[kKmM]?)")
+RATE = re.compile(NUMBER.pattern + r"\s*(?:/\s*(?P<per>min|minute|m|s|sec|second|h|hour))?")
+UNITS = {"": 1, "k": 1_000, "m": 1_000_000}
+PER_MINUTE = {"s": 60.0, "sec": 60.0, "second": 60.0, "h": 1 / 60, "hour": 1 / 60}
+
+
+class Duration(click.ParamType[float]):
+    """Seconds as a float, from `90`, `30s`, `5m` or `1h30m`."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read the seconds out of `value`."""
+        if isinstance(value, bool):
+            self._refuse(value, param, ctx)
+        if isinstance(value, int | float):
+            seconds = float(value)
+        else:
+            match = DURATION.fullmatch(str(value).strip())
+            if match is None or not any(match.groups()):
+                self._refuse(value, param, ctx)
+            hours, minutes, rest = (float(part or 0) for part in match.groups())
+            seconds = hours * 3600 + minutes * 60 + rest
+        if not 0 < seconds < 10 * 365 * 86400:
+            self._refuse(value, param, ctx)
+        return seconds
+
+    def _refuse(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> NoReturn:
+        self.fail(f"{value!r} isn't a duration: write 90, 30s, 5m or 1h30m", param, ctx)
+
+
+class Count(click.ParamType[int]):
+    """A whole number above zero, from `1000`, `1_000`, `1,000` or `1k`."""
+
+    name = "count"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read the number out of `value`."""
+        match = NUMBER.fullmatch(str(value).strip())
+        number = _scaled(match) if match and not isinstance(value, bool) else 0.0
+        if number < 1 or number != int(number):
+            self.fail(f"{value!r} isn't a whole number above zero: write 1000, 1_000 or 1k", param, ctx)
+        return int(number)
+
+
+class Rate(click.ParamType[float]):
+    """A number per minute as a float, from `500`, `3k`, `3k/min` or `50/s`."""
+
+    name = "rate"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read the number per minute out of `value`."""
+        match = RATE.fullmatch(str(value).strip())
+        rate = _scaled(match) * PER_MINUTE.get(match["per"] or "", 1.0) if match and not isinstance(value, bool) else 0.0
+        if rate <= 0:
+            self.fail(f"{value!r} isn't a rate: write 500, 3k/min or 50/s", param, ctx)
+        return rate
+
+
+class Share(click.ParamType[str]):
+    """A number of rows or a share of them, kept as text: `10`, `1%`, `0.5%`."""
+
+    name = "rows or %"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Check that `value` is one of the two and keep it as written."""
+        text = str(value).strip()
+        number = text.removesuffix("%")
+        whole = number.replace("_", "").isdigit()
+        percent = text.endswith("%") and re.fullmatch(r"\d+(\.\d+)?", number) and float(number) <= 100  # noqa: PLR2004 - per cent
+        if isinstance(value, bool) or not (percent or (whole and not text.endswith("%"))):
+            self.fail(f"{value!r} is neither a number of rows nor a share: write 10 or 1%", param, ctx)
+        return text
+
+
+class KeyValue(click.ParamType[tuple[str, Any]]):
+    """A `(key, value)` pair from `KEY=VALUE`; VALUE is JSON, or a bare word taken as text."""
+
+    name = "key=value"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, Any]:
+        """Split `value` at its first `=`."""
+        if isinstance(value, tuple | list) and len(value) == 2:  # noqa: PLR2004 - a pair
+            return str(value[0]), value[1]
+        key, equals, text = str(value).partition("=")
+        if not equals or not key.strip():
+            self.fail(f"{value!r} isn't KEY=VALUE", param, ctx)
+        try:
+            return key.strip(), orjson.loads(text)
+        except orjson.JSONDecodeError:
+            return key.strip(), text
+
+
+class Words(click.ParamType[tuple[str, ...]]):
+    """One or more words, from `a`, `a,b` or a list, as a tuple."""
+
+    name = "words"
+
+    def convert(self, value: Any, _param: click.Parameter | None, _ctx: click.Context | None) -> tuple[str, ...]:
+        """Split `value` at its commas."""
+        words = value if isinstance(value, tuple | list) else str(value).split(",")
+        return tuple(word for word in (str(word).strip() for word in words) if word)
+
+
+class VariableName(click.ParamType[str]):
+    """The name of an environment variable. A value that looks like the key itself is refused, and not repeated."""
+
+    name = "variable"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Check that `value` can be the name of a variable."""
+        text = str(value)
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", text):
+            self.fail(
+                "it takes the NAME of a variable that holds the key, never the key: others can see a command line", param, ctx
+            )
+        return text
+
+
+def _scaled(match: re.Match[str]) -> float:
+    return float(match["digits"].replace("_", "").replace(",", "")) * UNITS[match["unit"].lower()]

@@ -1,0 +1,84 @@
+"""Values of any origin (keyword arguments, a job file, an output's run line) -> checked `Settings`."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from batch_runner.failures import UsageMistake
+from batch_runner.settings.groups import Setting, Settings, build, table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+FLAGGED_PARAMETERS = {
+    "model": "--model",
+    "max_completion_tokens": "--max-completion-tokens",
+    "reasoning_effort": "--reasoning-effort",
+    "temperature": "--temperature",
+    "messages": "the input rows",
+}
+"""Request parameters that have a better place than `--param`."""
+
+
+def read_settings(values: Mapping[str, Any]) -> Settings:
+    """Check `values` (by setting name) and build settings from them.
+
+    Raises `UsageMistake` naming the first unknown setting or the first value that can't be meant so.
+    """
+    names = [entry.name for entry in table()]
+    for name in values:
+        if name not in names:
+            raise UsageMistake(f"there is no setting {name!r}{did_you_mean(name, names)}")
+    settings = build(values, convert)
+    _check_params(settings)
+    return settings
+
+
+def convert(entry: Setting, value: Any) -> Any:
+    """The value of one setting in its own type; raises `UsageMistake` when it can't be meant so."""
+    if value is None or value == entry.default:
+        return entry.default
+    try:
+        if entry.facts.many:
+            pairs = value.items() if isinstance(value, dict) else value
+            return tuple(_converted(entry, pair) for pair in pairs)
+        return _converted(entry, value)
+    except click.BadParameter as mistake:
+        raise UsageMistake(f"{entry.name}: {mistake.message}") from None
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`; did you mean 'x'?` when something known is near, else nothing."""
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def text_or_file(value: str, setting: str) -> str:
+    """The text itself, or what stands in FILE when it is written `@FILE`."""
+    if not value.startswith("@"):
+        return value
+    try:
+        return Path(value[1:]).expanduser().read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageMistake(f"{setting}: can't read {value[1:]}: {error}") from None
+
+
+def _converted(entry: Setting, value: Any) -> Any:
+    kind = click.types.convert_type(entry.facts.kind)
+    if entry.facts.kind is bool and not isinstance(value, bool):
+        raise click.BadParameter(f"{value!r} is neither true nor false")
+    if entry.facts.kind is str and not isinstance(value, str):
+        raise click.BadParameter(f"{value!r} isn't text")
+    return kind.convert(value, None, None)
+
+
+def _check_params(settings: Settings) -> None:
+    for key, value in settings.request.param:
+        if key in FLAGGED_PARAMETERS:
+            raise UsageMistake(f"--param {key}=…: use {FLAGGED_PARAMETERS[key]} for that")
+        if key == "stream" and value:
+            raise UsageMistake("--param stream=true: answers are read whole; leave it out")

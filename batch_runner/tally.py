@@ -1,0 +1,166 @@
+"""What one row has come to so far: attempts and tokens, those of earlier runs included, and the result they add up to."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from batch_runner.failures import MAYBE_BILLED, NOT_THE_ROWS, Failure, FailureKind
+from batch_runner.identity import line_fingerprint
+from batch_runner.records import (
+    UNTOLD_USAGE,
+    Attempt,
+    Bill,
+    ChatRequest,
+    Completion,
+    Outcome,
+    Past,
+    PromptRow,
+    Rejected,
+    Reply,
+    Result,
+    Status,
+    Usage,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MOST_INPUT_BYTES = 1024 * 1024
+"""A longer input line isn't kept in the output; its `source` leads back to it."""
+
+
+class Tally:
+    """Counts one row's attempts as they end. Lives as long as the row is open, and belongs to its worker alone."""
+
+    def __init__(self, row: PromptRow, request: ChatRequest, past: Past, run_id: str) -> None:
+        self._row = row
+        self._request = request
+        self._run_id = run_id
+        self._attempts = list(past.attempts)
+        self._bills = dict(past.bills)
+        self._last: Completion | Failure | None = None
+        self._reply_text = ""
+        self._seconds: float | None = None
+        self.made = 0
+        """Attempts of this run."""
+        self.tried = 0
+        """Those of them that were the row's own: being told to slow down isn't, nor is reaching nobody."""
+        self.owed = 0
+        """Those of them whose answer never came."""
+
+    def count(self, outcome: Outcome, verdict: Completion | Failure, at: str) -> Bill:
+        """Count an attempt that was sent `at` and ended so; returns what it has cost."""
+        bill = self._cost(verdict)
+        if bill:
+            self._bills[self._request.model] = self._bills.get(self._request.model, Bill()) + bill
+        kind = verdict.status if isinstance(verdict, Completion) else verdict.kind
+        self._attempts = _stretched(self._attempts, Attempt(at, outcome.seconds, kind))
+        self._last = verdict
+        self._seconds = outcome.seconds
+        self._reply_text = _reply_text(outcome, verdict)
+        self.made += 1
+        self.tried += kind not in NOT_THE_ROWS
+        self.owed += kind in MAYBE_BILLED
+        return bill
+
+    def answer(self, finished_at: str) -> Result:
+        """The result of a row whose last attempt brought an answer."""
+        completion = self._last
+        if not isinstance(completion, Completion):
+            raise TypeError("the last attempt brought no answer")
+        return replace(
+            self._result(completion.status, finished_at),
+            answer=completion.answer,
+            finish_reason=completion.finish_reason,
+            message=completion.message,
+            http_status=completion.http_status,
+            model_answered=completion.model_answered,
+            request_id=completion.request_id,
+            usage=completion.usage or UNTOLD_USAGE,
+            latency_s=self._seconds,
+        )
+
+    def failure(self, status: Status, finished_at: str) -> Result:
+        """The result of a row that is given up, or left, after a failed attempt."""
+        failure = self._last
+        if not isinstance(failure, Failure):
+            raise TypeError("the last attempt didn't fail")
+        return replace(
+            self._result(status, finished_at),
+            failure=failure.kind,
+            message=failure.message,
+            http_status=failure.http_status,
+            request_id=failure.request_id,
+        )
+
+    def _cost(self, verdict: Completion | Failure) -> Bill:
+        if isinstance(verdict, Completion):
+            return Bill(spent=verdict.usage or Usage())
+        if verdict.kind in MAYBE_BILLED:
+            return Bill(maybe_billed=Usage.at_worst(self._request.worst))
+        return Bill()
+
+    def _result(self, status: Status, finished_at: str) -> Result:
+        model = self._request.model
+        return Result(
+            id=self._row.id,
+            status=status,
+            fingerprint=self._request.fingerprint,
+            source=self._row.source,
+            finished_at=finished_at,
+            run_id=self._run_id,
+            model=model,
+            max_completion_tokens=self._request.max_completion_tokens,
+            bill=self._bills.get(model, Bill()),
+            other_bills=_others(self._bills, model),
+            attempts=tuple(self._attempts),
+            extra=self._row.extra,
+            input="" if status is Status.OK else kept_input(self._row.line),
+            body=self._reply_text,
+        )
+
+
+def rejected_result(row: Rejected, past: Past, *, run_id: str, finished_at: str) -> Result:
+    """The result of a line that can't be sent."""
+    return Result(
+        id=row.id,
+        status=Status.INVALID,
+        fingerprint=line_fingerprint(row.line),
+        source=row.source,
+        finished_at=finished_at,
+        run_id=run_id,
+        other_bills=past.bills,
+        failure=FailureKind.INVALID_LINE,
+        message=row.reason,
+        attempts=past.attempts,
+        input=kept_input(row.line),
+    )
+
+
+def kept_input(line: bytes) -> str:
+    """An input line as it is kept in the output: empty when it is too long or not UTF-8."""
+    if len(line) > MOST_INPUT_BYTES:
+        return ""
+    try:
+        return line.decode()
+    except UnicodeDecodeError:
+        return ""
+
+
+def _stretched(attempts: list[Attempt], attempt: Attempt) -> list[Attempt]:
+    """With one more attempt: a stretch of like outcomes is one entry, or a long outage would fill the line."""
+    if attempts and attempts[-1].outcome == attempt.outcome:
+        last = attempts[-1]
+        return [*attempts[:-1], replace(last, seconds=last.seconds + attempt.seconds, count=last.count + 1)]
+    return [*attempts, attempt]
+
+
+def _others(bills: Mapping[str, Bill], model: str) -> dict[str, Bill]:
+    return {other: bill for other, bill in bills.items() if other != model}
+
+
+def _reply_text(outcome: Outcome, verdict: Completion | Failure) -> str:
+    if isinstance(verdict, Failure):
+        return verdict.body
+    return outcome.body.strip().decode(errors="replace") if isinstance(outcome, Reply) else ""

@@ -1,0 +1,168 @@
+"""What the fake gateway itself costs: its requests per CPU second against a bare aiohttp handler that sends the same bytes.
+
+    python benchmarks/fake_server.py [--rounds 5] [--requests 4000] [--connections 64]
+
+Both servers run in processes of their own, on uvloop if it is there, and take 5 ms for each answer. The rounds alternate
+between them, so that a busy machine disturbs both alike; CPU time is each server's own, read from /proc.
+"""
+
+import argparse
+import asyncio
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import orjson
+from aiohttp import web
+
+LATENCY = 0.005
+GOAL = 0.6
+TICKS = os.sysconf("SC_CLK_TCK")
+PROMPT = "Classify the following review as positive or negative: the battery lasts, the screen does not. " * 3
+
+
+@dataclass(frozen=True)
+class Server:
+    """One of the two, and its process."""
+
+    name: str
+    url: str
+    pid: int
+
+    def cpu_seconds(self) -> float:
+        """CPU time the process has used so far, user and system."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def serve_bare(body: str) -> None:
+    """The handler to compare with: reads, waits, answers."""
+    answer = body.encode()
+
+    async def handler(request: web.Request) -> web.Response:
+        await request.read()
+        await asyncio.sleep(LATENCY)
+        return web.Response(body=answer, content_type="application/json")
+
+    async def main() -> None:
+        app = web.Application()
+        app.router.add_post("/v1/chat/completions", handler)
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        print(f"http://127.0.0.1:{runner.addresses[0][1]}/v1", flush=True)
+        await asyncio.Event().wait()
+
+    _run(main())
+
+
+def serve_fake() -> None:
+    """The fake gateway, calm but for the latency."""
+    from batch_runner.fake_server import FakeGateway, Fixed, Latency, Scenario
+
+    async def main() -> None:
+        async with FakeGateway(Scenario(latency=Latency(seconds=Fixed(LATENCY)))) as gateway:
+            print(gateway.url, flush=True)
+            await asyncio.Event().wait()
+
+    _run(main())
+
+
+def _run(main: Any) -> None:
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(main)
+    else:
+        uvloop.run(main)
+
+
+@contextmanager
+def running(name: str, *arguments: str) -> Iterator[Server]:
+    """A server in a process of its own."""
+    command = [sys.executable, __file__, name, *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        yield Server(name, process.stdout.readline().strip(), process.pid)
+        process.kill()
+
+
+async def ask(url: str, requests: int, connections: int) -> bytes:
+    """Sends so many requests, so many at once; returns the last answer."""
+    numbers = iter(range(requests))
+    connector = aiohttp.TCPConnector(limit=0)
+    headers = {"authorization": "Bearer sk-benchmark", "content-type": "application/json"}
+    last = b""
+
+    async with aiohttp.ClientSession(connector=connector, headers=headers) as session:
+
+        async def worker() -> None:
+            nonlocal last
+            for number in numbers:
+                body = orjson.dumps(
+                    {
+                        "model": "o1-mini",
+                        "max_completion_tokens": 1688,
+                        "messages": [{"role": "user", "content": f"{number}: {PROMPT}"}],
+                    }
+                )
+                async with session.post(f"{url}/chat/completions", data=body) as response:
+                    assert response.status == 200, await response.text()
+                    last = await response.read()
+
+        await asyncio.gather(*(worker() for _ in range(connections)))
+    return last
+
+
+def rate(server: Server, requests: int, connections: int) -> float:
+    """Requests per CPU second of the server, over one round."""
+    before = server.cpu_seconds()
+    asyncio.run(ask(server.url, requests, connections))
+    return requests / (server.cpu_seconds() - before)
+
+
+def compare(rounds: int, requests: int, connections: int) -> bool:
+    """Prints a table of all rounds; whether the goal is met."""
+    with running("fake") as fake:
+        body = asyncio.run(ask(fake.url, 1, 1)).decode()
+        with running("bare", body) as bare:
+            rate(fake, 500, connections)
+            rate(bare, 500, connections)
+            ratios = [_round(fake, bare, requests, connections) for _ in range(rounds)]
+    median = statistics.median(ratios)
+    print(f"median {median:.2f} of the bare handler's requests per CPU second; the goal is {GOAL}")
+    return median >= GOAL
+
+
+def _round(fake: Server, bare: Server, requests: int, connections: int) -> float:
+    bare_rate, fake_rate = (rate(server, requests, connections) for server in (bare, fake))
+    ratio = fake_rate / bare_rate
+    print(f"bare {bare_rate:7.0f}   fake {fake_rate:7.0f}   ratio {ratio:.2f}   {time.strftime('%H:%M:%S')}", flush=True)
+    return ratio
+
+
+def main() -> None:
+    """The command line."""
+    if sys.argv[1:2] == ["bare"]:
+        serve_bare(sys.argv[2])
+    elif sys.argv[1:2] == ["fake"]:
+        serve_fake()
+    else:
+        parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+        parser.add_argument("--rounds", type=int, default=5)
+        parser.add_argument("--requests", type=int, default=4000)
+        parser.add_argument("--connections", type=int, default=64)
+        sys.exit(not compare(**vars(parser.parse_args())))
+
+
+if __name__ == "__main__":
+    main()
