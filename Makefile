@@ -52,6 +52,9 @@ lint: $(TOOLS)  ## mend format and lint
 types: $(TOOLS)  ## check types
 	$(VENV)/bin/mypy
 
+docs: $(TOOLS)  ## rewrite the generated parts of the documentation
+	$(VENV)/bin/python -m docs.generate
+
 wheel: $(TOOLS)  ## build the wheel into dist/
 	rm -rf dist
 	$(VENV)/bin/pip wheel --quiet --no-deps --wheel-dir dist .

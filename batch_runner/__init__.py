@@ -6,6 +6,7 @@ The way of a row, and with it the order of the modules. Each imports only what s
     records         the frozen values that travel: row, request, reply, result
     failures        failure kinds, and the error tree
     clock           times as they are written
+    json_text       JSON where orjson alone gives up
     redaction       text -> text without secrets
     settings/       one table, read as flags, environment, job keys and keyword arguments
     endpoint        where requests go, and which key goes with them

@@ -5,14 +5,12 @@ Facts about parameters and bodies: OpenAI's API specification (`CreateChatComple
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
-from batch_runner.identity import canonical, fingerprint
+from batch_runner.identity import fingerprint
+from batch_runner.json_text import dumps, loads_leniently, whole_text
 from batch_runner.records import ChatRequest, Completion, PromptRow, Reply, Status, Tokens, Usage
 from batch_runner.settings import text_or_file
 
@@ -33,6 +31,9 @@ MOST_COMPLETION_TOKENS = (
 
 UNKNOWN_MOST = 272_000
 """For any other model: the largest maximum known, gpt-5-pro's, so that a worst case is never too small."""
+
+MOST_WORST = 10**9
+"""No cap is believed beyond this: sums of it stay within 64 bits."""
 
 IMAGE_TOKENS = 40_000
 """More than any chat model counts for one image that is given by its address."""
@@ -75,7 +76,7 @@ def defaults(settings: Settings) -> Defaults:
 def build_request(row: PromptRow, run: Defaults) -> ChatRequest:
     """The request of a row: what the row asks, over what the run asks. A Batch line's body goes as it was written."""
     body = _as_written(row, run) if row.as_written else _assembled(row, run)
-    data = canonical_order(body)
+    data = dumps(body)
     cap = _cap(body)
     return ChatRequest(
         row_id=row.id,
@@ -84,16 +85,8 @@ def build_request(row: PromptRow, run: Defaults) -> ChatRequest:
         body=data,
         fingerprint=fingerprint(body),
         expected=Tokens(_prompt_estimate(body), cap or EXPECTED_COMPLETION),
-        worst=Tokens(_prompt_bound(body, data), (cap or most_completion_tokens(body["model"])) * _choices(body)),
+        worst=Tokens(_prompt_bound(body, data), min(MOST_WORST, (cap or most_completion_tokens(body["model"])) * _choices(body))),
     )
-
-
-def canonical_order(body: Mapping[str, Any]) -> bytes:
-    """The body as JSON, keys in the order given."""
-    try:
-        return orjson.dumps(body)
-    except TypeError:  # an integer beyond 64 bits
-        return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def most_completion_tokens(model: str) -> int:
@@ -106,7 +99,7 @@ def read_completion(reply: Reply) -> Completion | None:
 
     Anything else about the body may be missing or odd: an answer that was paid for is taken as it is.
     """
-    body = parse_body(reply.body)
+    body = loads_leniently(reply.body)
     if not isinstance(body, dict) or body.get("error"):
         return None
     choice = _first_choice(body)
@@ -123,22 +116,10 @@ def read_completion(reply: Reply) -> Completion | None:
         finish_reason=whole_text(finish_reason),
         model_answered=whole_text(_text(body.get("model"))),
         usage=read_usage(body.get("usage")),
-        request_id=reply.headers.get("x-request-id") or reply.headers.get("x-oneapi-request-id", ""),
+        request_id=request_id(reply.headers),
         http_status=reply.status,
         message=whole_text(refusal),
     )
-
-
-def parse_body(body: bytes) -> Any:
-    """The JSON value of a reply, or `None`. What orjson refuses (a lone surrogate, NaN) may still be a paid answer."""
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
-        pass
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        return None
 
 
 def read_usage(usage: Any) -> Usage | None:
@@ -158,9 +139,9 @@ def read_usage(usage: Any) -> Usage | None:
     )
 
 
-def whole_text(text: str) -> str:
-    """`text` without lone surrogates, which no UTF-8 file can hold."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+def request_id(headers: Mapping[str, str]) -> str:
+    """The service's own name of a request, OpenAI's or a gateway's."""
+    return whole_text(headers.get("x-request-id") or headers.get("x-oneapi-request-id", ""))
 
 
 def _assembled(row: PromptRow, run: Defaults) -> dict[str, Any]:
@@ -173,7 +154,7 @@ def _assembled(row: PromptRow, run: Defaults) -> dict[str, Any]:
 
 
 def _as_written(row: PromptRow, run: Defaults) -> dict[str, Any]:
-    return dict(row.asks) if row.asks.get("model") else {"model": run.model, **row.asks}
+    return {"model": run.model} | {key: value for key, value in row.asks.items() if key != "model" or value}
 
 
 def _with_system(messages: list[dict[str, Any]], system: str | None, model: str) -> list[dict[str, Any]]:
@@ -209,7 +190,7 @@ def _choices(body: Mapping[str, Any]) -> int:
 
 def _prompt_estimate(body: Mapping[str, Any]) -> int:
     """Tokens by character classes: about 3.6 characters each, Chinese, Japanese and Korean about 1.3."""
-    text = canonical(body["messages"]).decode()
+    text = dumps(body["messages"]).decode()
     wide = sum(1 for character in text if character >= "\u2e80")
     return int((len(text) - wide) / 3.6 + wide * 0.75) + TALK_TOKENS * (len(body["messages"]) + 1)
 

@@ -73,6 +73,18 @@ MAYBE_BILLED = frozenset(
 """The request left and its answer didn't arrive whole: the service may have worked, and billed."""
 
 
+RUN_ENDING = frozenset(
+    {
+        FailureKind.INVALID_KEY,
+        FailureKind.NO_ACCESS,
+        FailureKind.QUOTA_EXHAUSTED,
+        FailureKind.MODEL_NOT_FOUND,
+        FailureKind.WRONG_ENDPOINT,
+    },
+)
+"""No row of the run can succeed: key, money, model or address."""
+
+
 class Scope(Enum):
     """Whom a failure is about."""
 

@@ -141,7 +141,7 @@ def _check_messages(messages: Any) -> None:
     for number, message in enumerate(messages):
         if not isinstance(message, dict):
             raise _Wrong(f"messages[{number}] must be an object with role and content, this is {_named(message)}")
-        if message.get("role") not in ROLES:
+        if not isinstance(message.get("role"), str) or message["role"] not in ROLES:
             raise _Wrong(f"messages[{number}].role must be one of {', '.join(sorted(ROLES))}, this is {message.get('role')!r}")
         content = message.get("content")
         if not (isinstance(content, str | list) or (content is None and message["role"] == "assistant")):
@@ -166,6 +166,7 @@ def _params(params: Any) -> dict[str, Any]:
         raise _Wrong("params can't hold messages: put them at the top of the row")
     if params.get("stream"):
         raise _Wrong("params ask for stream: answers are read whole; remove it")
+    _check_overrides(params)
     return params
 
 

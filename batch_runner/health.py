@@ -46,6 +46,9 @@ STREAKS = (
 )
 """Nobody there; an outage; a service that only refuses; a request that can't work, whatever the row."""
 
+TROUBLE_COUNT = 3
+"""Failures in a row that are worth showing."""
+
 HEARSAY_PATIENCE = 5
 """A gateway passes on what a service behind it said of the *gateway's* key or money. Once the run has had answers, such a
 word ends it only when it comes so often in a row."""
@@ -68,7 +71,13 @@ class Health:
         self._count = 0
         self._since = 0.0
         self._had_answer = False
+        self._latest = ""
         self.stop: Stop | None = None
+
+    @property
+    def trouble(self) -> str:
+        """What every attempt lately has ended in, such as `unreachable`; empty while answers come."""
+        return self._latest if self._count >= TROUBLE_COUNT else ""
 
     def answered(self) -> None:
         """An answer came: whatever went wrong before is over."""
@@ -78,6 +87,7 @@ class Health:
 
     def failed(self, failure: Failure) -> Stop | None:
         """An attempt failed; the reason to end the run, if that makes one."""
+        self._latest = failure.kind
         streaks = [streak for streak in STREAKS if failure.kind in streak.kinds]
         self._count_in(streaks[0].kinds if streaks else frozenset({failure.kind}))
         if self._is_about_run(failure) or any(self._worn_out(streak) for streak in streaks):

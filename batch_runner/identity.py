@@ -6,13 +6,11 @@ A row is its id and its request's fingerprint, never its position: lines may be 
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
+from batch_runner.json_text import dumps
 from batch_runner.records import ANSWERED, Status
 
 if TYPE_CHECKING:
@@ -38,18 +36,10 @@ NOT_ASKED = frozenset(
 """Parts of a request body that don't change what is asked, only how much of it is paid for, how it is delivered or filed."""
 
 
-def canonical(value: Any) -> bytes:
-    """JSON with sorted keys: the same bytes for the same value."""
-    try:
-        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-    except TypeError:  # an integer beyond 64 bits
-        return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
-
-
 def fingerprint(body: Mapping[str, Any]) -> str:
     """The request as asked for: a version tag and a hash of the body without what `NOT_ASKED` names."""
     asked = {key: value for key, value in body.items() if key not in NOT_ASKED}
-    return f"{FINGERPRINT_VERSION}:{_hash(canonical(asked), 16)}"
+    return f"{FINGERPRINT_VERSION}:{_hash(dumps(asked, sort_keys=True), 16)}"
 
 
 def line_fingerprint(line: bytes) -> str:
@@ -59,7 +49,7 @@ def line_fingerprint(line: bytes) -> str:
 
 def id_from_content(asks: Mapping[str, Any]) -> str:
     """The id of a row that brings none: by what it asks, so that an edited label buys nothing and an edited text does."""
-    return f"row-{_hash(canonical(asks), 8)}"
+    return f"row-{_hash(dumps(asks, sort_keys=True), 8)}"
 
 
 def id_from_line(line: bytes) -> str:

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple, Protocol
 
-import orjson
-
 from batch_runner.failures import CannotStart
 from batch_runner.forms import Unusable, read_line
 from batch_runner.identity import id_from_content, id_from_line
+from batch_runner.json_text import dumps
 from batch_runner.records import PromptRow, Rejected
 
 if sys.version_info >= (3, 14):
@@ -92,7 +91,7 @@ def draft(line: Line) -> Draft:
         row_id = own_id or id_from_line(line.text)
         return Draft(Rejected(row_id, line.source, line.text, asked.reason), own_id is not None)
     row_id = own_id or id_from_content(asked.asks)
-    extra = orjson.dumps(asked.extra).decode() if asked.extra else "{}"
+    extra = dumps(asked.extra).decode() if asked.extra else "{}"
     return Draft(PromptRow(row_id, line.source, line.text, asked.asks, asked.as_written, extra), own_id is not None)
 
 
@@ -141,6 +140,8 @@ def _matches(argument: str) -> list[InputFile]:
         raise CannotStart(f"{argument} is a folder; to send what is in it: '{argument.rstrip('/')}/*.jsonl'")
     if not path.exists():
         raise CannotStart(f"{argument}: there is no such file")
+    if not path.is_file():
+        raise CannotStart(f"{argument} isn't a file that can be read twice; pipe it in: … | batch-runner run - -o OUT")
     return [InputFile(path, argument)]
 
 
@@ -148,7 +149,7 @@ def _opens_like_an_output(path: Path) -> bool:
     try:
         with open_input(path) as file:
             return file.read(len(RUN_LINE_START)) == RUN_LINE_START
-    except (OSError, EOFError, zstd.ZstdError) as error:
+    except (OSError, EOFError, zlib.error, zstd.ZstdError) as error:
         raise CannotStart(f"{path}: can't be read: {error}") from None
 
 

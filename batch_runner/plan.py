@@ -87,16 +87,22 @@ class Plan:
     def items(self, source: RowSource) -> Iterator[tuple[PromptRow | Rejected, bool]]:
         """The second pass: every row that needs a line in the output, and whether there is a record of it already."""
         occurrences, met = Occurrences(), set[str]()
-        for line, code, check in zip(islice(source.lines(), len(self.actions)), self.actions, self.checks, strict=True):
+        lines = source.lines()
+        for code, check in zip(self.actions, self.checks, strict=True):
+            line = next(lines, None)
+            if line is None:
+                raise CannotStart("the input became shorter while the run went on: the same command goes on with it as it is now")
             if zlib.crc32(line.text) != check:
                 raise CannotStart(f"{line.source} was changed while the run went on: the same command goes on with the file as it is now")  # fmt: skip # noqa: E501
             action = code & ~RECORDED
             if action == Action.KEEP and not self.repeated:
                 continue
             row, own_id = draft(line)
-            if not own_id and row.id in self.repeated:
-                row = replace(row, id=occurrences.next(row.id)) if row.id in met else row
-                met.add(row.id)
+            if row.id in self.repeated:
+                plain_id = row.id
+                if not own_id and plain_id in met:
+                    row = replace(row, id=occurrences.next(plain_id))
+                met.add(plain_id)
             if action != Action.KEEP:
                 yield row, bool(code & RECORDED)
 

@@ -53,6 +53,8 @@ class Snapshot:
     in_flight: int
     pause_left: float
     """Seconds that everyone still waits because the service asked to slow down."""
+    trouble: str
+    """The failure kind that every attempt lately has ended in; empty while answers come."""
     draining: bool
 
     @property

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 from batch_runner.clock import timestamp
 from batch_runner.exits import ExitStatus
 from batch_runner.failures import CannotStart, OutputLost
-from batch_runner.output.lines import row_line, totals_line
+from batch_runner.output.lines import totals_line
 from batch_runner.progress import Snapshot
 from batch_runner.records import NO_PAST, PromptRow, Rejected, Result, Status
-from batch_runner.tally import rejected_result
 from batch_runner.totals import UNATTEMPTED, Totals
 
 if TYPE_CHECKING:
@@ -107,16 +106,12 @@ class Runner:
 
     async def _handle(self, row: PromptRow | Rejected, *, recorded: bool) -> None:
         past = self._records.past(row.id) if recorded else NO_PAST
-        if isinstance(row, Rejected):
-            result: Result | None = rejected_result(
-                row, past, run_id=self._worker.run_id, finished_at=timestamp(self._worker.clock())
-            )
-        else:
+        if isinstance(row, PromptRow):
             result = await self._worker.complete(row, past)
-        if result is None:
-            return
-        await self._worker.journal.append(row_line(result))
-        self._count(result, past.status)
+        else:
+            result = await self._worker.reject(row, past)
+        if result is not None:
+            self._count(result, past.status)
 
     def _count(self, result: Result, before: Status | None) -> None:
         self._recorded += 1
@@ -154,6 +149,7 @@ class Runner:
             totals=self.totals,
             in_flight=self._worker.admission.in_flight,
             pause_left=self._worker.admission.pause_left,
+            trouble=self._worker.health.trouble,
             draining=self._worker.leaving.draining,
         )
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
-from batch_runner.chat import parse_body, read_completion
+from batch_runner.chat import read_completion, request_id
 from batch_runner.failures import Failure, FailureKind, Scope
+from batch_runner.json_text import loads_leniently, whole_text
 from batch_runner.records import Completion, NoAnswer, Outcome, Reply, Unreached
 from batch_runner.redaction import redact
 
@@ -25,7 +26,17 @@ GATEWAY_TYPES = frozenset({"one_api_error", "new_api_error", "rix_api_error"})
 """The error types under which a gateway speaks for itself."""
 
 MOST_BODY = 16 * 1024
-"""How much of a body that is no answer is kept."""
+"""How many characters of a body that is no answer are kept."""
+
+MOST_MESSAGE = 1_000
+
+MOST_WAIT = 86_400.0
+"""Nobody is believed who asks to wait longer than a day."""
+
+SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|minutes?|mins?|m|hours?|h|seconds?|secs?|s)?", re.IGNORECASE)
+WAIT_HINT = re.compile(rf"(?:try again in|retry after)\s+((?:{SPAN.pattern}\s*)+)", re.IGNORECASE)
+UNIT_SECONDS = {"": 1.0, "s": 1.0, "se": 1.0, "m": 60.0, "mi": 60.0, "h": 3600.0, "ho": 3600.0, "ms": 0.001}
+NEVER_FITS = re.compile(r"Limit:? (\d+), Used:? \d+, Requested:? (\d+)")
 
 Kind = FailureKind
 
@@ -102,7 +113,13 @@ BY_BODY = (
         codes="invalid_api_key",
         words=r"^(Incorrect API key provided|Invalid Authentication)",
     ),
-    _rule(Kind.CHANNEL_DOWN, Scope.ROW, words=r"无可用渠道|do_request_failed", statuses=(200, 500, 502, 503)),
+    _rule(
+        Kind.CHANNEL_DOWN,
+        Scope.ROW,
+        codes="do_request_failed get_channel_failed",
+        words=r"无可用渠道|No available channel",
+        statuses=(200, 500, 502, 503),
+    ),
     _rule(
         Kind.MODEL_NOT_FOUND,
         Scope.RUN,
@@ -116,6 +133,7 @@ BY_BODY = (
         codes="invalid_prompt content_policy_violation content_filter cyber_policy sensitive_words_detected",
         words=r"flagged as potentially violating|content management policy",
     ),
+    _rule(Kind.POLICY, Scope.ROW, words=r"\bblocked\b", statuses=(400,)),
     _rule(Kind.CONTEXT_TOO_LONG, Scope.ROW, codes="context_length_exceeded", words=r"maximum context length"),
     _rule(
         Kind.UNSUPPORTED_PARAMETER,
@@ -163,23 +181,29 @@ def judge(outcome: Outcome, *, own_model: bool = False, key: str | None = None) 
 
 def told_wait(headers: Mapping[str, str], message: str, *, now: Callable[[], float]) -> float | None:
     """Seconds that a reply asks us to wait: `retry-after-ms`, `Retry-After` in seconds or as a date, or a hint in the text."""
+    wait = _wait_in_headers(headers, now)
+    if wait is None:
+        wait = _wait_in_words(message)
+    return None if wait is None else min(max(0.0, wait), MOST_WAIT)
+
+
+def _wait_in_headers(headers: Mapping[str, str], now: Callable[[], float]) -> float | None:
     for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         value = headers.get(name, "").strip()
-        if re.fullmatch(r"-?\d+(\.\d+)?", value):
-            return max(0.0, float(value) * scale)
-    date = headers.get("retry-after", "")
+        if re.fullmatch(r"-?\d+(\.\d+)?", value, re.ASCII):
+            return float(value) * scale
     try:
-        return max(0.0, parsedate_to_datetime(date).timestamp() - now())
+        return parsedate_to_datetime(headers.get("retry-after", "")).timestamp() - now()
     except (ValueError, TypeError, OverflowError):
-        return _wait_in_words(message)
+        return None
 
 
 def _wait_in_words(message: str) -> float | None:
-    hint = re.search(r"(?:try again in|retry after)\s+((?:\d+(?:\.\d+)?(?:ms|h|m|s)?)+)", message, re.IGNORECASE)
+    """`try again in 1.574s`, `7m12s`, `2 minutes`; `retry after 37 seconds`."""
+    hint = WAIT_HINT.search(message)
     if hint is None:
         return None
-    units = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
-    return sum(float(number) * units[unit] for number, unit in re.findall(r"(\d+(?:\.\d+)?)(ms|h|m|s)?", hint[1]))
+    return sum(float(number) * UNIT_SECONDS[unit[:2].lower()] for number, unit in SPAN.findall(hint[1]))
 
 
 def _kind_of_loss(outcome: NoAnswer) -> FailureKind:
@@ -189,18 +213,18 @@ def _kind_of_loss(outcome: NoAnswer) -> FailureKind:
 
 
 def _judge_reply(reply: Reply, *, own_model: bool, key: str | None) -> Failure:
-    body = parse_body(reply.body)
+    body = loads_leniently(reply.body)
     complaint = read_complaint(reply.status, body)
     kind, scope, message = _kind_of_reply(reply, complaint, own_model=own_model)
     return Failure(
         kind,
         scope,
-        redact(message, key),
+        redact(whole_text(message), key)[:MOST_MESSAGE],
         http_status=reply.status,
-        request_id=reply.headers.get("x-request-id") or reply.headers.get("x-oneapi-request-id", ""),
+        request_id=request_id(reply.headers),
         wait=told_wait(reply.headers, message, now=_wall_clock),
-        body=redact(reply.body[:MOST_BODY].decode(errors="replace"), key),
-        hearsay=kind in HEARSAY and complaint is not None and complaint.type not in GATEWAY_TYPES,
+        body=redact(reply.body.decode(errors="replace"), key)[:MOST_BODY],
+        hearsay=kind in HEARSAY and (complaint is None or complaint.type not in GATEWAY_TYPES),
     )
 
 
@@ -214,6 +238,8 @@ def _kind_of_reply(reply: Reply, complaint: Complaint | None, *, own_model: bool
     if complaint is None:
         return _kind_of_silence(reply)
     message = complaint.message or f"HTTP {complaint.status} without a word"
+    if _never_fits(message):
+        return Kind.TOO_LARGE, Scope.ROW, message
     rule = next((rule for rule in (*BY_BODY, *BY_STATUS) if rule.fits(complaint)), None)
     if rule is None:
         kind = Kind.SERVER_ERROR if complaint.status >= 500 or complaint.status < 400 else Kind.BAD_REQUEST  # noqa: PLR2004
@@ -221,6 +247,12 @@ def _kind_of_reply(reply: Reply, complaint: Complaint | None, *, own_model: bool
     if rule.kind is Kind.MODEL_NOT_FOUND and own_model:
         return rule.kind, Scope.ROW, message
     return rule.kind, rule.scope, message
+
+
+def _never_fits(message: str) -> bool:
+    """True when one request asks for more tokens than the limit is: no waiting helps."""
+    told = NEVER_FITS.search(message)
+    return told is not None and int(told[2]) > int(told[1])
 
 
 def _kind_of_silence(reply: Reply) -> tuple[FailureKind, Scope, str]:
@@ -249,7 +281,7 @@ def read_complaint(status: int, body: Any) -> Complaint | None:
         error = body
     kind = _text(error.get("type"))
     real = _text(error.get("param")) if kind == "upstream_error" else ""
-    if real.isdigit():  # a gateway hides the upstream's status there
+    if re.fullmatch(r"[1-5]\d\d", real):  # a gateway hides the upstream's status there
         status = int(real)
     message = _text(error.get("message")) or _text(error.get("detail"))
     return Complaint(status, message, kind, _text(error.get("code")))

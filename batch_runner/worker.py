@@ -9,11 +9,11 @@ from batch_runner import retry
 from batch_runner.chat import build_request
 from batch_runner.clock import timestamp
 from batch_runner.exits import ExitStatus
-from batch_runner.failures import TRANSIENT, Failure, FailureKind, Scope
+from batch_runner.failures import MAYBE_BILLED, TRANSIENT, Failure, FailureKind, Scope
 from batch_runner.leaving import WaitEndedError
 from batch_runner.output.lines import row_line
 from batch_runner.records import Completion, Status
-from batch_runner.tally import Tally
+from batch_runner.tally import Tally, rejected_result
 from batch_runner.verdict import judge
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from batch_runner.leaving import Leaving
     from batch_runner.output.journal import Journal
     from batch_runner.progress import Reporter
-    from batch_runner.records import ChatRequest, Outcome, Past, PromptRow, Result
+    from batch_runner.records import Bill, ChatRequest, Outcome, Past, PromptRow, Rejected, Result
     from batch_runner.totals import Totals
     from batch_runner.transport import Transport
 
@@ -50,38 +50,54 @@ class Worker:
     random: Callable[[], float]
 
     async def complete(self, row: PromptRow, past: Past) -> Result | None:
-        """Send `row` until it is answered, given up, or the run leaves. `None`: the run left before anything was sent."""
+        """Send `row` until it is answered, given up, or the run leaves; its last word is in the journal when this returns.
+
+        `None`: the run left before anything was sent.
+        """
         request = build_request(row, self.defaults)
         tally = Tally(row, request, past, self.run_id)
         try:
             while True:
-                verdict, owes = await self._attempt(request, tally, own_model="model" in row.asks)
-                if isinstance(verdict, Completion):
-                    return tally.answer(self._now())
-                wait = self._wait_after(verdict, tally)
-                self.reporter.attempt_failed(row.id, verdict, wait)
+                result, wait = await self._attempt(row, request, tally)
                 if wait is None:
-                    return tally.failure(self._last_word(verdict), self._now())
-                if owes:  # were we killed while waiting, nobody would know what this attempt may have cost
-                    await self.journal.append(row_line(tally.failure(Status.UNFINISHED, self._now())))
+                    return result
                 await self.leaving.patient.sleep(wait)
         except WaitEndedError:
-            return tally.failure(Status.UNFINISHED, self._now()) if tally.made else None
+            return await self._record(tally.failure(Status.UNFINISHED, self._now())) if tally.made else None
 
-    async def _attempt(self, request: ChatRequest, tally: Tally, *, own_model: bool) -> tuple[Completion | Failure, bool]:
-        """Send once; what came of it, and whether it may have cost something."""
+    async def reject(self, row: Rejected, past: Past) -> Result:
+        """Write down that `row` can't be sent."""
+        return await self._record(rejected_result(row, past, run_id=self.run_id, finished_at=self._now()))
+
+    async def _attempt(self, row: PromptRow, request: ChatRequest, tally: Tally) -> tuple[Result | None, float | None]:
+        """Send once; the result so far, where there is one, and the seconds until the next attempt, `None` for none.
+
+        The slot is held until what was bought is written: so a `kill -9` never hides more than what was in flight.
+        """
         async with self.admission.slot(request) as slot:
             sent_at = self._now()
             outcome = await self.transport.send(request)
-            verdict = judge(outcome, own_model=own_model, key=self.key)
+            verdict = judge(outcome, own_model="model" in row.asks, key=self.key)
             _tell(slot, verdict)
-        bill = tally.count(outcome, verdict, sent_at)
-        self._book(request, outcome, verdict)
-        self.totals.bill(request.model, bill)
-        return verdict, bool(bill)
+            bill = tally.count(outcome, verdict, sent_at)
+            self._book(request, outcome, verdict, bill)
+            if isinstance(verdict, Completion):
+                return await self._record(tally.answer(self._now())), None
+            wait = self._wait_after(verdict, tally)
+            self.reporter.attempt_failed(row.id, verdict, wait)
+            if wait is None:
+                return await self._record(tally.failure(self._last_word(verdict), self._now())), None
+            if bill:
+                return await self._record(tally.failure(Status.UNFINISHED, self._now())), wait
+            return None, wait
 
-    def _book(self, request: ChatRequest, outcome: Outcome, verdict: Completion | Failure) -> None:
+    async def _record(self, result: Result) -> Result:
+        await self.journal.append(row_line(result))
+        return result
+
+    def _book(self, request: ChatRequest, outcome: Outcome, verdict: Completion | Failure, bill: Bill) -> None:
         self.totals.attempts += 1
+        self.totals.bill(request.model, bill)
         if isinstance(verdict, Completion):
             self.health.answered()
             usage_known = verdict.usage is not None
@@ -106,7 +122,7 @@ class Worker:
         """What a row that gets no more attempts has come to: while the run leaves, only what is about the row is final."""
         if failure.kind is FailureKind.POLICY:
             return Status.REFUSED
-        about_row = failure.scope is Scope.ROW and failure.kind not in TRANSIENT
+        about_row = failure.scope is Scope.ROW and failure.kind not in TRANSIENT | MAYBE_BILLED
         return Status.FAILED if about_row or not self.leaving.draining else Status.UNFINISHED
 
     def _now(self) -> str:

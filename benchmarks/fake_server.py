@@ -8,7 +8,6 @@ between them, so that a busy machine disturbs both alike; CPU time is each serve
 
 import argparse
 import asyncio
-import os
 import statistics
 import subprocess
 import sys
@@ -25,7 +24,6 @@ from aiohttp import web
 
 LATENCY = 0.005
 GOAL = 0.6
-TICKS = os.sysconf("SC_CLK_TCK")
 PROMPT = "Classify the following review as positive or negative: the battery lasts, the screen does not. " * 3
 
 
@@ -38,9 +36,9 @@ class Server:
     pid: int
 
     def cpu_seconds(self) -> float:
-        """CPU time the process has used so far, user and system."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS
+        """CPU time the process has used so far, to the nanosecond."""
+        tasks = Path(f"/proc/{self.pid}/task").iterdir()
+        return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 
 
 def serve_bare(body: str) -> None:

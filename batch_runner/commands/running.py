@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from batch_runner.leaving import Leaving
     from batch_runner.progress import Reporter, RunReport
 
+MEANT_ONCE = frozenset({"--fresh", "--rerun-changed"})
+"""Flags that the command to go on with must not repeat."""
+
 CAUSES = {signal.SIGINT: ExitStatus.INTERRUPTED, signal.SIGTERM: ExitStatus.TERMINATED}
 
 
@@ -119,7 +122,7 @@ def _notes(prepared: Prepared) -> Iterator[str]:
 
 
 def _sum_up(report: RunReport, order: Order, face: Face) -> None:
-    command = ["batch-runner", *sys.argv[1:]]
+    command = ["batch-runner", *(word for word in sys.argv[1:] if word not in MEANT_ONCE)]
     if face.as_json:
         print_json(summary_document(report, command, report.output))
     if face.quiet:

@@ -103,7 +103,7 @@ class ChatDesk:
 
     async def _read(self, call: Call) -> web.StreamResponse:
         try:
-            body = await call.request.read()
+            body = await self.wires.body_of(call.request)
         except web.HTTPRequestEntityTooLarge:
             return await self._refused(call, INVALID, TOO_LARGE)
         asked = read_chat_request(body)

@@ -3,26 +3,43 @@
 from collections import deque
 from dataclasses import dataclass, field
 
+GRAIN = 1e-4
+"""Share of its span to which a sliding peak is exact: events closer together than that are remembered as one."""
+
+
+@dataclass(slots=True)
+class Together:
+    """Events that came at practically the same time."""
+
+    at: float
+    amount: float
+
 
 @dataclass(slots=True)
 class SlidingPeak:
-    """The largest sum within any `span` seconds, exact to the event: its window ends at each event in turn."""
+    """The largest sum within any `span` seconds: its window ends at each event in turn."""
 
     span: float
     largest: float = 0.0
-    at: float = 0.0
     sum: float = 0.0
-    _events: deque[tuple[float, float]] = field(default_factory=deque)
+    _events: deque[Together] = field(default_factory=deque)
 
     def add(self, now: float, amount: float = 1.0) -> None:
         """Counts an event."""
         events = self._events
-        events.append((now, amount))
+        if events and now - events[-1].at < self.span * GRAIN:
+            events[-1].amount += amount
+        else:
+            self._forget(now - self.span)
+            events.append(Together(now, amount))
         self.sum += amount
-        while events[0][0] <= now - self.span:
-            self.sum -= events.popleft()[1]
         if self.sum > self.largest:
-            self.largest, self.at = self.sum, now
+            self.largest = self.sum
+
+    def _forget(self, before: float) -> None:
+        events = self._events
+        while events and events[0].at <= before:
+            self.sum -= events.popleft().amount
 
 
 @dataclass(slots=True)
@@ -35,7 +52,8 @@ class OpenPeak:
     def enter(self) -> None:
         """One more is open."""
         self.now += 1
-        self.largest = max(self.largest, self.now)
+        if self.now > self.largest:
+            self.largest = self.now
 
     def leave(self) -> None:
         """One is done."""

@@ -5,11 +5,9 @@ from __future__ import annotations
 import shutil
 from typing import IO, TYPE_CHECKING
 
-import orjson
-
-from batch_runner.output.index import Index, whole_lines
+from batch_runner.output.index import Index, read_head, whole_lines
 from batch_runner.output.journal import sync_folder, sync_to_disk
-from batch_runner.output.lines import HEAD
+from batch_runner.output.lines import RUN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,20 +52,22 @@ def living_lines(file: IO[bytes], index: Index) -> Iterator[bytes]:
     living = next(places, None)
     run, told, totals = "", set(), b""
     for offset, line in whole_lines(file):
-        head = HEAD.match(line)
+        head = read_head(line)
+        if head is not None and head.bookkeeping is not None:
+            if head.status == RUN:
+                run = head.bookkeeping["run_id"]
+            else:
+                totals = line
+            continue
+        if head is not None and offset != living:
+            continue  # a later line replaced it
+        if run in index.run_lines and run not in told:
+            told.add(run)
+            yield index.run_lines[run]
+        yield _ended(line)
         if offset == living:
             living = next(places, None)
-            if run not in told:
-                told.add(run)
-                yield index.run_lines[run]
-            yield _ended(line)
-        elif head is None:
-            yield _ended(line)
-        elif head[2] == b"run":
-            run = orjson.loads(line)["run_id"]
-        elif head[2] == b"totals":
-            totals = line
-    if run not in told:
+    if run in index.run_lines and run not in told:
         yield index.run_lines[run]
     if index.closed:
         yield totals

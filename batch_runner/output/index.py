@@ -11,7 +11,7 @@ import re
 from array import array
 from collections import Counter
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import orjson
@@ -34,6 +34,8 @@ DEAD = 0x80
 SEEN = 0x40
 FAKE = 0x20
 STATUS_BITS = 0x0F
+BOOKKEEPING = frozenset({RUN, TOTALS})
+FINGERPRINT = re.compile(rb"v\d+:[0-9a-f]{32}")
 ENDS_WELL = re.compile(rb"\}\s*\Z")
 
 
@@ -47,6 +49,50 @@ class Entry:
     """Where its last line starts in the file."""
     fake: bool
     """Answered by the embedded endpoint."""
+
+
+class Head(NamedTuple):
+    """What a line says of itself before its long texts; of a bookkeeping line, everything."""
+
+    id: str
+    status: str
+    fingerprint: str
+    bookkeeping: dict[str, Any] | None
+
+
+def read_head(line: bytes) -> Head | None:
+    """The head of a whole line; `None` when the line can't be read, and so tells of no row.
+
+    Raises `CannotStart` for an output that a newer program made.
+    """
+    match = HEAD.match(line)
+    if match is None or not ENDS_WELL.search(line):
+        return None
+    status = match[2].decode()
+    if status in BOOKKEEPING:
+        return _bookkeeping_head(status, line)
+    if status not in STATUSES or not FINGERPRINT.fullmatch(match[3]):
+        return None
+    try:
+        return Head(
+            orjson.loads(b'"' + match[1] + b'"') if b"\\" in match[1] else match[1].decode(), status, match[3].decode(), None
+        )
+    except ValueError:
+        return None
+
+
+def _bookkeeping_head(status: str, line: bytes) -> Head | None:
+    try:
+        document = orjson.loads(line)
+        if status == RUN:
+            version, program = document["run"]["version"], document["run"]["program"]
+            if version > FORMAT_VERSION:
+                raise CannotStart(f"the output was made by a newer program, {program}: update batch-runner to go on with it")
+            read_run(document)
+        Totals.from_json(document["totals"]["job"])
+    except (ValueError, KeyError, TypeError):
+        return None
+    return Head("", status, "", document)
 
 
 class _Columns:
@@ -84,7 +130,8 @@ class Index:
         self.closed = True
         """False when the last run has no totals line: it was killed."""
         self.lines = 0
-        self.dead_lines = 0
+        self._dead_rows = 0
+        self._dead_bookkeeping = 0
         self.unreadable_lines = 0
         self.size = 0
         """Bytes up to the end of the last whole line."""
@@ -95,43 +142,40 @@ class Index:
         self._ids, self._fingerprints, self._places = array("Q"), array("Q"), array("Q")
         self._flags = bytearray()
 
+    @property
+    def dead_lines(self) -> int:
+        """Lines that later ones replaced; a totals line counts, for the next run's will replace it."""
+        return self._dead_rows + self._dead_bookkeeping
+
     def add(self, line: bytes, offset: int) -> None:
         """Take in one whole line that starts at `offset`."""
         self.lines += 1
-        head = HEAD.match(line)
-        if head is None or not ENDS_WELL.search(line):
+        head = read_head(line)
+        if head is None:
             self.unreadable_lines += 1
-            return
-        status = head[2].decode()
-        if status in {RUN, TOTALS}:
-            self._add_bookkeeping(status, line)
-        elif status in STATUSES:
-            self._add_row(_decoded(head[1]), Status(status), head[3].decode(), offset)
+        elif head.bookkeeping is not None:
+            self._add_bookkeeping(head, line)
         else:
-            self.unreadable_lines += 1
+            self._add_row(head, offset)
 
-    def _add_bookkeeping(self, status: str, text: bytes) -> None:
-        line = orjson.loads(text)
-        if status == RUN:
-            if line["run"]["version"] > FORMAT_VERSION:
-                raise CannotStart(
-                    f"the output was made by a newer {line['run']['program']}: update batch-runner to go on with it"
-                )
-            self.last_run = read_run(line)
-            self.dead_lines += self.last_run.id in self.run_lines
-            self.run_lines[self.last_run.id] = text
+    def _add_bookkeeping(self, head: Head, line: bytes) -> None:
+        document = head.bookkeeping or {}
+        if head.status == RUN:
+            self.last_run = read_run(document)
+            self._dead_bookkeeping += self.last_run.id in self.run_lines
+            self.run_lines[self.last_run.id] = line
             self.closed = False
         else:
             self.closed = True
-            self.dead_lines += 1  # the next run's totals replace it
-        self.job = Totals.from_json(line["totals"]["job"])
+            self._dead_bookkeeping += 1
+        self.job = Totals.from_json(document["totals"]["job"])
 
-    def _add_row(self, row_id: str, status: Status, fingerprint: str, offset: int) -> None:
+    def _add_row(self, head: Head, offset: int) -> None:
         fake = self.last_run is not None and self.last_run.endpoint == "fake"
-        self._ids.append(key_of_id(row_id))
-        self._fingerprints.append(key_of_fingerprint(fingerprint))
+        self._ids.append(key_of_id(head.id))
+        self._fingerprints.append(key_of_fingerprint(head.fingerprint))
         self._places.append(offset)
-        self._flags.append(STATUSES.index(status) | (FAKE if fake else 0))
+        self._flags.append(STATUSES.index(Status(head.status)) | (FAKE if fake else 0))
         if len(self._ids) >= LINES_IN_A_RUN:
             self.settle()
 
@@ -145,6 +189,7 @@ class Index:
             places = older.find(newest.ids)
             older.flags[places[places >= 0]] |= DEAD
         self._columns.append(newest)
+        self._dead_rows = sum(int(np.count_nonzero(columns.flags & DEAD)) for columns in self._columns)
 
     def find(self, keys: NDArray[np.uint64]) -> NDArray[np.int64]:
         """A handle for each id key, or -1 where the output holds no line of it."""
@@ -272,7 +317,3 @@ def _parses(line: bytes) -> bool:
     except orjson.JSONDecodeError:
         return False
     return True
-
-
-def _decoded(text: bytes) -> str:
-    return orjson.loads(b'"' + text + b'"') if b"\\" in text else text.decode()

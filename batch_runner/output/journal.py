@@ -135,6 +135,8 @@ def _write_whole(file: int, data: bytes) -> None:
 
 def _settle(futures: list[Future[None]], lost: OSError | None) -> None:
     for future in futures:
+        if not future.set_running_or_notify_cancel():
+            continue  # whoever waited has left; the line is written all the same
         if lost is None:
             future.set_result(None)
         else:

@@ -58,6 +58,7 @@ class Heartbeat:
             {
                 "to_record": snapshot.to_record,
                 "recorded": snapshot.recorded,
+                "trouble": snapshot.trouble,
                 "in_flight": snapshot.in_flight,
                 "pause_left_s": round(snapshot.pause_left, 1),
                 "rows_per_minute": round(snapshot.rows_per_minute, 1),

@@ -64,6 +64,8 @@ def progress_in_words(snapshot: Snapshot) -> str:
         parts.append(f"leaving, {snapshot.in_flight} in flight")
     elif snapshot.pause_left > 0:
         parts.append(f"told to wait {duration(snapshot.pause_left)}")
+    elif snapshot.trouble:
+        parts.append(f"{snapshot.trouble}: trying again")
     elif snapshot.seconds_left is not None:
         parts.append(f"{duration(snapshot.seconds_left)} left")
     return ", ".join(parts)

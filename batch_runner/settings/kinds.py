@@ -77,8 +77,8 @@ class Share(click.ParamType[str]):
         """Check that `value` is one of the two and keep it as written."""
         text = str(value).strip()
         number = text.removesuffix("%")
-        whole = number.replace("_", "").isdigit()
-        percent = text.endswith("%") and re.fullmatch(r"\d+(\.\d+)?", number) and float(number) <= 100  # noqa: PLR2004 - per cent
+        whole = re.fullmatch(r"\d+(_\d+)*", number, re.ASCII)
+        percent = text.endswith("%") and re.fullmatch(r"\d+(\.\d+)?", number, re.ASCII) and float(number) <= 100  # noqa: PLR2004 - per cent
         if isinstance(value, bool) or not (percent or (whole and not text.endswith("%"))):
             self.fail(f"{value!r} is neither a number of rows nor a share: write 10 or 1%", param, ctx)
         return text

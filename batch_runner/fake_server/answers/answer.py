@@ -83,7 +83,7 @@ class Model:
             said, tokens = request.prompt, estimate(request.prompt)
         else:
             said, tokens = _sentences(self.style.visible.at(length), start)
-        return _tool_choice(request, said) or _formatted(request, said) or Choice(content=said, tokens=tokens)
+        return _shaped(request, said) or Choice(content=said, tokens=tokens)
 
     def _usage(self, request: ChatRequest, thought: float, cached: float, visible: int, count: int) -> Usage:
         reasoning = round(self.style.reasoning.at(thought))
@@ -107,10 +107,15 @@ def _sentences(wanted: float, start: int) -> tuple[str, int]:
     return "".join(said), tokens
 
 
-def _tool_choice(request: ChatRequest, said: str) -> Choice | None:
-    function = wanted_function(request) if "tools" in request.fields else None
-    if function is None:
-        return None
+def _shaped(request: ChatRequest, said: str) -> Choice | None:
+    """The words as a tool call or as JSON, if the request wants either."""
+    fields = request.fields
+    if fields.get("tools") and (function := wanted_function(request)):
+        return _tool_call(request, function, said)
+    return _formatted(fields["response_format"], said) if fields.get("response_format") else None
+
+
+def _tool_call(request: ChatRequest, function: Mapping[str, Any], said: str) -> Choice:
     arguments = orjson.dumps(example_of(function.get("parameters") or {"type": "object"}, said)).decode()
     call = {
         "id": f"call_{request.row}",
@@ -137,9 +142,7 @@ def _functions(tools: Sequence[object]) -> list[Mapping[str, Any]]:
     return [function for function in named if isinstance(function, Mapping)]
 
 
-def _formatted(request: ChatRequest, said: str) -> Choice | None:
-    """The words as JSON, if that was asked for."""
-    wanted = request.fields.get("response_format") or {}
+def _formatted(wanted: Mapping[str, Any], said: str) -> Choice | None:
     if wanted.get("type") == "json_object":
         value: object = {"answer": said}
     elif wanted.get("type") == "json_schema":

@@ -12,7 +12,7 @@ from batch_runner.fake_server.answers.answer import Answer
 from batch_runner.fake_server.protocol.chat_request import PROMPT_SHOWN, ChatRequest
 from batch_runner.fake_server.limits.accounts import Demand, LimitAccount
 from batch_runner.fake_server.peaks import OpenPeak, SlidingPeak
-from batch_runner.fake_server.protocol.usage import NOTHING, Usage
+from batch_runner.fake_server.protocol.usage import NOTHING, Usage, UsageSum
 
 OPEN = "open"
 OK = "ok"
@@ -74,10 +74,8 @@ class Tally:
     requests: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
     statuses: Counter[int] = field(default_factory=Counter)
-    billed: Usage = NOTHING
-    billed_answers: int = 0
-    delivered: Usage = NOTHING
-    delivered_answers: int = 0
+    billed: UsageSum = field(default_factory=UsageSum)
+    delivered: UsageSum = field(default_factory=UsageSum)
     second: SlidingPeak = field(default_factory=lambda: SlidingPeak(1.0))
     minute: SlidingPeak = field(default_factory=lambda: SlidingPeak(60.0))
     authorizations: Counter[str] = field(default_factory=Counter)
@@ -163,17 +161,17 @@ class Books:
 
     def admitted(self, request: ChatRequest) -> int:
         """The limits let a request through; how often that happened to its row by now."""
-        row = self.rows.setdefault(request.row, Row(request.prompt[:PROMPT_SHOWN]))
+        row = self.rows.get(request.row)
+        # The books may have been reset between a request's arrival and now.
+        row = row or self.rows.setdefault(request.row, Row(request.prompt[:PROMPT_SHOWN]))
         row.admitted += 1
         return row.admitted
 
     @staticmethod
     def bill(attempt: Attempt, answer: Answer) -> None:
         """The account pays for an answer."""
-        usage = answer.usage
-        attempt.billed, attempt.finish_reason = usage, answer.finish_reason
-        attempt.tally.billed += usage
-        attempt.tally.billed_answers += 1
+        attempt.billed, attempt.finish_reason = answer.usage, answer.finish_reason
+        attempt.tally.billed.add(answer.usage)
 
     @staticmethod
     def close(attempt: Attempt, now: float, *, outcome: str, status: int, delivered: bool) -> None:
@@ -184,8 +182,7 @@ class Books:
         tally.outcomes[outcome] += 1
         tally.statuses[status] += 1
         if delivered:
-            tally.delivered += attempt.billed
-            tally.delivered_answers += 1
+            tally.delivered.add(attempt.billed)
 
     def as_json(self, *, rows: bool = True) -> dict[str, object]:
         """The books as `/stats` shows them."""
@@ -202,14 +199,14 @@ class Books:
             "requests": tally.requests,
             "rows": len(self.rows),
             "open": self.concurrency.now,
-            "answered": tally.delivered_answers,
+            "answered": tally.delivered.answers,
             "refused": refused,
             "refused_share": refused / tally.requests if tally.requests else 0.0,
             "outcomes": dict(tally.outcomes),
             "statuses": {str(status): count for status, count in tally.statuses.items()},
-            "billed": tally.billed.as_counts(),
-            "billed_answers": tally.billed_answers,
-            "delivered": tally.delivered.as_counts(),
+            "billed": tally.billed.total.as_counts(),
+            "billed_answers": tally.billed.answers,
+            "delivered": tally.delivered.total.as_counts(),
             "peak_concurrency": self.concurrency.largest,
             "busiest_second": int(tally.second.largest),
             "busiest_minute": int(tally.minute.largest),

@@ -161,16 +161,13 @@ def _wrong_type(name: str, wanted: str, got: object) -> Complaint:
 
 def _chat_request(fields: Mapping[str, Any]) -> ChatRequest:
     messages = fields["messages"]
-    texts = [text_of(message) for message in messages]
-    asked = [text for text, message in zip(texts, messages, strict=True) if message["role"] == "user"]
-    return ChatRequest(
-        fields=fields,
-        model=fields["model"],
-        messages=messages,
-        row=row_key(messages),
-        prompt=asked[-1] if asked else texts[-1],
-        prompt_tokens=TOKENS_PER_ANSWER + sum(estimate(text) + TOKENS_PER_MESSAGE for text in texts),
-    )
+    prompt, tokens = "", TOKENS_PER_ANSWER
+    for message in messages:
+        text = text_of(message)
+        tokens += TOKENS_PER_MESSAGE + estimate(text)
+        if message["role"] == "user":
+            prompt = text
+    return ChatRequest(fields, fields["model"], messages, row_key(messages), prompt, tokens)
 
 
 def row_key(messages: Sequence[Mapping[str, Any]]) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one answer, or many together, used; cached is a part of prompt, reasoning a part of completion."""
+    """What was used; cached is a part of prompt, reasoning a part of completion."""
 
     prompt_tokens: int = 0
     cached_tokens: int = 0
@@ -16,14 +16,6 @@ class Usage:
     def total_tokens(self) -> int:
         """Prompt and completion together."""
         return self.prompt_tokens + self.completion_tokens
-
-    def __add__(self, other: "Usage") -> "Usage":
-        return Usage(
-            self.prompt_tokens + other.prompt_tokens,
-            self.cached_tokens + other.cached_tokens,
-            self.completion_tokens + other.completion_tokens,
-            self.reasoning_tokens + other.reasoning_tokens,
-        )
 
     def as_counts(self) -> dict[str, int]:
         """The five numbers, flat, as the books show them."""
@@ -54,3 +46,27 @@ class Usage:
 
 
 NOTHING = Usage()
+
+
+@dataclass(slots=True)
+class UsageSum:
+    """A running sum of what answers used, and of how many they were."""
+
+    answers: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    reasoning_tokens: int = 0
+
+    def add(self, usage: Usage) -> None:
+        """One more answer."""
+        self.answers += 1
+        self.prompt_tokens += usage.prompt_tokens
+        self.cached_tokens += usage.cached_tokens
+        self.completion_tokens += usage.completion_tokens
+        self.reasoning_tokens += usage.reasoning_tokens
+
+    @property
+    def total(self) -> Usage:
+        """The sum so far."""
+        return Usage(self.prompt_tokens, self.cached_tokens, self.completion_tokens, self.reasoning_tokens)

@@ -1,0 +1,35 @@
+"""JSON that orjson alone can't write or read: both directions fall back to the standard library. Pure."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import orjson
+
+
+def dumps(value: Any, *, sort_keys: bool = False) -> bytes:
+    """`value` as compact JSON. orjson stops at 254 levels and at 64 bits."""
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS if sort_keys else None)
+    except TypeError:
+        return json.dumps(value, sort_keys=sort_keys, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def loads_leniently(text: bytes) -> Any:
+    """The value of a JSON text, or `None`. For what was paid for: a lone surrogate, NaN, a raw line break inside a text or a
+    byte that is no UTF-8 doesn't make an answer worthless.
+    """
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        pass
+    try:
+        return json.loads(text.decode(errors="replace"), strict=False)
+    except (ValueError, RecursionError):
+        return None
+
+
+def whole_text(text: str) -> str:
+    """`text` without lone surrogates, which no UTF-8 file can hold."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -1,0 +1,101 @@
+"""Rewrites the parts of the documentation that are read off the code: `make docs`. A test fails while they differ.
+
+A part stands between `<!-- generated: NAME -->` and `<!-- end -->`.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from batch_runner import failures, retry
+from batch_runner.advice import ADVICE
+from batch_runner.exits import MEANINGS
+from batch_runner.failures import FailureKind
+from batch_runner.health import STREAKS
+from batch_runner.settings import table
+
+ROOT = Path(__file__).parent.parent
+PAGES = ("README.md", "docs/errors.md", "docs/running.md")
+PART = re.compile(r"(<!-- generated: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def exit_codes() -> str:
+    """One row for each status a command can end with."""
+    rows = [f"| {int(status)} | {meaning} |" for status, meaning in MEANINGS.items()]
+    return _table("| status | meaning |", rows)
+
+
+def failure_kinds() -> str:
+    """One row for each failure kind: what is done about it, what it may cost, what to do."""
+    rows = [f"| `{kind}` | {_handling(kind)} | {ADVICE[kind]} |" for kind in FailureKind]
+    return _table("| kind | what is done | what to do |", rows)
+
+
+def streaks() -> str:
+    """What ends a run although no single failure would."""
+    rows = []
+    for streak in STREAKS:
+        kinds = ", ".join(f"`{kind}`" for kind in FailureKind if kind in streak.kinds)
+        over = f" over {streak.seconds:g} s or more" if streak.seconds else ""
+        when = ", as long as nothing was answered yet" if streak.before_first_answer else ""
+        rows.append(f"| {kinds} | {streak.count} in a row{over}{when} |")
+    return _table("| kinds | the run stops after |", rows)
+
+
+def settings() -> str:
+    """One row for each setting."""
+    rows = []
+    for entry in table():
+        names = [*([entry.facts.short] if entry.facts.short else []), entry.flag, *entry.facts.aliases]
+        flags = ", ".join(f"`{name}`" for name in names)
+        default = (
+            ""
+            if entry.default in (None, (), False)
+            else f"`{entry.default:g}`"
+            if isinstance(entry.default, float)
+            else f"`{entry.default}`"
+        )
+        rows.append(f"| {flags} | `[{entry.group}] {entry.name}` | {default} | {entry.facts.help.replace('|', '/')} |")
+    return _table("| flag | job file | default | meaning |", rows)
+
+
+MAKERS = {"exit-codes": exit_codes, "failure-kinds": failure_kinds, "streaks": streaks, "settings": settings}
+
+
+def regenerated(text: str) -> str:
+    """`text` with its generated parts made anew."""
+    return PART.sub(lambda part: f"{part[1]}{MAKERS[part['name']]()}{part[3]}", text)
+
+
+def main() -> None:
+    """Rewrite every page."""
+    for page in PAGES:
+        path = ROOT / page
+        path.write_text(regenerated(path.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def _handling(kind: FailureKind) -> str:
+    if kind in failures.SLOW_DOWN:
+        return "everyone pauses; tried again, costs the row no attempt"
+    if kind is FailureKind.UNREACHABLE:
+        return "tried again, costs the row no attempt"
+    if kind is FailureKind.INTERRUPTED:
+        return "`unfinished`; its worst case counts as maybe billed"
+    if kind in failures.MAYBE_BILLED:
+        return f"tried at most {retry.MOST_MAYBE_BILLED} times; its worst case counts as maybe billed"
+    if kind in failures.TRANSIENT:
+        return "tried again, up to `--max-attempts`"
+    if kind in failures.RUN_ENDING:
+        return "the run stops, exit 4; rows that weren't sent stay unattempted"
+    if kind is FailureKind.POLICY:
+        return "`refused`, not tried again"
+    return "`invalid`, never sent" if kind is FailureKind.INVALID_LINE else "`failed`, not tried again"
+
+
+def _table(head: str, rows: list[str]) -> str:
+    return "\n".join([head, "|" + "---|" * (head.count("|") - 1), *rows, ""])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,170 @@
+"""`kill -9` and a torn output lose nothing that was recorded, and buy nothing again."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from batch_runner.api import run_file
+from tests.end_to_end.conftest import lies_between, until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.end_to_end.conftest import Place, Served, Servers
+
+CONCURRENCY = 8
+
+
+def answered(place: Place) -> set[str]:
+    return {row["id"] for row in place.rows() if row["status"] == "ok"} if place.out.exists() else set()
+
+
+def kill_at_a_random_moment(place: Place, gateway: Served, command: tuple[Any, ...], dice: random.Random) -> None:
+    """Some kills come before the first request, most in the midst of the traffic."""
+    goal = gateway.books(rows=False).requests + dice.randrange(-2, 20)
+    run = place.start(*command)
+    until(lambda: gateway.books(rows=False).requests >= goal or not run.at_work, what="requests to come")
+    time.sleep(dice.uniform(0, 0.03))
+    run.kill()
+
+
+@pytest.mark.timeout(120)
+def test_dozens_of_kills_lose_no_answer_and_repeat_no_more_than_was_in_flight(
+    place: Place, gateway_program: Callable[..., Served]
+) -> None:
+    rows, kills, dice = 300, 24, random.Random(7)
+    prompts = place.write_questions(rows)
+    gateway = gateway_program("Scenario(latency=Latency(seconds=Uniform(0.01, 0.04)))")
+    command = ("run", place.prompts, "--endpoint", gateway.url, "-c", str(CONCURRENCY), "--max-completion-tokens", "900")
+    kept: list[tuple[set[str], Counter[str]]] = []
+
+    for _ in range(kills):
+        requests, known = gateway.books().requests, len(answered(place))
+        kill_at_a_random_moment(place, gateway, command, dice)
+        books = gateway.at_rest()
+        kept.append((answered(place), books.attempts))
+        assert books.requests - requests - (len(kept[-1][0]) - known) <= CONCURRENCY
+    end = place.run(*command)
+
+    books = gateway.at_rest()
+    assert end.status == 0, end.err
+    assert Counter(row["id"] for row in place.rows()) == Counter(f"r{number}" for number in range(rows))
+    assert {row["status"] for row in place.rows()} == {"ok"}
+    assert set(books.attempts) == set(prompts)
+    for ids, attempts in kept:
+        bought = {f"question {row_id[1:]}" for row_id in ids}
+        assert {prompt: books.attempts[prompt] for prompt in bought} == {prompt: attempts[prompt] for prompt in bought}
+    assert lies_between(books, place.totals()["job"])
+    assert sum(row["spent"]["total_tokens"] for row in place.rows()) == place.totals()["job"]["tokens"]["total_tokens"]
+
+
+@pytest.mark.timeout(120)
+def test_kills_amid_failures_keep_the_bill_between_the_totals(place: Place, gateway_program: Callable[..., Served]) -> None:
+    dice = random.Random(11)
+    place.write_questions(60)
+    gateway = gateway_program(
+        "Scenario(latency=Latency(seconds=Uniform(0.01, 0.04)), faults=("
+        "Fault(Canned('server_error'), probability=0.15), Fault(Cut(inside=True), probability=0.15)))"
+    )
+    command = ("run", place.prompts, "--endpoint", gateway.url, "-c", str(CONCURRENCY), "--max-completion-tokens", "900")
+
+    for _ in range(6):
+        kill_at_a_random_moment(place, gateway, command, dice)
+    end = place.run(*command)
+
+    books = gateway.at_rest()
+    assert end.status in {0, 10}, end.err
+    assert Counter(row["id"] for row in place.rows()) == Counter(f"r{number}" for number in range(60))
+    assert {row["status"] for row in place.rows()} <= {"ok", "failed"}
+    assert lies_between(books, place.totals()["job"])
+
+
+def test_a_killed_runs_hidden_cost_is_bounded_by_its_in_flight_ceiling(
+    place: Place, gateway_program: Callable[..., Served]
+) -> None:
+    place.write_questions(40)
+    gateway = gateway_program("Scenario(latency=Latency(seconds=Fixed(0.4)))")
+    command = ("run", place.prompts, "--endpoint", gateway.url, "-c", "4", "--max-completion-tokens", "900")
+    run = place.start(*command)
+    until(lambda: gateway.books(rows=False).requests >= 4)
+    run.kill()
+    gateway.at_rest()
+
+    standing = place.run("status", place.out, "--json").document
+
+    ceiling = place.lines()[0]["run"]["ceiling"]
+    assert standing["state"] == "killed"
+    assert standing["job"]["tokens"]["total_tokens"] == 0
+    assert standing["job"]["maybe_billed"]["completion_tokens"] == ceiling["completion_tokens"] == 4 * 900
+    assert lies_between(gateway.books(), standing["job"])
+
+
+async def test_an_output_cut_at_any_byte_of_its_tail_is_repaired_and_only_what_is_gone_is_bought(
+    place: Place, servers: Servers
+) -> None:
+    dice = random.Random(3)
+    place.write_questions(20)
+    gateway = servers.gateway()
+    await run_file(place.prompts, endpoint=gateway.url, concurrency=4)
+
+    for cut in (1, 2, *(dice.randrange(3, 9000) for _ in range(12))):
+        whole = place.out.read_bytes()
+        place.out.write_bytes(whole[:-cut])
+        left = answered(place)
+        before = gateway.books().attempts
+        report = await run_file(place.prompts, endpoint=gateway.url, concurrency=4)
+
+        after = gateway.books().attempts
+        assert report.exit_status == 0
+        assert sorted(row["id"] for row in place.rows()) == sorted(f"r{number}" for number in range(20))
+        sent_again = {f"r{prompt.removeprefix('question ')}" for prompt in after if after[prompt] > before[prompt]}
+        assert not sent_again & left
+
+
+async def test_an_output_torn_inside_its_very_first_line_starts_anew(place: Place, servers: Servers) -> None:
+    place.write_questions(3)
+    gateway = servers.gateway()
+    place.out.write_bytes(b'{"id":"","status":"run","fingerp')
+
+    report = await run_file(place.prompts, endpoint=gateway.url)
+
+    assert report.exit_status == 0
+    assert [line["status"] for line in place.lines()] == ["run", "ok", "ok", "ok", "totals"]
+
+
+async def test_a_last_line_that_lacks_only_its_line_end_is_kept(place: Place, servers: Servers) -> None:
+    place.write_questions(3)
+    gateway = servers.gateway()
+    await run_file(place.prompts, endpoint=gateway.url)
+    lines = place.out.read_bytes().splitlines()
+    place.out.write_bytes(b"\n".join(lines[:3]))  # the run line and two rows, the second without its end
+
+    report = await run_file(place.prompts, endpoint=gateway.url)
+
+    assert report.exit_status == 0
+    assert len(place.rows()) == 3
+    assert gateway.books().requests == 4
+
+
+async def test_the_in_flight_ceiling_is_on_disk_before_the_first_request_arrives(place: Place, servers: Servers) -> None:
+    from aiohttp import web
+
+    place.write_questions(2)
+    seen: list[dict[str, Any]] = []
+
+    async def look(_request: web.Request) -> web.StreamResponse:
+        seen.append(place.lines()[0]["run"]["ceiling"])
+        return web.json_response({"model": "m", "choices": [{"message": {"content": "ok"}, "finish_reason": "stop"}]})
+
+    url = servers.by_hand(look)
+
+    await run_file(place.prompts, endpoint=url, max_completion_tokens=500, concurrency=2)
+
+    assert seen[0]["attempts"] == 2
+    assert seen[0]["completion_tokens"] == 1000
+    assert seen[0]["prompt_tokens"] > 2 * len("question 0")
