@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from batch_runner import __version__
 from batch_runner.admission import Ceiling, Exposure, LocalAdmission
 from batch_runner.clock import compact_timestamp, timestamp
-from batch_runner.endpoint import FAKE, FAKE_KEY, Endpoint, with_key
+from batch_runner.endpoint import FAKE, FAKE_KEY, Endpoint
 from batch_runner.exits import ExitStatus, gravest
 from batch_runner.failures import BatchRunnerError, Bug, CannotStart, OutputLost
 from batch_runner.health import Health
@@ -86,7 +86,7 @@ def run_file_sync(inputs: str | Path | Iterable[str | Path], output: str | Path 
 async def carry_out(prepared: Prepared, *, reporter: Reporter, watch: Callable[[Leaving], Any] | None = None) -> RunReport:
     """Run what was prepared. `watch` is a coroutine function that may ask the run to leave while it goes on.
 
-    Raises `CannotStart` when there is no key, `Bug` when a fault of ours ended the run.
+    Raises `Bug` when a fault of ours ended the run.
     """
     if prepared.plan.nothing_to_do:
         return _nothing_to_do(prepared, reporter)
@@ -106,11 +106,9 @@ async def carry_out(prepared: Prepared, *, reporter: Reporter, watch: Callable[[
 
 
 async def _ready(prepared: Prepared, open_things: AsyncExitStack) -> Endpoint:
-    """The endpoint with its key, started if it is the embedded one."""
-    if prepared.plan.to_send == 0:
+    """The endpoint, started if it is the embedded one."""
+    if prepared.real or prepared.plan.to_send == 0:
         return prepared.endpoint
-    if prepared.real:
-        return with_key(prepared.endpoint, prepared.settings)
     from batch_runner.fake_server import FakeGateway  # noqa: PLC0415 - brings a web server along
 
     gateway = await open_things.enter_async_context(FakeGateway())
@@ -130,7 +128,12 @@ async def _send_all(
         async def raise_to(ceiling: Ceiling) -> None:
             await journal.append(run_line(replace(line, ceiling=ceiling), job), synced=True)
 
-        await raise_to(line.ceiling)
+        try:
+            await raise_to(line.ceiling)
+        except OutputLost as lost:
+            job.rows = plan.standing
+            reason = f"{prepared.output} can't be written: {lost}; nothing was sent"
+            return RunReport(job, Totals(), ExitStatus.OUTPUT_LOST, reason, prepared.output), None
         admission = LocalAdmission(
             concurrency=settings.limits.concurrency,
             rpm=settings.limits.rpm,
@@ -235,7 +238,10 @@ def _compacted(report: RunReport) -> RunReport:
         return report
     index = read_index(report.output)
     if is_due(index.size, index.lines, index.dead_lines - 1):  # the totals line just written is alive
-        compact(report.output, index)
+        try:
+            compact(report.output, index)
+        except OSError as error:
+            return replace(report, reason=f"replaced lines stay in the output, it can't be compacted: {error.strerror}")
     return report
 
 

@@ -46,6 +46,9 @@ STREAKS = (
 )
 """Nobody there; an outage; a service that only refuses; a request that can't work, whatever the row."""
 
+MOST_WAIT = 3600.0
+"""A run asked to pause for longer than this stops instead, resumably."""
+
 TROUBLE_COUNT = 3
 """Failures in a row that are worth showing."""
 
@@ -90,6 +93,8 @@ class Health:
         self._latest = failure.kind
         streaks = [streak for streak in STREAKS if failure.kind in streak.kinds]
         self._count_in(streaks[0].kinds if streaks else frozenset({failure.kind}))
+        if (failure.wait or 0.0) > MOST_WAIT:
+            self.stop = self.stop or Stop(failure.kind, f"the service asks to wait {failure.wait:,.0f} s: {failure.message}")
         if self._is_about_run(failure) or any(self._worn_out(streak) for streak in streaks):
             self.stop = self.stop or Stop(failure.kind, failure.message)
         return self.stop

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import gzip
 import io
+import os
 import sys
 import zlib
 from dataclasses import dataclass
@@ -96,11 +97,11 @@ def draft(line: Line) -> Draft:
 
 
 def find_inputs(arguments: Iterable[str]) -> tuple[list[InputFile], list[str]]:
-    """The files that `arguments` (paths and globs) name, without outputs of ours, and the names of those left out.
+    """The files that `arguments` (paths and globs) name, each once, without outputs of ours, and the names of those left out.
 
     Raises `CannotStart` when an argument names nothing, and when nothing but outputs is named.
     """
-    named = [file for argument in arguments for file in _matches(argument)]
+    named = list({os.path.realpath(file.path): file for argument in arguments for file in _matches(argument)}.values())
     ours = [file for file in named if _opens_like_an_output(file.path)]
     if ours and len(ours) == len(named):
         raise CannotStart(f"{ours[0].name} is an output of batch-runner, not an input; to send its failed rows again: batch-runner retry {ours[0].name}")  # fmt: skip # noqa: E501

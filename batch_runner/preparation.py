@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from batch_runner.chat import Defaults, defaults
 from batch_runner.clock import compact_timestamp
-from batch_runner.endpoint import FAKE, Endpoint, resolve
+from batch_runner.endpoint import FAKE, Endpoint, resolve, with_key
 from batch_runner.failures import CannotStart, FailureKind, UsageMistake
 from batch_runner.identity import Again
 from batch_runner.loader import STDIN, InputFile, InputFiles, RowSource, copy_stdin, find_inputs, is_glob
+from batch_runner.output.compact import remove_remains
 from batch_runner.output.kept_inputs import KeptInputs, stdin_copy_path
 from batch_runner.output.lock import lock
 from batch_runner.output.records import Records
@@ -58,6 +59,7 @@ class Prepared:
     order: Order
     output: Path
     endpoint: Endpoint
+    """With its key, if anything is to be sent."""
     defaults: Defaults
     source: RowSource
     records: Records
@@ -96,15 +98,20 @@ def prepare(
     output = output_of(order)
     _check_apart(files, output)
     with ExitStack() as held:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        held.enter_context(lock(output))
-        if settings.rows.fresh:
-            _set_aside(output, compact_timestamp(clock()))
+        with _told_when_unusable():
+            output.parent.mkdir(parents=True, exist_ok=True)
+            held.enter_context(lock(output))
+            remove_remains(output)
+            if settings.rows.fresh:
+                _set_aside(output, compact_timestamp(clock()))
         records = held.enter_context(Records(output))
         _check_endpoint(records, endpoint, accepted=settings.rows.accept_other_endpoint)
+        if records.index.lines == 0:
+            endpoint = with_key(endpoint, settings, environment)  # a long plan shouldn't come before a missing key
         source: RowSource
         if order.inputs:
-            source = InputFiles.of(copy_stdin(stdin_copy_path(output)) if file is None else file for file in files)
+            with _told_when_unusable():
+                source = InputFiles.of(copy_stdin(stdin_copy_path(output)) if file is None else file for file in files)
         else:
             source = KeptInputs(records, again.states | (RETRIED if again.kinds else frozenset()))
         plan = make_plan(
@@ -117,7 +124,18 @@ def prepare(
             all_rows=not order.inputs,
         )
         _settle_changed(plan, settings, output, confirm)
+        if plan.to_send:
+            endpoint = with_key(endpoint, settings, environment)
         yield Prepared(order, output, endpoint, run_defaults, source, records, plan, tuple(left_out))
+
+
+@contextmanager
+def _told_when_unusable() -> Iterator[None]:
+    """What the file system refuses is told in one line."""
+    try:
+        yield
+    except OSError as error:
+        raise CannotStart(f"{error.filename or 'output'}: can't be used: {error.strerror}") from None
 
 
 def output_of(order: Order) -> Path:
@@ -175,6 +193,8 @@ def _files(inputs: tuple[str, ...]) -> tuple[list[InputFile | None], list[str]]:
 
 
 def _check_apart(files: list[InputFile | None], output: Path) -> None:
+    if output.is_dir():
+        raise CannotStart(f"{output} is a folder: name a file in it with -o")
     for file in files:
         if file is not None and os.path.realpath(file.path) == str(output):
             raise CannotStart(f"{file.name} is the input and the output: name another output with -o")

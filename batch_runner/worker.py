@@ -132,7 +132,7 @@ class Worker:
 def _tell(slot: Slot, verdict: Completion | Failure) -> None:
     if isinstance(verdict, Completion):
         slot.answered(verdict.usage)
-    elif verdict.scope is Scope.EVERYONE:
+    elif verdict.scope is Scope.EVERYONE or (verdict.kind is FailureKind.OVERLOADED and verdict.wait is not None):
         slot.refused(verdict.wait)
     else:
         slot.lost()

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
 
 import aiohttp
 import orjson
@@ -60,37 +60,20 @@ def serve_bare(body: str) -> None:
         print(f"http://127.0.0.1:{runner.addresses[0][1]}/v1", flush=True)
         await asyncio.Event().wait()
 
-    _run(main())
-
-
-def serve_fake() -> None:
-    """The fake gateway, calm but for the latency."""
-    from batch_runner.fake_server import FakeGateway, Fixed, Latency, Scenario
-
-    async def main() -> None:
-        async with FakeGateway(Scenario(latency=Latency(seconds=Fixed(LATENCY)))) as gateway:
-            print(gateway.url, flush=True)
-            await asyncio.Event().wait()
-
-    _run(main())
-
-
-def _run(main: Any) -> None:
     try:
         import uvloop
     except ImportError:
-        asyncio.run(main)
+        asyncio.run(main())
     else:
-        uvloop.run(main)
+        uvloop.run(main())
 
 
 @contextmanager
-def running(name: str, *arguments: str) -> Iterator[Server]:
-    """A server in a process of its own."""
-    command = [sys.executable, __file__, name, *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+def running(name: str, *command: str) -> Iterator[Server]:
+    """A server in a process of its own, which says where it is at the end of its first line."""
+    with subprocess.Popen([sys.executable, *command], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
-        yield Server(name, process.stdout.readline().strip(), process.pid)
+        yield Server(name, process.stdout.readline().split()[-1], process.pid)
         process.kill()
 
 
@@ -130,12 +113,15 @@ def rate(server: Server, requests: int, connections: int) -> float:
 
 def compare(rounds: int, requests: int, connections: int) -> bool:
     """Prints a table of all rounds; whether the goal is met."""
-    with running("fake") as fake:
-        body = asyncio.run(ask(fake.url, 1, 1)).decode()
-        with running("bare", body) as bare:
-            rate(fake, 500, connections)
-            rate(bare, 500, connections)
-            ratios = [_round(fake, bare, requests, connections) for _ in range(rounds)]
+    with TemporaryDirectory() as folder:
+        scenario = Path(folder, "benchmark.toml")
+        scenario.write_text(f"[latency]\nseconds = {LATENCY}\n")
+        with running("fake", "-m", "batch_runner.fake_server", "--scenario", str(scenario)) as fake:
+            body = asyncio.run(ask(fake.url, 1, 1)).decode()
+            with running("bare", __file__, "bare", body) as bare:
+                for server in (bare, fake):
+                    rate(server, requests, connections)
+                ratios = [_round(fake, bare, requests, connections) for _ in range(rounds)]
     median = statistics.median(ratios)
     print(f"median {median:.2f} of the bare handler's requests per CPU second; the goal is {GOAL}")
     return median >= GOAL
@@ -152,8 +138,6 @@ def main() -> None:
     """The command line."""
     if sys.argv[1:2] == ["bare"]:
         serve_bare(sys.argv[2])
-    elif sys.argv[1:2] == ["fake"]:
-        serve_fake()
     else:
         parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
         parser.add_argument("--rounds", type=int, default=5)

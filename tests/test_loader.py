@@ -1,5 +1,6 @@
 import gzip
 import io
+import os
 import sys
 from pathlib import Path
 
@@ -20,9 +21,13 @@ from batch_runner.loader import (
     find_inputs,
     is_glob,
     open_input,
-    zstd,
 )
 from batch_runner.records import PromptRow, Rejected
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 HI = b'{"prompt":"hi"}'
 
@@ -224,6 +229,13 @@ def test_a_line_that_can_not_be_sent_keeps_its_own_id() -> None:
 # finding inputs
 
 
+def test_a_pipe_can_not_be_read_twice_and_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+
+    with pytest.raises(CannotStart, match="pipe"):
+        find_inputs([str(tmp_path / "pipe")])
+
+
 def test_a_glob_names_its_files_in_order(tmp_path: Path) -> None:
     for name in ("b.jsonl", "a.jsonl", "c.txt"):
         (tmp_path / name).write_bytes(HI)
@@ -256,7 +268,7 @@ def test_an_output_among_inputs_is_left_out(tmp_path: Path) -> None:
 def test_an_output_alone_is_refused_with_the_command_that_was_meant(tmp_path: Path) -> None:
     (tmp_path / "a.results.jsonl").write_bytes(RUN_LINE_START + b'"x":1}\n')
 
-    with pytest.raises(CannotStart, match="batch-runner retry .*a.results.jsonl"):
+    with pytest.raises(CannotStart, match=r"batch-runner retry .*a\.results\.jsonl"):
         find_inputs([f"{tmp_path}/a.results.jsonl"])
 
 

@@ -13,7 +13,7 @@ from batch_runner.commands.terminal import face_from, face_options
 @click.group(no_args_is_help=False, invoke_without_command=True)
 @click.pass_context
 def job(ctx: click.Context) -> None:
-    r"""Run what a job file describes.
+    """Run what a job file describes.
 
     \b
     Example:
@@ -40,7 +40,7 @@ def _read_job(ctx: click.Context, _param: click.Parameter, name: str) -> Any:
 @setting_options
 @click.pass_context
 def run(ctx: click.Context, /, file: Any, **_settings: object) -> int:
-    r"""Run the job in FILE, a TOML file: inputs, output, and the settings of `batch-runner run`. Flags given here win.
+    """Run the job in FILE, a TOML file: inputs, output, and the settings of `batch-runner run`. Flags given here win.
 
     \b
     Example:

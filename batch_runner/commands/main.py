@@ -61,7 +61,7 @@ def _version(ctx: click.Context, _param: click.Parameter, asked: Any) -> None:
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version.")
 @click.pass_context
 def cli(ctx: click.Context) -> None:
-    r"""Send thousands of JSONL prompts to a chat endpoint: rate limited, retried, resumable, every token counted.
+    """Send thousands of JSONL prompts to a chat endpoint: rate limited, retried, resumable, every token counted.
 
     \b
     Example:

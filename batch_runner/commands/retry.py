@@ -31,7 +31,7 @@ def _take_over_settings(ctx: click.Context, _param: click.Parameter, output: str
 @setting_options
 @click.pass_context
 def retry(ctx: click.Context, /, output: str, **_settings: object) -> int:
-    r"""Send the rows of OUT again that failed or have no last word, with the settings of the run that made OUT.
+    """Send the rows of OUT again that failed or have no last word, with the settings of the run that made OUT.
 
     \b
     Example:

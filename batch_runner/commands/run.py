@@ -17,7 +17,7 @@ from batch_runner.commands.terminal import face_from, face_options
 @setting_options
 @click.pass_context
 def run(ctx: click.Context, /, inputs: tuple[str, ...], output: str | None, **_settings: object) -> int:
-    r"""Send each row of INPUT (JSONL files, globs, - for standard input) and append the answers to OUT.
+    """Send each row of INPUT (JSONL files, globs, - for standard input) and append the answers to OUT.
 
     The same line again resumes.
 

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,7 +42,8 @@ def run_order(order: Order, face: Face) -> int:
             face.say(line)
         reporter = _reporter(face)
         report = asyncio.run(_under_signals(prepared, reporter, face))
-    _sum_up(report, order, face)
+    with suppress(BrokenPipeError):  # whoever listened has gone; the exit status still tells
+        _sum_up(report, order, face)
     return int(report.exit_status)
 
 

@@ -14,7 +14,7 @@ from batch_runner.commands.terminal import json_option, print_json
 @click.argument("output", metavar="OUT")
 @json_option
 def status(output: str, *, as_json: bool) -> int:
-    r"""Tell how OUT stands: running or not, rows by status, what failed and why, tokens of all its runs.
+    """Tell how OUT stands: running or not, rows by status, what failed and why, tokens of all its runs.
 
     \b
     Example:

@@ -22,7 +22,7 @@ from batch_runner.fake_server.answers.style import AnswerStyle
 from batch_runner.fake_server.faults.fault import Fault
 from batch_runner.fake_server.gateway import FakeGateway
 from batch_runner.fake_server.latency import Latency
-from batch_runner.fake_server.reading import load_scenario
+from batch_runner.fake_server.scenarios.loading import load_scenario
 from batch_runner.fake_server.scenario import Scenario
 from batch_runner.fake_server.scenario_error import ScenarioError
 from batch_runner.fake_server.spreads import Fixed, LogNormal, Uniform

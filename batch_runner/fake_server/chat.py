@@ -30,7 +30,7 @@ from batch_runner.fake_server.faults.replies import complaint_reply, replacement
 from batch_runner.fake_server.faults.spoiling import spoiled
 from batch_runner.fake_server.faults.wire import Wires
 from batch_runner.fake_server.headers import service_headers
-from batch_runner.fake_server.limits.gate import Demanded, Pass, Refusal
+from batch_runner.fake_server.limits.gate import FREE, Demanded, Pass, Refusal
 from batch_runner.fake_server.limits.words import gateway_complaint, refusal_complaint, retry_after, told_wait
 from batch_runner.fake_server.play import Clock, Play
 from batch_runner.fake_server.protocol.chat_request import ChatRequest, read_chat_request
@@ -87,11 +87,11 @@ class ChatDesk:
         play = self.current()
         authorization = request.headers.get("authorization", "")
         client = request.headers.get("x-client-request-id", "")
-        attempt = self.books.arrive(self.clock(), play.seconds(), authorization, client)
+        attempt = self.books.arrive(self.clock(), authorization, client)
         try:
             return await self._met_at_door(Call(request, play, attempt, play.next_request(), authorization))
         finally:
-            self.books.leave(self.clock())
+            self.books.leave(attempt)
 
     async def _met_at_door(self, call: Call) -> web.StreamResponse:
         faults = call.play.faults
@@ -134,6 +134,8 @@ class ChatDesk:
 
     async def _admitted(self, call: Call, asked: ChatRequest) -> web.StreamResponse:
         play = call.play
+        if not play.scenario.limits:
+            return await self._served(call, asked, FREE)
         leave = play.gate.admit(Demanded(asked.prompt_tokens, asked.cap), play.seconds())
         if isinstance(leave, Refusal):
             return await self._limited(call, leave, asked.model)
@@ -156,17 +158,22 @@ class ChatDesk:
         tried = self.books.admitted(asked)
         fault = play.faults.within(call.moment(asked.row, asked.prompt, tried)) if play.scenario.faults else None
         if fault and not fault.computes:
-            play.gate.settle(leave, 0, play.seconds())
+            self._settle(play, leave, 0)
             return await self._faulted(call, fault)
         answer = play.model.answer(asked, play.scripts.find(asked.prompt, tried))
         identity, luck, *_ = play.dice.hand("attempt", asked.row, tried)
         await play.processor.work(play.scenario.latency.work(as_luck(luck), answer.usage.completion_tokens))
-        play.gate.settle(leave, answer.usage.total_tokens, play.seconds())
+        self._settle(play, leave, answer.usage.total_tokens)
         self._bill(call, answer, fault)
         if fault and fault.replaces:
             return await self._faulted(call, fault)
         reply = self._reply(call, asked, answer, f"chatcmpl-{identity:016x}")
         return await self._damaged(call, reply, fault) if fault else await self._brought(call, OK, reply)
+
+    @staticmethod
+    def _settle(play: Play, leave: Pass, used: int) -> None:
+        if leave.tickets:
+            play.gate.settle(leave, used, play.seconds())
 
     def _bill(self, call: Call, answer: Answer, fault: Fault | None) -> None:
         # Here and not after the delivery: a gateway pays upstream for what was computed, whoever is left to hear it.

@@ -1,43 +1,91 @@
 """The command that serves a fake gateway until it is told to stop."""
 
 import asyncio
+import gc
 import signal
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import click
 import orjson
 
+from batch_runner.fake_server.answers.scripts import read_scripts
 from batch_runner.fake_server.gateway import FakeGateway
-from batch_runner.fake_server.reading import load_scenario
 from batch_runner.fake_server.scenario import Scenario
+from batch_runner.fake_server.scenario_error import ScenarioError
+from batch_runner.fake_server.scenarios.loading import load_scenario, shipped_names
+
+FILE = click.Path(dir_okay=False, path_type=Path)
+OBJECTS_BETWEEN_COLLECTIONS = 100_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """One service, from its first line on standard output to its dump."""
+
+    scenario: Scenario
+    host: str
+    port: int
+    seed: int
+    echo: bool
+    dump: Path | None
+
+    async def run(self) -> None:
+        """Serves until an interrupt or a polite kill, then dumps the books."""
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        async with FakeGateway(
+            self.scenario, host=self.host, port=self.port, seed=self.seed, echo=self.echo
+        ) as gateway:
+            click.echo(f"fake gateway at {gateway.url}")
+            await stop.wait()
+        if self.dump:
+            self.dump.write_bytes(orjson.dumps(gateway.stats(), option=orjson.OPT_INDENT_2))
+
+
+def _list_scenarios(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:  # noqa: FBT001
+    if not wanted:
+        return
+    for name in shipped_names():
+        click.echo(f"{name:20} {load_scenario(name).about}")
+    context.exit()
 
 
 @click.command(name="fake-server", context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--port", default=0, show_default="any free one", help="Port to listen on.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--scenario", "scenario_name", default="calm", show_default=True, help="A shipped scenario, or a TOML file.")
-@click.option("--seed", default=0, show_default=True, help="Another seed, other answers and other luck.")
-@click.option("--echo", is_flag=True, help="Answer with the prompt itself.")
-@click.option("--dump", type=click.Path(dir_okay=False, path_type=Path), help="Write the books to this file at exit.")
-def fake_server(*, port: int, host: str, scenario_name: str, seed: int, echo: bool, dump: Path | None) -> None:
-    """Serve a fake o1 endpoint that is strict about the API and keeps honest books.
+@click.option("--scenario", "name", default="calm", show_default=True, help="A shipped scenario, or a TOML file.")
+@click.option("--seed", default=0, show_default=True, help="Another seed: other answers and other luck.")
+@click.option("--echo", is_flag=True, help="Answer each prompt with itself.")
+@click.option("--answers", type=FILE, help="Answers by prompt, one JSON line each.")
+@click.option("--key", "keys", multiple=True, help="A key that is let in (repeatable); without any, every key is.")
+@click.option("--dump", type=FILE, help="Write the books to this file at exit.")
+@click.option("--list", is_flag=True, is_eager=True, expose_value=False, callback=_list_scenarios, help="Name the shipped scenarios.")
+def fake_server(*, name: str, answers: Path | None, keys: tuple[str, ...], **options: Any) -> None:
+    r"""Serve a fake o1 endpoint: strict about the API, scriptable in its faults, honest in its books.
 
     \b
     Example:
-      batch-runner fake-server --port 8080
-      curl http://127.0.0.1:8080/stats?rows=0
+      batch-runner fake-server --port 8080 --scenario gateway_at_night
+      curl 'http://127.0.0.1:8080/stats?rows=0'
     """
-    asyncio.run(serve(load_scenario(scenario_name), port=port, host=host, seed=seed, echo=echo, dump=dump))
+    try:
+        scenario = load_scenario(name)
+        scripts = read_scripts(answers) if answers else scenario.scripts
+    except ScenarioError as error:
+        raise click.ClickException(str(error)) from error
+    played = replace(scenario, scripts=scripts, keys=keys or scenario.keys)
+    # The books only grow, and a collector at its usual pace would walk through all of them again and again.
+    gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
+    _runner()(Service(scenario=played, **options).run())
 
 
-async def serve(scenario: Scenario, *, port: int, host: str, seed: int, echo: bool, dump: Path | None) -> None:
-    """Serves until an interrupt or a polite kill, then dumps the books."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    async with FakeGateway(scenario, host=host, port=port, seed=seed, echo=echo) as gateway:
-        click.echo(f"fake gateway at {gateway.url}")
-        await stop.wait()
-    if dump:
-        dump.write_bytes(orjson.dumps(gateway.stats(), option=orjson.OPT_INDENT_2))
+def _runner() -> Callable[[Coroutine[Any, Any, None]], None]:
+    try:
+        import uvloop  # noqa: PLC0415 - an optional extra that makes the loop faster
+    except ImportError:
+        return asyncio.run
+    return uvloop.run

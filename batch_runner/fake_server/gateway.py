@@ -1,28 +1,27 @@
 """The gateway: a real HTTP server on the running loop, its books, and the scenario it plays."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import orjson
 from aiohttp import web
 
+from batch_runner.fake_server.account.desk import MODELS, AccountDesk
 from batch_runner.fake_server.books.ledger import Books
+from batch_runner.fake_server.books.page import page
 from batch_runner.fake_server.chat import ChatDesk
-from batch_runner.fake_server.faults.delivery import JSON_TYPE
+from batch_runner.fake_server.faults.delivery import Courier, Reply
+from batch_runner.fake_server.faults.replies import HTML_TYPE, complaint_reply
+from batch_runner.fake_server.faults.wire import Handler, Wires
 from batch_runner.fake_server.play import Play
-from batch_runner.fake_server.faults.replies import complaint_reply
 from batch_runner.fake_server.protocol.complaints import Complaint
 from batch_runner.fake_server.scenario import Scenario
-from batch_runner.fake_server.faults.wire import Wires
 
 BACKLOG = 8192
 """Connections the system holds for us while the loop is busy; thousands may come in one go."""
 PATIENCE = 0.05
 """Seconds that requests still open get to end by themselves when the gateway closes."""
-
-Route = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 class FakeGateway:
@@ -53,7 +52,8 @@ class FakeGateway:
         began = loop.time()
         self._clock = lambda: loop.time() - began
         self._wires = Wires(self._serve, most_body_bytes=self._scenario.most_body_bytes)
-        self._desk = ChatDesk(lambda: self._play, self.books, self._wires, self._clock)
+        self._chat = ChatDesk(self._current, self.books, self._wires, self._clock)
+        self._account = AccountDesk(self._current, self._wires)
         self._routes = self._table()
         self.scenario = self._scenario
         self._server = await loop.create_server(self._wires, self._host, self._port, backlog=BACKLOG)
@@ -72,46 +72,61 @@ class FakeGateway:
     @property
     def url(self) -> str:
         """The base URL to give to a client."""
-        return f"http://{self._host}:{self._port}/v1"
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self._port}/v1"
 
     @property
     def scenario(self) -> Scenario:
-        """What is being played; a new one begins, clock, limits and all, when it is set."""
+        """What is being played; when it is set, a new one begins, with its own clock, limits and balance."""
         return self._scenario
 
     @scenario.setter
     def scenario(self, scenario: Scenario) -> None:
         self._scenario = scenario
         self._play = Play(scenario, seed=self._seed, echo=self._echo, clock=self._clock)
-        self.books.watch(self._play.gate.accounts)
+        self._wires.most_body_bytes = scenario.most_body_bytes
+        self.books.watch(self._play.gate.accounts, self._play.began)
 
-    def stats(self, *, rows: bool = True) -> dict[str, object]:
+    def stats(self, *, rows: bool = True) -> dict[str, Any]:
         """The books, as `GET /stats` answers them."""
         return {"scenario": self._scenario.name, **self.books.as_json(rows=rows)}
 
-    def _table(self) -> dict[tuple[str, str], Route]:
+    def _current(self) -> Play:
+        return self._play
+
+    def _table(self) -> dict[tuple[str, str], Handler]:
         return {
-            ("POST", "/v1/chat/completions"): self._desk.serve,
+            ("POST", "/v1/chat/completions"): self._chat.serve,
+            **self._account.routes(),
             ("GET", "/stats"): self._show_stats,
+            ("GET", "/stats.html"): self._show_page,
             ("POST", "/stats/reset"): self._reset_stats,
         }
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
         route = self._routes.get((request.method, request.path))
-        return await (route or self._nowhere)(request)
+        if route is None:
+            route = self._account.one_model if request.path.startswith(f"{MODELS}/") else self._nowhere
+        return await route(request)
 
     async def _show_stats(self, request: web.BaseRequest) -> web.StreamResponse:
-        return _json(self.stats(rows=request.query.get("rows") != "0"))
+        return await self._send(request, _json(self.stats(rows=request.query.get("rows") != "0")))
 
-    async def _reset_stats(self, _request: web.BaseRequest) -> web.StreamResponse:
+    async def _show_page(self, request: web.BaseRequest) -> web.StreamResponse:
+        shown = Reply(status=200, body=page(self.stats()).encode(), content_type=HTML_TYPE)
+        return await self._send(request, shown)
+
+    async def _reset_stats(self, request: web.BaseRequest) -> web.StreamResponse:
         self.books.reset()
-        return _json({"reset": True})
+        return await self._send(request, _json({"reset": True}))
 
     async def _nowhere(self, request: web.BaseRequest) -> web.StreamResponse:
         complaint = Complaint(404, f"Invalid URL ({request.method} {request.path})")
-        reply = complaint_reply(complaint)
-        return web.Response(status=reply.status, body=reply.body, headers={"content-type": reply.content_type})
+        return await self._send(request, complaint_reply(complaint))
+
+    async def _send(self, request: web.BaseRequest, reply: Reply) -> web.StreamResponse:
+        return await Courier(request, self._wires, reply).bring()
 
 
-def _json(shown: object) -> web.Response:
-    return web.Response(body=orjson.dumps(shown), headers={"content-type": JSON_TYPE})
+def _json(shown: object) -> Reply:
+    return Reply(status=200, body=orjson.dumps(shown))

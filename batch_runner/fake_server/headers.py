@@ -4,15 +4,16 @@ from batch_runner.fake_server.limits.words import quota_headers
 from batch_runner.fake_server.play import Play
 
 
-def service_headers(play: Play, request_id: str, seconds: float) -> dict[str, str]:
-    """Who served the request, how long it took, and where the limits stand."""
+def service_headers(play: Play, request_id: str, seconds: float) -> str:
+    """Who served the request, how long it took, and where the limits stand, as lines of a reply."""
+    quotas = ""
+    if play.gate.rates:
+        told = quota_headers(play.gate.quotas(play.seconds()), play.hints)
+        quotas = "".join(f"{name}: {value}\r\n" for name, value in told.items())
+    milliseconds = int(seconds * 1000)
     if play.speech.is_gateway:
-        named = {"x-oneapi-request-id": request_id}
-    else:
-        named = {
-            "x-request-id": request_id,
-            "openai-organization": "org-fake",
-            "openai-version": "2020-10-01",
-        }
-    quotas = play.gate.quotas(play.seconds()) if play.gate.rates else ()
-    return {**named, "openai-processing-ms": str(int(seconds * 1000)), **quota_headers(quotas, play.hints)}
+        return f"x-oneapi-request-id: {request_id}\r\nopenai-processing-ms: {milliseconds}\r\n{quotas}"
+    return (
+        f"x-request-id: {request_id}\r\nopenai-processing-ms: {milliseconds}\r\n"
+        f"openai-organization: org-fake\r\nopenai-version: 2020-10-01\r\n{quotas}"
+    )

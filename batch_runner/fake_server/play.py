@@ -33,11 +33,11 @@ class Play:
         self.processor = Processor(scenario.latency.places)
         self.requests = 0
         self._clock = clock
-        self._began = clock()
+        self.began = clock()
 
     def seconds(self) -> float:
         """Seconds since the scenario began."""
-        return self._clock() - self._began
+        return self._clock() - self.began
 
     def next_request(self) -> int:
         """The number of the request that just arrived, from 1."""

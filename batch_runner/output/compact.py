@@ -26,20 +26,34 @@ def compact(path: Path, index: Index) -> int:
     """Replace the output at `path`, which `index` describes as it stands, by its living lines; returns how many went.
 
     The new file is written beside the old one, synced, and takes its place in one step, so that a kill or a power loss
-    leaves one or the other. Mode is kept. The caller holds the lock and the journal is closed.
+    leaves one or the other. Mode is kept. The caller holds the lock and the journal is closed. Raises `OSError`, and leaves
+    the output as it was, where there is no room.
     """
-    temporary = path.with_name(path.name + ".compacting")
+    temporary = _temporary(path)
     kept = 0
-    with path.open("rb") as old, temporary.open("wb") as new:
-        for line in living_lines(old, index):
-            new.write(line)
-            kept += 1
-        new.flush()
-        shutil.copymode(path, temporary)
-        sync_to_disk(new.fileno())
-    temporary.replace(path)
+    try:
+        with path.open("rb") as old, temporary.open("wb") as new:
+            for line in living_lines(old, index):
+                new.write(line)
+                kept += 1
+            new.flush()
+            shutil.copymode(path, temporary)
+            sync_to_disk(new.fileno())
+        temporary.replace(path)
+    except OSError:
+        remove_remains(path)
+        raise
     sync_folder(path.parent)
     return index.lines - kept
+
+
+def remove_remains(path: Path) -> None:
+    """Remove what a compaction of `path` left that didn't come to its end."""
+    _temporary(path).unlink(missing_ok=True)
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(path.name + ".compacting")
 
 
 def living_lines(file: IO[bytes], index: Index) -> Iterator[bytes]:

@@ -1,7 +1,8 @@
-"""Several reporters as one."""
+"""Several reporters as one. A terminal that was closed, or a pipe, is no reason to end a run."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,19 +19,23 @@ class Several:
     def started(self, outlook: Outlook) -> None:
         """The run begins."""
         for reporter in self._reporters:
-            reporter.started(outlook)
+            with suppress(OSError):
+                reporter.started(outlook)
 
     def update(self, snapshot: Snapshot) -> None:
         """The run goes on."""
         for reporter in self._reporters:
-            reporter.update(snapshot)
+            with suppress(OSError):
+                reporter.update(snapshot)
 
     def attempt_failed(self, row_id: str, failure: Failure, wait: float | None) -> None:
         """An attempt brought no answer."""
         for reporter in self._reporters:
-            reporter.attempt_failed(row_id, failure, wait)
+            with suppress(OSError):
+                reporter.attempt_failed(row_id, failure, wait)
 
     def ended(self, report: RunReport) -> None:
         """The run is over."""
         for reporter in self._reporters:
-            reporter.ended(report)
+            with suppress(OSError):
+                reporter.ended(report)

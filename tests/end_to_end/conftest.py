@@ -289,7 +289,7 @@ class Started:
     def ended(self, *, seconds: float = 20.0) -> Ended:
         """Wait for its end."""
         out, err = self.process.communicate(timeout=seconds)
-        return Ended(self.process.returncode, out.decode(), err.decode())
+        return Ended(self.process.returncode, (out or b"").decode(), (err or b"").decode())
 
     @property
     def at_work(self) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from batch_runner.api import run_file
+from batch_runner import run_file
 from batch_runner.fake_server import Canned, Fault, Fixed, Latency, Scenario
 from tests.end_to_end.conftest import lies_between, until
 

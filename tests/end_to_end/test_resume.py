@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import pytest
 
-from batch_runner.api import run_file
-from batch_runner.failures import CannotStart
-from batch_runner.fake_server import AnswerStyle, Canned, Fault, Fixed, Scenario
+from batch_runner import run_file
+from batch_runner import CannotStart
+from batch_runner.fake_server import AnswerStyle, Canned, Fault, Fixed, Latency, Scenario
 from tests.end_to_end.conftest import FIVE, lies_between, until
 
 if TYPE_CHECKING:
@@ -28,20 +30,17 @@ def folder_bytes(out: Path) -> tuple[bytes, int]:
 
 
 def on_a_terminal(place: Place, answer: str, *arguments: str | Path) -> tuple[int, str]:
-    """Run a command on a terminal and type `answer`."""
+    """Run a command on a terminal and type `answer`; its status, and what the terminal showed."""
     outer, inner = pty.openpty()
     started = place.start(*arguments, stdin=inner, stderr=inner)
-    os.write(outer, answer.encode())
-    end = started.ended()
     os.close(inner)
+    os.write(outer, answer.encode())
     told = b""
-    try:
+    with suppress(OSError):  # how a terminal ends
         while piece := os.read(outer, 65536):
             told += piece
-    except OSError:  # the end of a terminal
-        pass
     os.close(outer)
-    return end.status, told.decode()
+    return started.ended().status, told.decode()
 
 
 def command(place: Place, gateway: ServedHere, *more: str) -> Ended:
@@ -148,8 +147,6 @@ def test_a_person_at_a_terminal_is_asked_whether_to_buy_changed_rows_again(place
 def test_changed_rows_are_bought_again_when_told_and_remember_what_the_old_model_cost(
     place: Place, gateway: ServedHere, word: str
 ) -> None:
-    import json
-
     place.write_questions(2)
     command(place, gateway)
     first = place.by_id()["r0"]
@@ -391,8 +388,6 @@ def test_an_invalid_line_is_told_once_and_sent_when_it_is_mended(place: Place, g
 
 
 def test_rows_added_while_the_run_goes_on_wait_for_the_next_one(place: Place, servers: Servers) -> None:
-    from batch_runner.fake_server import Latency
-
     place.write_questions(8)
     gateway = servers.gateway(Scenario(latency=Latency(seconds=Fixed(0.2))))
     started = place.start("run", place.prompts, "--endpoint", gateway.url, "-c", "2")
@@ -410,10 +405,9 @@ def test_rows_added_while_the_run_goes_on_wait_for_the_next_one(place: Place, se
 
 def test_an_input_edited_under_a_run_stops_it_before_a_wrong_row_is_sent(place: Place, servers: Servers) -> None:
     place.write_questions(600)
-    gateway = servers.gateway(Scenario(latency=_a_moment()))
+    gateway = servers.gateway(Scenario(latency=Latency(seconds=Fixed(0.01))))
     started = place.start("run", place.prompts, "--endpoint", gateway.url, "-c", "4")
     until(lambda: gateway.books(rows=False).requests >= 4)
-    place.write_questions(300, "edited.jsonl")
     text = place.prompts.read_text().replace('"question 599"', '"question XXX"')
     place.prompts.write_text(text)
 
@@ -423,9 +417,3 @@ def test_an_input_edited_under_a_run_stops_it_before_a_wrong_row_is_sent(place: 
     assert "changed while the run went on" in end.err
     assert "question XXX" not in gateway.books().attempts
     assert len(place.rows()) == gateway.books().requests
-
-
-def _a_moment() -> Any:
-    from batch_runner.fake_server import Latency
-
-    return Latency(seconds=Fixed(0.01))

@@ -14,18 +14,16 @@ O1_BIRTH = 1_725_649_008
 
 def models(names: Iterable[str], dialect: Dialect) -> dict[str, object]:
     """`GET /v1/models`."""
-    if dialect == "openai":
-        return {"object": "list", "data": [_openai_model(name) for name in names]}
-    listed = [{**_gateway_model(name), "supported_endpoint_types": ["openai"]} for name in names]
+    listed = [model(name, dialect) for name in names]
     return {"success": True, "data": listed} if dialect == "new-api" else {"object": "list", "data": listed}
 
 
-def _openai_model(name: str) -> dict[str, object]:
-    return {"id": name, "object": "model", "created": O1_BIRTH, "owned_by": "system", "shutdown_date": None}
-
-
-def _gateway_model(name: str) -> dict[str, object]:
-    return {"id": name, "object": "model", "created": GATEWAY_BIRTH, "owned_by": "openai"}
+def model(name: str, dialect: Dialect) -> dict[str, object]:
+    """One model, as the list and `GET /v1/models/NAME` show it."""
+    if dialect == "openai":
+        return {"id": name, "object": "model", "created": O1_BIRTH, "owned_by": "system", "shutdown_date": None}
+    shown: dict[str, object] = {"id": name, "object": "model", "created": GATEWAY_BIRTH, "owned_by": "openai"}
+    return {**shown, "supported_endpoint_types": ["openai"]} if dialect == "new-api" else shown
 
 
 def subscription(wallet: Wallet) -> dict[str, object]:

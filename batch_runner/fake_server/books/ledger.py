@@ -113,11 +113,13 @@ class Books:
         self.concurrency = OpenPeak()
         self.demand = Demand()
         self.accounts: Sequence[LimitAccount] = ()
+        self._began = 0.0
         self._told: dict[str, Told] = {}
 
-    def watch(self, accounts: Sequence[LimitAccount]) -> None:
-        """A scenario begins: its limits have accounts of their own."""
+    def watch(self, accounts: Sequence[LimitAccount], began: float) -> None:
+        """A scenario begins: its limits have accounts of their own, that count the seconds from there."""
         self.accounts = accounts
+        self._began = began
         self.demand = Demand()
         self._told = {}
 
@@ -130,22 +132,22 @@ class Books:
         for account in self.accounts:
             account.forget()
 
-    def arrive(self, now: float, seconds: float, authorization: str, client: str) -> Attempt:
-        """A request comes, at a time of the gateway and a second of its scenario; it must leave again."""
+    def arrive(self, now: float, authorization: str, client: str) -> Attempt:
+        """A request comes; it must leave again."""
         tally = self.tally
         tally.arrive(now, authorization, client)
         if (told := self._told.get(authorization)) and told.forbids(now):
             tally.inside_retry_after += 1
         goes_on = self.demand.arrive(now, others_open=self.concurrency.now > 0)
         for account in self.accounts:
-            account.arrive(seconds, goes_on=goes_on)
+            account.arrive(now - self._began, goes_on=goes_on)
         self.concurrency.enter()
         return Attempt(now, tally)
 
-    def leave(self, now: float) -> None:
+    def leave(self, attempt: Attempt) -> None:
         """A request is over, one way or another."""
         self.concurrency.leave()
-        self.demand.leave(now)
+        self.demand.leave(attempt.at + (attempt.seconds or 0.0))
 
     def tell_to_wait(self, authorization: str, now: float, seconds: float) -> None:
         """A client was told to stay away for so long."""

@@ -23,7 +23,7 @@ from batch_runner.fake_server.faults.actions import (
     Hang,
     WrongLength,
 )
-from batch_runner.fake_server.faults.wire import Sent, Wires, head, reset
+from batch_runner.fake_server.faults.wire import SENT, SENT_ALIVE, Wires, connection, head, reset
 
 JSON_TYPE = "application/json"
 SSE_TYPE = "text/event-stream"
@@ -48,12 +48,15 @@ class Reply:
 
 @dataclass(slots=True)
 class Courier:
-    """One request's way back to its client, for one reply; `arrived` says whether every byte of it went out."""
+    """One request's way back to its client, for one reply.
+
+    `service` holds the headers of the service itself, as lines; `arrived` says whether every byte of the reply went out.
+    """
 
     request: web.BaseRequest
     wires: Wires
     reply: Reply
-    headers: Mapping[str, str]
+    service: str = ""
     arrived: bool = False
 
     async def bring(self, damage: Damage | None = None) -> web.StreamResponse:
@@ -61,15 +64,16 @@ class Courier:
         handler = HANDLERS.get(type(damage))
         if handler is None:
             self.arrived = self._write(self._head() + self.reply.body)
-            return Sent(keeps_alive=self.request.keep_alive)
+            return SENT_ALIVE if self.request.keep_alive else SENT
         await handler(self, damage)
-        return Sent(keeps_alive=False)
+        return SENT
 
     def _head(self, *, off: int = 0) -> bytes:
-        reply = self.reply
-        headers = self.headers if reply.content_type in SERVICE_TYPES else {}
-        length = max(0, len(reply.body) + off)
-        return head(reply.status, reply.content_type, length, {**headers, **reply.headers}, self.request)
+        reply, request = self.reply, self.request
+        lines = self.service if reply.content_type in SERVICE_TYPES else ""
+        if reply.headers:
+            lines += "".join(f"{name}: {value}\r\n" for name, value in reply.headers.items())
+        return head(reply.status, reply.content_type, max(0, len(reply.body) + off), lines + connection(request))
 
     def _write(self, data: bytes) -> bool:
         transport = self.request.transport

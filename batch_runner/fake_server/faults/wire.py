@@ -5,7 +5,7 @@ import math
 import socket
 import struct
 from asyncio import AbstractEventLoop, Future, Transport
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from email.utils import formatdate
 from functools import lru_cache
 from http.client import responses
@@ -64,18 +64,19 @@ class Wires(web.Server):
         self._waiting.clear()
 
 
-def head(
-    status: int, content_type: str, length: int, headers: Mapping[str, str], request: web.BaseRequest
-) -> bytes:
-    """The first lines of a reply, with whatever length it claims."""
-    lines = [status_line(status), f"date: {http_date(seconds_since_1970())}", f"content-type: {content_type}"]
-    lines += [f"{name}: {value}" for name, value in headers.items()]
-    lines.append(f"content-length: {length}")
+def head(status: int, content_type: str, length: int, more: str) -> bytes:
+    """The first lines of a reply, with whatever length it claims and whatever `more` lines it has."""
+    return (
+        f"{status_line(status)}\r\ndate: {http_date(seconds_since_1970())}\r\ncontent-type: {content_type}\r\n"
+        f"content-length: {length}\r\n{more}\r\n"
+    ).encode()
+
+
+def connection(request: web.BaseRequest) -> str:
+    """The line that says what becomes of the connection, where it isn't what the version of HTTP has anyway."""
     if not request.keep_alive:
-        lines.append("connection: close")
-    elif request.version < HttpVersion11:
-        lines.append("connection: keep-alive")
-    return "\r\n".join([*lines, "", ""]).encode()
+        return "connection: close\r\n"
+    return "connection: keep-alive\r\n" if request.version < HttpVersion11 else ""
 
 
 @lru_cache
@@ -115,3 +116,6 @@ class Sent(web.StreamResponse):
     def keep_alive(self) -> bool:
         """Whether the connection goes on."""
         return self._keeps_alive
+
+
+SENT, SENT_ALIVE = Sent(keeps_alive=False), Sent(keeps_alive=True)

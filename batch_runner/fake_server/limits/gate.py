@@ -1,7 +1,7 @@
 """The gate: all limits of a scenario, asked together and used together."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from batch_runner.fake_server.dice import Dice
 from batch_runner.fake_server.limits.accounts import LimitAccount, PlacesAccount
@@ -125,11 +125,15 @@ class PlaceKeeper:
         return Refusal(limit=self.limit, amount=places, used=taken, requested=1, wait=PLACE_WAIT)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Pass:
-    """Leave to be served; to be settled with what was used, and to leave the place at the end."""
+    """Leave to be served: what was taken of each rate limit, to be settled with what was used."""
 
-    tickets: list[Ticket] = field(default_factory=list)
+    tickets: tuple[Ticket, ...] = ()
+
+
+FREE = Pass()
+"""Leave where there are no limits."""
 
 
 class Gate:
@@ -153,7 +157,7 @@ class Gate:
             return self._refused(refusals, wanted, now)
         for place in self.places:
             place.account.change(now, 1)
-        return Pass([keeper.take(wanted, now) for keeper in self.rates])
+        return Pass(tuple(keeper.take(wanted, now) for keeper in self.rates))
 
     def settle(self, leave: Pass, used: float, now: float) -> None:
         """The answer is computed and so many tokens were used."""

@@ -40,6 +40,7 @@ class ChatRequest:
     row: str
     prompt: str
     prompt_tokens: int
+    has_parts: bool = False
 
     @property
     def cap(self) -> int | None:
@@ -161,13 +162,14 @@ def _wrong_type(name: str, wanted: str, got: object) -> Complaint:
 
 def _chat_request(fields: Mapping[str, Any]) -> ChatRequest:
     messages = fields["messages"]
-    prompt, tokens = "", TOKENS_PER_ANSWER
+    prompt, tokens, has_parts = "", TOKENS_PER_ANSWER, False
     for message in messages:
         text = text_of(message)
+        has_parts = has_parts or isinstance(message.get("content"), list)
         tokens += TOKENS_PER_MESSAGE + estimate(text)
         if message["role"] == "user":
             prompt = text
-    return ChatRequest(fields, fields["model"], messages, row_key(messages), prompt, tokens)
+    return ChatRequest(fields, fields["model"], messages, row_key(messages), prompt, tokens, has_parts)
 
 
 def row_key(messages: Sequence[Mapping[str, Any]]) -> str:

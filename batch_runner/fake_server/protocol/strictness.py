@@ -186,7 +186,7 @@ def _about_messages(request: ChatRequest, family: Family) -> Complaint | None:
         return _too_long(request.prompt_tokens, family)
     if family.roles_refused and (complaint := _refused_role(request, family)):
         return complaint
-    return None if family.images else _refused_image(request)
+    return _refused_image(request) if request.has_parts and not family.images else None
 
 
 def _too_long(tokens: int, family: Family) -> Complaint:

@@ -1,0 +1,63 @@
+"""`/stats.html`: the books as a small page that a person can leave open."""
+
+import json
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+ROWS_SHOWN = 200
+PAGE = """<!DOCTYPE html>
+<html lang="en">
+<meta charset="utf-8">
+<meta http-equiv="refresh" content="2">
+<title>{title}</title>
+<style>
+body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 70em; padding: 0 1em; color: #222 }}
+table {{ border-collapse: collapse; margin: 1em 0 }}
+th, td {{ text-align: left; padding: .15em 1em .15em 0; border-bottom: 1px solid #ddd; vertical-align: top }}
+td.number {{ text-align: right; font-variant-numeric: tabular-nums }}
+</style>
+<h1>{title}</h1>
+{body}
+</html>
+"""
+LIMIT_COLUMNS = ("name", "used_share", "used", "granted", "refused", "worst_second", "worst_minute")
+
+
+def page(stats: Mapping[str, Any]) -> str:
+    """The whole page."""
+    title = f"Fake gateway: {stats['scenario']}"
+    parts = [_pairs("Totals", stats["totals"])]
+    if stats["limits"]:
+        parts.append(_table("Limits", LIMIT_COLUMNS, [[limit[name] for name in LIMIT_COLUMNS] for limit in stats["limits"]]))
+    parts.append(_rows(stats["rows"]))
+    return PAGE.format(title=escape(title), body="\n".join(parts))
+
+
+def _pairs(title: str, pairs: Mapping[str, object]) -> str:
+    return _table(title, ("", ""), [[name, value] for name, value in pairs.items()])
+
+
+def _rows(rows: Mapping[str, Any]) -> str:
+    newest = list(rows.items())[-ROWS_SHOWN:]
+    title = f"Rows ({len(newest)} of {len(rows)})"
+    return _table(title, ("row", "prompt", "attempts"), [_row(key, row) for key, row in reversed(newest)])
+
+
+def _row(key: str, row: Mapping[str, Any]) -> list[object]:
+    attempts = ", ".join(f"{attempt['outcome']} at {attempt['at']:.1f} s" for attempt in row["attempts"])
+    return [key, row["prompt"], attempts]
+
+
+def _table(title: str, names: tuple[str, ...], lines: list[list[object]]) -> str:
+    heads = "".join(f"<th>{escape(name.replace('_', ' '))}</th>" for name in names)
+    cells = "\n".join(f"<tr>{''.join(_cell(value) for value in line)}</tr>" for line in lines)
+    return f"<h2>{escape(title)}</h2>\n<table>\n<tr>{heads}</tr>\n{cells}\n</table>"
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, int | float):
+        return f'<td class="number">{value:,.3f}</td>' if isinstance(value, float) else f'<td class="number">{value:,}</td>'
+    if isinstance(value, Mapping):
+        value = json.dumps(value, ensure_ascii=False)
+    return f"<td>{'' if value is None else escape(str(value))}</td>"

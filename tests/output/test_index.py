@@ -1,0 +1,216 @@
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from batch_runner.failures import CannotStart
+from batch_runner.identity import key_of_fingerprint, key_of_id
+from batch_runner.output.index import Index, last_run_of, read_index
+from batch_runner.output.lines import Run, row_line, run_line, totals_line
+from batch_runner.records import Result, Status
+from batch_runner.totals import Totals
+
+AT = "2026-01-01T00:00:00.000Z"
+FINGERPRINT = "v1:" + "ab" * 16
+
+
+def a_row(row_id: str, status: Status = Status.OK, fingerprint: str = FINGERPRINT) -> bytes:
+    return row_line(Result(row_id, status, fingerprint, "in.jsonl:1", AT, "r"))
+
+
+def a_run(run_id: str = "r", endpoint: str = "api.example.com", attempts: int = 0) -> bytes:
+    return run_line(Run(run_id, AT, endpoint), Totals(attempts=attempts))
+
+
+def the_end(run_id: str = "r", attempts: int = 0) -> bytes:
+    return totals_line(run_id, AT, Totals(attempts=attempts), Totals())
+
+
+def written(folder: Path, *lines: bytes) -> Path:
+    path = folder / "out.jsonl"
+    path.write_bytes(b"".join(lines))
+    return path
+
+
+def test_no_file_is_an_empty_index(tmp_path: Path) -> None:
+    index = read_index(tmp_path / "gone.jsonl")
+
+    assert (index.lines, index.last_run, index.closed) == (0, None, True)
+    assert index.lookup("a") is None
+    assert index.living() == Counter()
+    assert index.living_places() == []
+
+
+def test_an_empty_file_is_an_empty_index(tmp_path: Path) -> None:
+    assert read_index(written(tmp_path)).lines == 0
+
+
+def test_a_record_is_found_by_its_id(tmp_path: Path) -> None:
+    path = written(tmp_path, a_run(), a_row("a"), a_row("b", Status.FAILED))
+
+    entry = read_index(path).lookup("b")
+
+    assert entry is not None
+    assert (entry.status, entry.fake) == (Status.FAILED, False)
+    assert entry.fingerprint_key == key_of_fingerprint(FINGERPRINT)
+    assert entry.offset == len(a_run() + a_row("a"))
+    assert read_index(path).lookup("c") is None
+
+
+@pytest.mark.parametrize("row_id", ["a\nb", 'a"b', "a\\", "行 1 😀", "\x00", "\x7f", " ", "</script>"])
+def test_odd_ids_are_found_too(tmp_path: Path, row_id: str) -> None:
+    index = read_index(written(tmp_path, a_run(), a_row(row_id), a_row("other")))
+
+    assert index.lookup(row_id) is not None
+
+
+def test_answers_of_the_embedded_endpoint_are_marked(tmp_path: Path) -> None:
+    index = read_index(written(tmp_path, a_run(endpoint="fake"), a_row("a"), the_end(), a_run("r2"), a_row("b")))
+
+    found = [index.lookup(row_id) for row_id in ("a", "b")]
+
+    assert [entry.fake for entry in found if entry is not None] == [True, False]
+
+
+def test_the_last_run_line_tells_how_the_last_run_began(tmp_path: Path) -> None:
+    path = written(tmp_path, a_run("r1"), the_end("r1", attempts=5), a_run("r2", "fake", attempts=5))
+
+    index, run = read_index(path), last_run_of(path)
+
+    assert run is not None
+    assert index.last_run == run
+    assert (run.id, run.endpoint) == ("r2", "fake")
+    assert (index.closed, index.job.attempts) == (False, 5)
+
+
+def test_a_totals_line_closes_its_run(tmp_path: Path) -> None:
+    index = read_index(written(tmp_path, a_run(), a_row("a"), the_end(attempts=9)))
+
+    assert (index.closed, index.job.attempts) == (True, 9)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b'{"prompt":"hi"}\n', id="an input"),
+        pytest.param(b"hello\n", id="a text"),
+        pytest.param(b"\n", id="a blank line"),
+        pytest.param(a_row("a"), id="a row first"),
+        pytest.param(b"\xef\xbb\xbf" + a_run(), id="a BOM first"),
+        pytest.param(b"\x00" * 64, id="zeros"),
+    ],
+)
+def test_a_file_that_is_not_ours_is_refused_and_stays(tmp_path: Path, data: bytes) -> None:
+    path = written(tmp_path, data)
+
+    with pytest.raises(CannotStart, match="wasn't made by batch-runner"):
+        read_index(path)
+
+    assert path.read_bytes() == data
+
+
+def test_an_output_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, run_line(Run("r", AT, "fake", "batch-runner 9.0", version=2), Totals()))
+
+    with pytest.raises(CannotStart, match=r"newer.* batch-runner 9\.0"):
+        read_index(path)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param(b"garbage\n", id="garbage"),
+        pytest.param(b"\n", id="blank"),
+        pytest.param(b"\x00\x00\n", id="zeros"),
+        pytest.param(a_row("lost")[:-20] + b"\n", id="a row without its end"),
+        pytest.param(a_row("lost").replace(b'"ok"', b'"odd"'), id="an unknown status"),
+        pytest.param(a_row("lost").replace(FINGERPRINT.encode(), b"v1:nonsense"), id="a fingerprint that is none"),
+        pytest.param(a_row("lost").replace(b'"lost"', b'"lo\xffst"'), id="an id that is no UTF-8"),
+        pytest.param(a_run("lost").replace(b'"version":1', b'"version":,'), id="a run line with a hole"),
+        pytest.param(the_end("lost").replace(b'"job":{', b'"job":['), id="a totals line with a hole"),
+    ],
+)
+def test_a_line_that_can_not_be_read_is_counted_and_costs_no_other(tmp_path: Path, line: bytes) -> None:
+    index = read_index(written(tmp_path, a_run(), a_row("a"), line, a_row("b")))
+
+    assert index.unreadable_lines == 1
+    assert index.living() == Counter(ok=2)
+    assert index.lookup("lost") is None
+
+
+def test_a_torn_last_line_counts_as_absent(tmp_path: Path) -> None:
+    whole = a_run() + a_row("a")
+    for cut in range(1, len(a_row("b")) - 1):
+        index = read_index(written(tmp_path, whole, a_row("b")[:cut]))
+
+        assert index.lookup("b") is None
+        assert (index.size, index.living()) == (len(whole), Counter(ok=1))
+
+
+def test_a_last_line_that_lacks_only_its_end_counts(tmp_path: Path) -> None:
+    index = read_index(written(tmp_path, a_run(), a_row("a").rstrip(b"\n")))
+
+    assert index.lookup("a") is not None
+
+
+def test_rows_of_the_input_are_marked_once(tmp_path: Path) -> None:
+    index = read_index(written(tmp_path, a_run(), *(a_row(name) for name in "abc")))
+    handles = index.find(np.array([key_of_id(name) for name in "ac"], dtype=np.uint64))
+
+    first, second = index.mark(handles), index.mark(handles[:1])
+
+    assert (first.tolist(), second.tolist()) == ([True, True], [False])
+    assert index.not_seen() == Counter(ok=1)
+
+
+def test_lines_that_later_ones_replaced_are_dead(tmp_path: Path) -> None:
+    index = read_index(written(tmp_path, a_run(), a_row("a", Status.UNFINISHED), a_row("b"), a_row("a"), the_end()))
+
+    assert index.lines - index.dead_lines == 3  # the run line and the two rows; the next totals line replaces this one
+
+
+statuses = st.sampled_from(Status)
+names = st.sampled_from(["a", "b", "c", "d", "行", '"', "\\", "a\n"])
+
+
+@given(records=st.lists(st.tuples(names, statuses), max_size=25), blocks=st.integers(1, 8))
+@settings(max_examples=100)
+def test_the_last_line_of_an_id_wins(records: list[tuple[str, Status]], blocks: int) -> None:
+    index, model, places, offset = Index(), dict[str, Status](), dict[str, int](), 0
+    for number, (name, status) in enumerate(records):
+        line = a_row(name, status)
+        index.add(line, offset)
+        model[name], places[name] = status, offset
+        offset += len(line)
+        if number % blocks == 0:
+            index.settle()
+    index.settle()
+
+    found = {name: index.lookup(name) for name in model}
+
+    assert {name: entry.status for name, entry in found.items() if entry is not None} == model
+    assert {name: entry.offset for name, entry in found.items() if entry is not None} == places
+    assert index.living() == Counter(model.values())
+    assert index.living_places() == sorted(places.values())
+    assert index.dead_lines == len(records) - len(model)
+
+
+def test_a_million_lines_take_25_bytes_each(tmp_path: Path) -> None:
+    index = read_index(written(tmp_path, a_run(), *(a_row(str(number)) for number in range(100))))
+
+    (columns,) = index._columns
+    size = sum(column.itemsize for column in (columns.ids, columns.fingerprints, columns.places, columns.flags))
+
+    assert size == 25
+
+
+def test_a_run_line_that_raises_the_ceiling_replaces_the_one_before(tmp_path: Path) -> None:
+    index = read_index(written(tmp_path, a_run("r"), a_row("a"), a_run("r")))
+
+    assert list(index.run_lines) == ["r"]
+    assert orjson.loads(index.run_lines["r"])["run_id"] == "r"
+    assert index.dead_lines == 1

@@ -1,0 +1,130 @@
+"""What the documentation says is what the program does."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import orjson
+import pytest
+from click.testing import CliRunner
+
+from batch_runner.advice import ADVICE
+from batch_runner.commands.main import COMMANDS, cli
+from batch_runner.commands.topics import INPUT, OUTPUT, environment, exit_codes
+from batch_runner.exits import MEANINGS, ExitStatus
+from batch_runner.failures import FailureKind
+from batch_runner.forms import OVERRIDES, PROMPT_NAMES
+from batch_runner.output.lines import Run, run_line
+from batch_runner.settings import table
+from batch_runner.totals import Totals
+from docs.generate import PAGES, regenerated
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_generated_parts_of_a_page_are_up_to_date(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+
+    assert regenerated(text) == text, "run `make docs`"
+
+
+def test_the_readme_example_prints_what_the_readme_shows(tmp_path: Path) -> None:
+    console = README.split("## An example")[1].split("```console\n")[1].split("```")[0]
+    shown = [part.split("\n", 1) for part in ("\n" + console).split("\n$ ")[1:]]
+
+    for command, output in shown:
+        if command.startswith("cat "):
+            (tmp_path / shlex.split(command)[1]).write_text(output.strip() + "\n", encoding="utf-8")
+            continue
+        if command.startswith("batch-runner "):
+            told = _run(command.split("#")[0], tmp_path)
+            assert _without_times(told).strip() == _without_times(output).strip(), command
+
+
+@pytest.mark.parametrize("name", [entry.name for entry in table()])
+def test_every_setting_is_in_the_help_of_run(name: str) -> None:
+    text = CliRunner().invoke(cli, ["run", "--help"]).output
+
+    assert "--" + name.replace("_", "-") in text
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_every_command_opens_with_a_sentence_and_an_example(name: str) -> None:
+    text = CliRunner().invoke(cli, [name, "--help"]).output
+
+    assert re.search(r"^  [A-Z].*\.", text, re.MULTILINE), text
+    assert name == "help" or "Example:" in text
+
+
+def test_every_exit_status_but_the_one_of_the_spend_cap_has_a_meaning() -> None:
+    assert set(MEANINGS) == set(ExitStatus) - {ExitStatus.SPEND_CAP}
+    assert all(str(int(status)) in exit_codes() for status in MEANINGS)
+
+
+def test_every_failure_kind_comes_with_advice() -> None:
+    assert set(ADVICE) == set(FailureKind)
+
+
+def test_the_topic_environment_names_every_variable_and_none_of_those_meant_once() -> None:
+    text = environment()
+
+    assert all(entry.variable in text for entry in table() if entry.variable)
+    for once in ("FRESH", "RERUN_CHANGED", "LIMIT", "YES", "ONLY"):
+        assert f"BATCH_RUNNER_{once} " not in text
+
+
+def test_the_topic_input_names_every_field_that_counts() -> None:
+    assert all(name in INPUT for name in (*OVERRIDES, *PROMPT_NAMES, "params", "messages", "custom_id"))
+
+
+def test_every_key_of_a_line_is_in_the_output_page() -> None:
+    page = (ROOT / "docs/output.md").read_text(encoding="utf-8")
+    line = orjson.loads(run_line(Run("r", "2026-01-01T00:00:00.000Z", "fake"), Totals()))
+
+    for key in (*line, *line["run"], *line["totals"]["job"]):
+        assert f"`{key}`" in page, key
+    assert all(key in OUTPUT for key in line if key not in {"run", "totals", "fingerprint", "spent_other"} and key in OUTPUT)
+
+
+def test_the_demo_job_sends_every_form_and_records_every_bad_line(tmp_path: Path) -> None:
+    for folder in ("sample_inputs", "jobs"):
+        (tmp_path / folder).symlink_to(ROOT / folder)
+
+    done = subprocess.run(
+        [sys.executable, "-m", "batch_runner", "job", "run", "jobs/demo.toml", "--json"],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+
+    summary = orjson.loads(done.stdout)
+    assert done.returncode == ExitStatus.ROWS_NOT_OK
+    assert summary["rows"]["ok"] == 35
+    assert summary["rows"]["invalid"] == 7
+
+
+def _run(command: str, folder: Path) -> str:
+    words = shlex.split(command)[1:]
+    done = subprocess.run(
+        [sys.executable, "-m", "batch_runner", *words],
+        cwd=folder,
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    return done.stdout + done.stderr
+
+
+def _without_times(text: str) -> str:
+    text = re.sub(r"^time .*$", "time", text, flags=re.MULTILINE)
+    return re.sub(r"\d{8}T\d{6}Z-[0-9a-f]{6}", "RUN", text)
