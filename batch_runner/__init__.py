@@ -3,8 +3,8 @@
 The way of a row, and with it the order of the modules. Each imports only what stands above it.
 
     exits           the exit statuses
-    records         the frozen values that travel: row, request, reply, result
     failures        failure kinds, and the error tree
+    records         the frozen values that travel: row, request, reply, result
     clock           times as they are written
     json_text       JSON where orjson alone gives up
     redaction       text -> text without secrets

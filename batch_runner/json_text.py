@@ -25,7 +25,7 @@ def loads_leniently(text: bytes) -> Any:
     except orjson.JSONDecodeError:
         pass
     try:
-        return json.loads(text.decode(errors="replace"), strict=False)
+        return json.loads(text.decode("utf-8-sig", errors="replace"), strict=False)
     except (ValueError, RecursionError):
         return None
 

@@ -22,6 +22,11 @@ import aiohttp
 import orjson
 from aiohttp import web
 
+try:
+    import uvloop
+except ImportError:
+    uvloop = None
+
 LATENCY = 0.005
 GOAL = 0.6
 PROMPT = "Classify the following review as positive or negative: the battery lasts, the screen does not. " * 3
@@ -60,12 +65,7 @@ def serve_bare(body: str) -> None:
         print(f"http://127.0.0.1:{runner.addresses[0][1]}/v1", flush=True)
         await asyncio.Event().wait()
 
-    try:
-        import uvloop
-    except ImportError:
-        asyncio.run(main())
-    else:
-        uvloop.run(main())
+    (uvloop.run if uvloop else asyncio.run)(main())
 
 
 @contextmanager

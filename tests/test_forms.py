@@ -210,18 +210,18 @@ def test_a_complaint_shows_only_the_start_of_a_long_line() -> None:
 
 
 @given(line=st.binary(max_size=80))
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 def test_any_bytes_are_either_asked_or_unusable(line: bytes) -> None:
     assert isinstance(read_line(line), Asked | Unusable)
 
 
 @given(fields=st.dictionaries(known_names, json_values, max_size=6))
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 def test_any_object_is_either_asked_or_unusable(fields: dict[str, object]) -> None:
     assert isinstance(read_line(orjson.dumps(fields)), Asked | Unusable)
 
 
 @given(message=st.dictionaries(known_names, json_values, max_size=3) | json_values)
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 def test_any_message_is_either_asked_or_unusable(message: object) -> None:
     assert isinstance(read_line(orjson.dumps({"messages": [message]})), Asked | Unusable)

@@ -24,7 +24,8 @@ LONGER: dict[str, str] = {}
 BROAD_EXCEPTS = 2
 """How often `except Exception` may stand in one module."""
 
-IDS = {"ids": lambda path: path.relative_to(PACKAGE).as_posix() if isinstance(path, Path) else str(path)}
+each_module = pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+each_of_ours = pytest.mark.parametrize("path", OURS, ids=lambda path: path.relative_to(PACKAGE).as_posix())
 
 
 @cache
@@ -83,6 +84,11 @@ def room_of(module: str) -> str:
     return parts[1] if parts[0] == NAME and len(parts) > 1 else ""
 
 
+def is_setter(node: ast.AST) -> bool:
+    """The second half of a property: its getter says what it is for."""
+    return any(isinstance(each, ast.Attribute) and each.attr == "setter" for each in getattr(node, "decorator_list", []))
+
+
 def test_the_map_in_the_docstring_names_every_room_once() -> None:
     there = {room_of(dotted(path)) for path in MODULES} - {"", "__main__", "fake_server"}
 
@@ -90,7 +96,7 @@ def test_the_map_in_the_docstring_names_every_room_once() -> None:
     assert set(rooms()) == there
 
 
-@pytest.mark.parametrize("path", OURS, **IDS)
+@each_of_ours
 def test_imports_go_one_way_along_the_map(path: Path) -> None:
     order = {room: place for place, room in enumerate(rooms())}
     here = room_of(dotted(path))
@@ -117,7 +123,7 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
         visit(module, ())
 
 
-@pytest.mark.parametrize("path", MODULES, **IDS)
+@each_module
 def test_the_fake_server_and_the_client_know_nothing_of_each_other(path: Path) -> None:
     known = {room_of(module) for module in all_imports(path)} - {""}
 
@@ -127,13 +133,13 @@ def test_the_fake_server_and_the_client_know_nothing_of_each_other(path: Path) -
         assert "fake_server" not in known
 
 
-@pytest.mark.parametrize("path", OURS, **IDS)
+@each_of_ours
 def test_only_the_transport_knows_the_web_client(path: Path) -> None:
     if path.name != "transport.py":
         assert not {"aiohttp", "yarl"} & {module.partition(".")[0] for module in all_imports(path)}
 
 
-@pytest.mark.parametrize("path", MODULES, **IDS)
+@each_module
 def test_a_module_fits_into_a_head(path: Path) -> None:
     name = path.relative_to(PACKAGE).as_posix()
 
@@ -143,12 +149,12 @@ def test_a_module_fits_into_a_head(path: Path) -> None:
     assert name not in LONGER or lines > MOST_LINES, "it has become short enough: take it off the list"
 
 
-@pytest.mark.parametrize("path", MODULES, **IDS)
+@each_module
 def test_everything_public_says_what_it_is_for(path: Path) -> None:
     def silent(body: list[ast.stmt], owner: str = "") -> Iterator[str]:
         for node in body:
             if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and not node.name.startswith("_"):
-                if ast.get_docstring(node) is None:
+                if ast.get_docstring(node) is None and not is_setter(node):
                     yield owner + node.name
                 if isinstance(node, ast.ClassDef):
                     yield from silent(node.body, f"{node.name}.")
@@ -157,7 +163,7 @@ def test_everything_public_says_what_it_is_for(path: Path) -> None:
     assert list(silent(tree_of(path).body)) == []
 
 
-@pytest.mark.parametrize("path", MODULES, **IDS)
+@each_module
 def test_a_broad_except_is_rare_and_gives_its_reason(path: Path) -> None:
     lines = path.read_text(encoding="utf-8").splitlines()
     caught = [node for node in ast.walk(tree_of(path)) if isinstance(node, ast.ExceptHandler)]

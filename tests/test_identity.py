@@ -39,7 +39,7 @@ def shuffled(value: object) -> object:
 
 
 @given(body=bodies)
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 def test_the_order_of_keys_says_nothing(body: dict[str, object]) -> None:
     turned = {key: shuffled(value) for key, value in reversed(body.items())}
 
@@ -48,7 +48,7 @@ def test_the_order_of_keys_says_nothing(body: dict[str, object]) -> None:
 
 
 @given(body=bodies, extra=st.dictionaries(st.sampled_from(sorted(NOT_ASKED)), json_values, min_size=1))
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 def test_what_is_only_paid_or_delivered_differently_keeps_the_fingerprint(
     body: dict[str, object], extra: dict[str, object]
 ) -> None:

@@ -15,7 +15,7 @@ json_values = st.recursive(
 
 
 @given(value=json_values)
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 def test_what_is_written_says_the_same(value: object) -> None:
     assert json.loads(dumps(value)) == value
 
@@ -56,7 +56,7 @@ def test_nan_is_read() -> None:
 
 
 @given(text=st.binary(max_size=60))
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 def test_any_bytes_can_be_tried(text: bytes) -> None:
     loads_leniently(text)
 
@@ -76,12 +76,12 @@ def test_lone_surrogates_are_replaced(text: str, whole: str) -> None:
 
 
 @given(text=st.text(alphabet=st.characters(exclude_categories=[])))
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 def test_a_whole_text_fits_a_file(text: str) -> None:
     orjson.dumps(whole_text(text))
 
 
 @given(text=st.text())
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_a_text_without_surrogates_stays_as_it_is(text: str) -> None:
     assert whole_text(text) == text

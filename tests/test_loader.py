@@ -80,7 +80,7 @@ def test_a_line_ends_at_a_newline_and_nowhere_else(tmp_path: Path, data: bytes, 
 
 
 @given(data=st.binary(max_size=60))
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 def test_no_line_is_lost_whatever_the_bytes(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     path = tmp_path_factory.mktemp("any") / "in.jsonl"
     path.write_bytes(data)
@@ -136,7 +136,7 @@ def test_a_file_that_is_gone_is_named(tmp_path: Path) -> None:
 
 
 @given(line=st.binary(max_size=80))
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 def test_any_bytes_become_a_row_or_a_rejected_line_and_keep_their_text(line: bytes) -> None:
     row, _ = draft(Line(line, "in.jsonl:1"))
 
@@ -146,7 +146,7 @@ def test_any_bytes_become_a_row_or_a_rejected_line_and_keep_their_text(line: byt
 
 
 @given(value=json_values, column=st.text(max_size=8))
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 def test_any_json_value_becomes_a_row_or_a_rejected_line(value: object, column: str) -> None:
     for line in (value, {column: value}, {"prompt": "hi", column: value}, {"prompt": value}, {"prompt": "hi", "params": value}):
         row, _ = draft(Line(orjson.dumps(line), "in.jsonl:1"))

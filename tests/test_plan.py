@@ -585,7 +585,7 @@ some_lines = st.lists(st.sampled_from([b'{"prompt":"a"}', b'{"prompt":"b"}', b'{
 
 
 @given(data=st.data(), texts=some_lines)
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_ids_do_not_depend_on_the_order_of_lines(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, texts: list[bytes]
 ) -> None:
@@ -595,7 +595,7 @@ def test_ids_do_not_depend_on_the_order_of_lines(
 
 
 @given(texts=some_lines, more=some_lines)
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_ids_do_not_depend_on_lines_that_are_appended(
     tmp_path_factory: pytest.TempPathFactory, texts: list[bytes], more: list[bytes]
 ) -> None:
@@ -605,7 +605,7 @@ def test_ids_do_not_depend_on_lines_that_are_appended(
 
 
 @given(texts=some_lines)
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_no_line_is_lost_and_no_id_given_twice(tmp_path_factory: pytest.TempPathFactory, texts: list[bytes]) -> None:
     named = ids_by_text(texts, tmp_path_factory.getbasetemp() / "nowhere")
 
@@ -614,7 +614,7 @@ def test_no_line_is_lost_and_no_id_given_twice(tmp_path_factory: pytest.TempPath
 
 
 @given(texts=st.lists(st.binary(max_size=30).filter(bytes.strip), max_size=6))
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 def test_any_lines_can_be_planned(tmp_path_factory: pytest.TempPathFactory, texts: list[bytes]) -> None:
     nowhere = tmp_path_factory.getbasetemp() / "nowhere"
 
@@ -625,7 +625,7 @@ def test_any_lines_can_be_planned(tmp_path_factory: pytest.TempPathFactory, text
 
 
 @given(blocks=st.lists(st.sets(st.integers(0, 40) | st.sampled_from([2**63, 2**64 - 1])), max_size=12))
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 def test_a_key_set_is_a_set(blocks: list[set[int]]) -> None:
     keys, model = KeySet(), set[int]()
 

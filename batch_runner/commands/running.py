@@ -24,7 +24,7 @@ from batch_runner.reporters.summary import summary_document, summary_lines
 from batch_runner.reporters.wording import duration, rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from batch_runner.leaving import Leaving
     from batch_runner.progress import Reporter, RunReport
@@ -41,10 +41,21 @@ def run_order(order: Order, face: Face) -> int:
         for line in _notes(prepared):
             face.say(line)
         reporter = _reporter(face)
-        report = asyncio.run(_under_signals(prepared, reporter, face))
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            report = runner.run(_under_signals(prepared, reporter, face))
     with suppress(BrokenPipeError):  # whoever listened has gone; the exit status still tells
         _sum_up(report, order, face)
     return int(report.exit_status)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop's, where the extra `fast` is installed."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
 
 
 async def _under_signals(prepared: Prepared, reporter: Reporter, face: Face) -> RunReport:

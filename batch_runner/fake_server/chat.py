@@ -120,7 +120,7 @@ class ChatDesk:
             return play.speech.unknown_model(asked.model)
         if asked.streams and not play.scenario.streams:
             return streaming_refused()
-        return complaint_about(asked) if play.scenario.strict else None
+        return complaint_about(asked, drops_unknown=play.speech.is_gateway) if play.scenario.strict else None
 
     async def _paid(self, call: Call, asked: ChatRequest) -> web.StreamResponse:
         wallet = call.play.wallet

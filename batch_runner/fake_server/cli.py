@@ -63,9 +63,11 @@ def _list_scenarios(context: click.Context, _parameter: click.Parameter, wanted:
 @click.option("--answers", type=FILE, help="Answers by prompt, one JSON line each.")
 @click.option("--key", "keys", multiple=True, help="A key that is let in (repeatable); without any, every key is.")
 @click.option("--dump", type=FILE, help="Write the books to this file at exit.")
-@click.option("--list", is_flag=True, is_eager=True, expose_value=False, callback=_list_scenarios, help="Name the shipped scenarios.")
+@click.option(
+    "--list", is_flag=True, is_eager=True, expose_value=False, callback=_list_scenarios, help="Name the shipped scenarios."
+)
 def fake_server(*, name: str, answers: Path | None, keys: tuple[str, ...], **options: Any) -> None:
-    r"""Serve a fake o1 endpoint: strict about the API, scriptable in its faults, honest in its books.
+    """Serve a fake o1 endpoint: strict about the API, scriptable in its faults, honest in its books.
 
     \b
     Example:

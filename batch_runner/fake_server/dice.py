@@ -26,5 +26,5 @@ class Dice:
 
 def as_luck(number: int) -> float:
     """One of a hand's numbers as a share strictly between 0 and 1."""
-    # 53 bits are what a float holds; with more, the largest numbers would round up to 1 itself.
-    return ((number >> 11) + 0.5) / 2**53
+    # A float holds 53 bits: 52 and the half. With more, the largest numbers would round up to 1 itself.
+    return ((number >> 12) + 0.5) / 2**52

@@ -31,6 +31,7 @@ class FakeGateway:
         async with FakeGateway(Scenario(faults=(Fault(Canned("server_error"), attempts=(1,)),))) as gateway:
             await my_program(base_url=gateway.url, api_key="any")
             assert gateway.stats()["totals"]["answered"] == 10
+
     """
 
     def __init__(

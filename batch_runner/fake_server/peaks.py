@@ -33,8 +33,7 @@ class SlidingPeak:
             self._forget(now - self.span)
             events.append(Together(now, amount))
         self.sum += amount
-        if self.sum > self.largest:
-            self.largest = self.sum
+        self.largest = max(self.largest, self.sum)
 
     def _forget(self, before: float) -> None:
         events = self._events
@@ -52,8 +51,7 @@ class OpenPeak:
     def enter(self) -> None:
         """One more is open."""
         self.now += 1
-        if self.now > self.largest:
-            self.largest = self.now
+        self.largest = max(self.largest, self.now)
 
     def leave(self) -> None:
         """One is done."""

@@ -239,9 +239,10 @@ class Index:
         """The same for ids that `mark` was never told of."""
         return self._count(SEEN)
 
-    def living_places(self) -> list[int]:
-        """Where the last line of each id starts, in file order."""
-        places = [columns.places[(columns.flags & DEAD) == 0] for columns in self._columns]
+    def living_places(self, *, real_only: bool = False) -> list[int]:
+        """Where the last line of each id starts, in file order; `real_only` leaves out made-up answers."""
+        passed_over = DEAD | FAKE if real_only else DEAD
+        places = [columns.places[(columns.flags & passed_over) == 0] for columns in self._columns]
         return np.sort(np.concatenate(places)).tolist() if places else []
 
     def _count(self, but_not: int) -> Counter[str]:

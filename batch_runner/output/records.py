@@ -65,17 +65,19 @@ class Records:
             return Totals()
         if self.index.closed:
             return self.index.job
-        counted = self._recounted()
+        counted = self._recounted(real_only=real)
         ceiling = run.ceiling
         hidden = Usage(ceiling.prompt_tokens, 0, ceiling.completion_tokens, 0, ceiling.prompt_tokens + ceiling.completion_tokens)
         counted.unclosed = self.index.job.unclosed + hidden
         return counted
 
-    def _recounted(self) -> Totals:
+    def _recounted(self, *, real_only: bool) -> Totals:
         """The totals of all living lines, read one by one."""
         totals = Totals()
-        for line in self._living_lines():
+        for line in self._living_lines(real_only=real_only):
             totals.attempts += sum(attempt["n"] for attempt in line["attempts"])
+            if line["failure"]:
+                totals.failures[line["failure"]] += 1
             for model, bill in read_bills(line).items():
                 totals.bill(model, bill)
             if line["http_status"] == 200 and line["latency_s"] is not None and line["model_answered"]:  # noqa: PLR2004
@@ -84,11 +86,11 @@ class Records:
         totals.wall_ms = self.index.job.wall_ms
         return totals
 
-    def _living_lines(self) -> Iterator[dict[str, Any]]:
+    def _living_lines(self, *, real_only: bool) -> Iterator[dict[str, Any]]:
         if self._file is None:
             return
         self._file.seek(0)
-        places = iter(self.index.living_places())
+        places = iter(self.index.living_places(real_only=real_only))
         place = next(places, None)
         for offset, line in whole_lines(self._file):
             if offset == place:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -194,8 +195,11 @@ class Servers:
         return asyncio.run_coroutine_threadsafe(result(), self._loop).result(20)
 
     async def _serve(self, handler: Callable[[web.Request], Awaitable[web.StreamResponse]], host: str) -> str:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            return await handler(request)
+
         application = web.Application()
-        application.router.add_route("*", "/{path:.*}", handler)
+        application.router.add_route("*", "/{path:.*}", handle)
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.05)
         await runner.setup()
         self._things.push_async_callback(runner.cleanup)
@@ -361,6 +365,19 @@ class Place:
             check=False,
         )
         return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    def on_a_terminal(self, typed: str, *arguments: str | Path, env: Mapping[str, str] | None = None) -> tuple[int, str]:
+        """Run `batch-runner` on a terminal where `typed` is typed; its status, and what the terminal showed."""
+        outer, inner = pty.openpty()
+        started = self.start(*arguments, env=env, stdin=inner, stderr=inner)
+        os.close(inner)
+        os.write(outer, typed.encode())
+        told = b""
+        with suppress(OSError):  # how a terminal ends
+            while piece := os.read(outer, 65536):
+                told += piece
+        os.close(outer)
+        return started.ended().status, told.decode()
 
     def lines(self, out: Path | None = None) -> list[dict[str, Any]]:
         """All whole lines of an output."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import platform
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -152,7 +155,14 @@ def test_a_mistake_gets_one_line_with_the_value_and_no_traceback(
 
 @pytest.mark.parametrize(
     ("flag", "value"),
-    [("--rpm", "fast"), ("--timeout", "soon"), ("-c", "0"), ("-n", "-1"), ("--max-failed", "120%"), ("--reasoning-effort", "hard")],
+    [
+        ("--rpm", "fast"),
+        ("--timeout", "soon"),
+        ("-c", "0"),
+        ("-n", "-1"),
+        ("--max-failed", "120%"),
+        ("--reasoning-effort", "hard"),
+    ],
 )
 def test_a_value_that_cannot_be_meant_so_names_flag_and_value(place: Place, flag: str, value: str) -> None:
     place.write_questions(1)
@@ -263,8 +273,6 @@ def test_a_reader_that_closes_the_pipe_is_no_error(place: Place, gateway: Served
 
 
 def test_the_next_command_can_be_pasted(place: Place, servers: Servers) -> None:
-    import shlex
-
     folder = place.folder / "a folder"
     folder.mkdir()
     place.write([{"prompt": "bad"}], "a folder/my prompts.jsonl")
@@ -280,9 +288,7 @@ def test_the_next_command_can_be_pasted(place: Place, servers: Servers) -> None:
     assert gateway.books().requests == 2
 
 
-@pytest.mark.parametrize(
-    ("allowed", "status"), [("0", 10), ("1", 10), ("2", 0), ("49%", 10), ("50%", 0)]
-)
+@pytest.mark.parametrize(("allowed", "status"), [("0", 10), ("1", 10), ("2", 0), ("49%", 10), ("50%", 0)])
 def test_max_failed_moves_the_line_between_10_and_0(place: Place, servers: Servers, allowed: str, status: int) -> None:
     place.write([{"prompt": "bad"}, {"prompt": "good"}, {"prompt": "bad too"}, {"prompt": "fine"}])
 
@@ -380,7 +386,19 @@ def test_a_key_never_appears_anywhere_even_when_the_service_repeats_it(place: Pl
     url = servers.by_hand(repeat)
 
     ends = [
-        place.run("run", place.prompts, "--endpoint", url, "-v", "--max-attempts", "1", "-c", "1", *more, env={"BATCH_RUNNER_API_KEY": key})
+        place.run(
+            "run",
+            place.prompts,
+            "--endpoint",
+            url,
+            "-v",
+            "--max-attempts",
+            "1",
+            "-c",
+            "1",
+            *more,
+            env={"BATCH_RUNNER_API_KEY": key},
+        )
         for more in ((), ("--json", "--retry-failed"))
     ]
 
@@ -442,8 +460,6 @@ def test_an_output_of_ours_alone_is_no_input(place: Place, gateway: ServedHere) 
 
 
 def test_files_that_are_packed_or_come_from_windows_are_read(place: Place, gateway: ServedHere) -> None:
-    import gzip
-
     (place.folder / "a.jsonl.gz").write_bytes(gzip.compress(b'{"prompt": "packed"}\n'))
     (place.folder / "b.jsonl.zst").write_bytes(zstd.compress(b'{"prompt": "packed too"}\n'))
     (place.folder / "c.jsonl").write_bytes(b'\xef\xbb\xbf{"prompt": "from afar"}\r\n\r\n{"prompt": "last"}')
@@ -531,39 +547,32 @@ def test_the_heartbeat_tells_other_programs_how_a_run_stands(place: Place, serve
     assert ended["run_id"] == place.lines()[-1]["run_id"]
 
 
-def _running(path: Path) -> dict[str, Any] | None:
+def _running(path: Path) -> dict[str, Any]:
+    """The heartbeat, once there is one that says so."""
     beat: dict[str, Any] = json.loads(path.read_bytes()) if path.exists() else {}
-    return beat if beat.get("state") == "running" else None
+    return beat if beat.get("state") == "running" else {}
 
 
 # Colours
 
 
-@pytest.mark.parametrize(("env", "dumb"), [({"NO_COLOR": "1", "TERM": "xterm"}, False), ({"TERM": "dumb"}, True)])
+@pytest.mark.parametrize(
+    ("env", "unwanted"),
+    [
+        pytest.param({"NO_COLOR": "1", "TERM": "xterm"}, rb"\x1b\[[0-9;]*3[0-9]m", id="NO_COLOR"),
+        pytest.param({"TERM": "dumb"}, rb"\x1b", id="a dumb terminal"),
+    ],
+)
 def test_no_colour_is_sent_to_a_terminal_that_wants_none(
-    place: Place, gateway: ServedHere, env: dict[str, str], dumb: bool
+    place: Place, gateway: ServedHere, env: dict[str, str], unwanted: bytes
 ) -> None:
-    import pty
-    import re
-
     place.write_questions(3)
-    outer, inner = pty.openpty()
 
-    started = place.start("run", place.prompts, "--endpoint", gateway.url, "--fresh", env=env, stdin=inner, stderr=inner)
-    os.close(inner)
-    told = b""
-    try:
-        while piece := os.read(outer, 65536):
-            told += piece
-    except OSError:
-        pass
-    os.close(outer)
-    end = started.ended()
+    status, told = place.on_a_terminal("", "run", place.prompts, "--endpoint", gateway.url, env=env)
 
-    assert end.status == 0
-    assert b"3 rows: 3 ok" in told
-    assert not re.search(rb"\x1b\[[0-9;]*3[0-9]m", told)
-    assert not (dumb and b"\x1b" in told)
+    assert status == 0
+    assert "3 rows: 3 ok" in told
+    assert not re.search(unwanted, told.encode())
 
 
 def test_this_checkout_is_what_was_tested(place: Place) -> None:

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 CONCURRENCY = 8
 
 
+def dice_of(seed: int) -> random.Random:
+    return random.Random(seed)  # noqa: S311 - luck, no secret
+
+
 def answered(place: Place) -> set[str]:
     return {row["id"] for row in place.rows() if row["status"] == "ok"} if place.out.exists() else set()
 
@@ -37,7 +41,7 @@ def kill_at_a_random_moment(place: Place, gateway: Served, command: tuple[Any, .
 def test_dozens_of_kills_lose_no_answer_and_repeat_no_more_than_was_in_flight(
     place: Place, gateway_program: Callable[..., Served]
 ) -> None:
-    rows, kills, dice = 300, 24, random.Random(7)
+    rows, kills, dice = 300, 24, dice_of(7)
     prompts = place.write_questions(rows)
     gateway = gateway_program("Scenario(latency=Latency(seconds=Uniform(0.01, 0.04)))")
     command = ("run", place.prompts, "--endpoint", gateway.url, "-c", str(CONCURRENCY), "--max-completion-tokens", "900")
@@ -65,7 +69,7 @@ def test_dozens_of_kills_lose_no_answer_and_repeat_no_more_than_was_in_flight(
 
 @pytest.mark.timeout(120)
 def test_kills_amid_failures_keep_the_bill_between_the_totals(place: Place, gateway_program: Callable[..., Served]) -> None:
-    dice = random.Random(11)
+    dice = dice_of(11)
     place.write_questions(60)
     gateway = gateway_program(
         "Scenario(latency=Latency(seconds=Uniform(0.01, 0.04)), faults=("
@@ -107,7 +111,7 @@ def test_a_killed_runs_hidden_cost_is_bounded_by_its_in_flight_ceiling(
 async def test_an_output_cut_at_any_byte_of_its_tail_is_repaired_and_only_what_is_gone_is_bought(
     place: Place, servers: Servers
 ) -> None:
-    dice = random.Random(3)
+    dice = dice_of(3)
     place.write_questions(20)
     gateway = servers.gateway()
     await run_file(place.prompts, endpoint=gateway.url, concurrency=4)

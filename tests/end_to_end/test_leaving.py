@@ -62,9 +62,7 @@ def test_a_signal_lets_the_answers_on_their_way_arrive_and_the_same_command_goes
     assert len(place.rows()) == 20
 
 
-def test_the_first_signal_is_answered_at_once_with_what_it_waits_for_and_how_to_leave_now(
-    place: Place, servers: Servers
-) -> None:
+def test_the_first_signal_is_answered_at_once_with_what_it_waits_for_and_how_to_leave_now(place: Place, servers: Servers) -> None:
     place.write_questions(8)
     gateway = servers.gateway(SLOW)
     started = place.start(*run(place, gateway, "--drain-timeout", "90s"))
@@ -183,7 +181,7 @@ def test_a_signal_before_the_first_request_sends_nothing(place: Place, servers: 
     place.write_questions(4000)
     gateway = servers.gateway(SLOW)
     started = place.start(*run(place, gateway))
-    until(lambda: (place.folder / "prompts.results.jsonl.lock").exists())
+    until((place.folder / "prompts.results.jsonl.lock").exists)
 
     end, _ = signalled(started, signal.SIGINT)
 

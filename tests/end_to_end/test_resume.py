@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 from collections import Counter
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
 
-from batch_runner import run_file
-from batch_runner import CannotStart
+from batch_runner import CannotStart, run_file
 from batch_runner.fake_server import AnswerStyle, Canned, Fault, Fixed, Latency, Scenario
 from tests.end_to_end.conftest import FIVE, lies_between, until
 
@@ -27,20 +23,6 @@ LONG = AnswerStyle(visible=Fixed(200), reasoning=Fixed(100))
 
 def folder_bytes(out: Path) -> tuple[bytes, int]:
     return out.read_bytes(), out.stat().st_mtime_ns
-
-
-def on_a_terminal(place: Place, answer: str, *arguments: str | Path) -> tuple[int, str]:
-    """Run a command on a terminal and type `answer`; its status, and what the terminal showed."""
-    outer, inner = pty.openpty()
-    started = place.start(*arguments, stdin=inner, stderr=inner)
-    os.close(inner)
-    os.write(outer, answer.encode())
-    told = b""
-    with suppress(OSError):  # how a terminal ends
-        while piece := os.read(outer, 65536):
-            told += piece
-    os.close(outer)
-    return started.ended().status, told.decode()
 
 
 def command(place: Place, gateway: ServedHere, *more: str) -> Ended:
@@ -132,9 +114,9 @@ def test_a_person_at_a_terminal_is_asked_whether_to_buy_changed_rows_again(place
     before = place.out.read_bytes()
     again = ("run", place.prompts, "--endpoint", gateway.url, "-m", "o1")
 
-    no, told = on_a_terminal(place, "n\n", *again)
+    no, told = place.on_a_terminal("n\n", *again)
     after_no = place.out.read_bytes()
-    yes, _ = on_a_terminal(place, "y\n", *again)
+    yes, _ = place.on_a_terminal("y\n", *again)
 
     assert no == 3
     assert "3 answered rows" in told

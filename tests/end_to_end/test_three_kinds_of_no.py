@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections import Counter
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -63,7 +64,7 @@ async def test_retry_after_holds_everyone_back_and_costs_no_row_an_attempt(place
     assert report.exit_status == 0
     assert {row["status"] for row in place.rows()} == {"ok"}
     assert books.requests == 16
-    assert max(later - earlier for earlier, later in zip(times, times[1:], strict=False)) >= 0.9
+    assert max(later - earlier for earlier, later in pairwise(times)) >= 0.9
     assert sum(n for row in place.rows() for outcome, n in outcomes(row) if outcome == "rate_limited") == 4
 
 
@@ -208,7 +209,8 @@ async def test_when_nobody_is_there_the_run_ends_and_the_same_call_finishes_it_l
 
 async def test_a_service_that_refuses_every_row_from_the_start_is_asked_no_further(place: Place, servers: Servers) -> None:
     place.write_questions(200)
-    gateway = playing(servers, Fault(Status(400, {"error": {"message": "no such field: stream", "type": "invalid_request_error"}})))
+    complaint = {"error": {"message": "no such field: stream", "type": "invalid_request_error"}}
+    gateway = playing(servers, Fault(Status(400, complaint)))
 
     report = await run_file(place.prompts, endpoint=gateway.url, concurrency=4)
 

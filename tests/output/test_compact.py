@@ -131,7 +131,7 @@ runs = st.lists(
 
 
 @given(history=runs)
-@settings(max_examples=80)
+@settings(max_examples=80, deadline=None)
 def test_whatever_happened_exactly_the_last_line_of_each_row_is_left(
     tmp_path_factory: pytest.TempPathFactory, history: list[tuple[list[tuple[str, Status]], bool]]
 ) -> None:

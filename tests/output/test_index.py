@@ -178,7 +178,7 @@ names = st.sampled_from(["a", "b", "c", "d", "行", '"', "\\", "a\n"])
 
 
 @given(records=st.lists(st.tuples(names, statuses), max_size=25), blocks=st.integers(1, 8))
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 def test_the_last_line_of_an_id_wins(records: list[tuple[str, Status]], blocks: int) -> None:
     index, model, places, offset = Index(), dict[str, Status](), dict[str, int](), 0
     for number, (name, status) in enumerate(records):

@@ -93,7 +93,7 @@ def kinds_of(line: dict[str, Any]) -> dict[str, type]:
 
 
 @given(result=results)
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 def test_a_result_comes_back_as_it_was_written(result: Result) -> None:
     written = row_line(result)
     others = {model: bill for model, bill in result.other_bills.items() if model != result.model}
@@ -108,7 +108,7 @@ def test_a_result_comes_back_as_it_was_written(result: Result) -> None:
 
 
 @given(result=results)
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 def test_the_head_of_a_line_tells_what_the_line_says(result: Result) -> None:
     head = HEAD.match(row_line(result))
 

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,24 +10,23 @@ from batch_runner.output.records import Records
 from batch_runner.records import NO_PAST, Attempt, Bill, Result, Status, Usage
 from batch_runner.totals import Totals
 
+NONE = Ceiling()
 AT = "2026-01-01T00:00:00.000Z"
 TEN = Usage(10, 2, 5, 3, 15)
 OWED = Usage(100, 0, 900, 0, 1000)
 
 
-def a_run(
-    run_id: str = "r1", endpoint: str = "api.example.com", job: Totals | None = None, ceiling: Ceiling = Ceiling()
-) -> bytes:
+def a_run(run_id: str = "r1", endpoint: str = "api.example.com", job: Totals | None = None, ceiling: Ceiling = NONE) -> bytes:
     return run_line(Run(run_id, AT, endpoint, ceiling=ceiling), job or Totals())
 
 
-def a_result(row_id: str, status: Status = Status.OK, **changes: object) -> Result:
-    facts: dict[str, object] = {"model": "o1", "bill": Bill(TEN), "attempts": (Attempt(AT, 1.5, status),)} | changes
-    return Result(row_id, status, "v1:" + "ab" * 16, "in.jsonl:1", AT, "r1", **facts)  # type: ignore[arg-type]  # by name
+def a_result(row_id: str, status: Status = Status.OK, **changes: Any) -> Result:
+    facts: dict[str, Any] = {"model": "o1", "bill": Bill(TEN), "attempts": (Attempt(AT, 1.5, status),)} | changes
+    return Result(row_id, status, "v1:" + "ab" * 16, "in.jsonl:1", AT, "r1", **facts)
 
 
-def an_answer(row_id: str, **changes: object) -> bytes:
-    told: dict[str, object] = {"http_status": 200, "latency_s": 1.5, "model_answered": "o1-2024", "usage": TEN} | changes
+def an_answer(row_id: str, **changes: Any) -> bytes:
+    told: dict[str, Any] = {"http_status": 200, "latency_s": 1.5, "model_answered": "o1-2024", "usage": TEN} | changes
     return row_line(a_result(row_id, **told))
 
 

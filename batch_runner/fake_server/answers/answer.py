@@ -64,10 +64,7 @@ class Model:
     def answer(self, request: ChatRequest, script: Script | None = None) -> Answer:
         """The answer to a request, cut off where the request's cap says; a scripted one is left as it is."""
         fate, length, start, reasoning, cached, *_ = self.dice.hand("answer", request.row)
-        if script:
-            choice = _scripted(script)
-        else:
-            choice = self._choice(request, as_luck(fate), as_luck(length), start)
+        choice = _scripted(script) if script else self._choice(request, as_luck(fate), as_luck(length), start)
         count = int(request.fields.get("n") or 1)
         usage = self._usage(request, as_luck(reasoning), as_luck(cached), choice.tokens, count)
         if script:

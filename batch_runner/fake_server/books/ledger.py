@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from batch_runner.fake_server.answers.answer import Answer
-from batch_runner.fake_server.protocol.chat_request import PROMPT_SHOWN, ChatRequest
 from batch_runner.fake_server.limits.accounts import Demand, LimitAccount
 from batch_runner.fake_server.peaks import OpenPeak, SlidingPeak
+from batch_runner.fake_server.protocol.chat_request import PROMPT_SHOWN, ChatRequest
 from batch_runner.fake_server.protocol.usage import NOTHING, Usage, UsageSum
 
 OPEN = "open"

@@ -6,9 +6,9 @@ from typing import Any
 import orjson
 
 from batch_runner.fake_server.faults.actions import Canned, Empty, Html, Redirect, Replacement, Status
+from batch_runner.fake_server.faults.delivery import JSON_TYPE, Reply
 from batch_runner.fake_server.protocol.catalogue import CATALOGUE
 from batch_runner.fake_server.protocol.complaints import Complaint
-from batch_runner.fake_server.faults.delivery import JSON_TYPE, Reply
 
 HTML_TYPE = "text/html; charset=utf-8"
 TEXT_TYPE = "text/plain; charset=utf-8"

@@ -8,8 +8,8 @@ more, and honestly so.
 
 from dataclasses import dataclass, field
 
-from batch_runner.fake_server.peaks import SlidingPeak
 from batch_runner.fake_server.limits.allowance import Allowance
+from batch_runner.fake_server.peaks import SlidingPeak
 
 IDLE = 60.0
 """Seconds of silence after which a client is thought to want nothing."""

@@ -14,6 +14,8 @@ LEARN_MORE = "Visit https://platform.openai.com/account/rate-limits to learn mor
 UNITS = {"requests": ("requests per min", "RPM"), "tokens": ("tokens per min", "TPM")}
 HUGE_WAIT = 86_400
 A_DAY = 86_400.0
+A_SECOND = 1_000
+"""In milliseconds, which is as fine as a wait is told."""
 
 
 def refusal_complaint(refusal: Refusal, model: str, hints: Hints) -> Complaint:
@@ -65,13 +67,11 @@ def gateway_complaint(refusal: Refusal, error_type: str) -> Complaint:
 def go_duration(seconds: float) -> str:
     """Seconds as Go writes a duration: `6ms`, `1.574s`, `6m0s`, `1h0m0s`."""
     milliseconds = max(0, math.ceil(seconds * 1000 - 1e-6))
-    if milliseconds == 0:
-        return "0s"
-    if milliseconds < 1000:
+    if 0 < milliseconds < A_SECOND:
         return f"{milliseconds}ms"
-    whole, rest = divmod(milliseconds, 60_000)
+    whole, rest = divmod(milliseconds, 60 * A_SECOND)
     hours, minutes = divmod(whole, 60)
-    tail = f"{rest / 1000:g}s"
+    tail = f"{rest / A_SECOND:g}s"
     if hours:
         return f"{hours}h{minutes}m{tail}"
     return f"{minutes}m{tail}" if minutes else tail

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from batch_runner.fake_server.protocol.chat_request import ChatRequest
 from batch_runner.fake_server.protocol.complaints import Complaint
-from batch_runner.fake_server.protocol.families import Family, answers_chat, family_of
+from batch_runner.fake_server.protocol.families import OTHER, Family, answers_chat, family_of
 
 MODEL_DEFAULTS: Mapping[str, object] = MappingProxyType(
     {"temperature": 1, "top_p": 1, "n": 1, "presence_penalty": 0, "frequency_penalty": 0}
@@ -31,12 +31,66 @@ VERBOSITIES = ("low", "medium", "high")
 TOO_LARGE = Complaint(413, "Request body too large. Please shorten it and try again.", code="request_too_large")
 
 
-def complaint_about(request: ChatRequest) -> Complaint | None:
+KNOWN_FIELDS = frozenset(
+    {
+        "audio",
+        "frequency_penalty",
+        "function_call",
+        "functions",
+        "logit_bias",
+        "logprobs",
+        "max_completion_tokens",
+        "max_tokens",
+        "messages",
+        "metadata",
+        "modalities",
+        "model",
+        "n",
+        "parallel_tool_calls",
+        "prediction",
+        "presence_penalty",
+        "prompt_cache_key",
+        "prompt_cache_retention",
+        "reasoning_effort",
+        "response_format",
+        "safety_identifier",
+        "seed",
+        "service_tier",
+        "stop",
+        "store",
+        "stream",
+        "stream_options",
+        "temperature",
+        "tool_choice",
+        "tools",
+        "top_logprobs",
+        "top_p",
+        "user",
+        "verbosity",
+        "web_search_options",
+    }
+)
+"""Everything chat completions know; OpenAI refuses the rest by name, gateways drop it without a word."""
+
+
+def complaint_about(request: ChatRequest, *, drops_unknown: bool = False) -> Complaint | None:
     """The first thing a model's family refuses about a request."""
     if not answers_chat(request.model):
         return not_on_this_route(request.model)
     family = family_of(request.model)
-    return _about_fields(request, family) or _about_messages(request, family)
+    if family is OTHER:
+        return None
+    unknown = None if drops_unknown else _unknown_field(request)
+    return unknown or _about_fields(request, family) or _about_messages(request, family)
+
+
+def _unknown_field(request: ChatRequest) -> Complaint | None:
+    unknown = request.fields.keys() - KNOWN_FIELDS
+    return _unrecognized(next(name for name in request.fields if name in unknown)) if unknown else None
+
+
+def _unrecognized(name: str) -> Complaint:
+    return Complaint(400, f"Unrecognized request argument supplied: {name}")
 
 
 def unknown_model(model: str) -> Complaint:
@@ -77,7 +131,7 @@ def _about_fields(request: ChatRequest, family: Family) -> Complaint | None:
 
 def _about_field(name: str, value: object, request: ChatRequest, family: Family) -> Complaint | None:
     if name in family.unrecognized:
-        return Complaint(400, f"Unrecognized request argument supplied: {name}")
+        return _unrecognized(name)
     if name in family.refused or (name in family.sampling and not _reasons_not(request, family)):
         return _refused_parameter(name, value)
     if name in family.fixed:
@@ -154,9 +208,17 @@ def _service_tier(value: object, request: ChatRequest, family: Family) -> Compla
     return _unsupported("Unsupported value: 'service_tier' does not support 'flex' with this model.", "service_tier")
 
 
-def _cap(_value: object, request: ChatRequest, family: Family) -> Complaint | None:
-    cap = request.cap
-    if cap is None or cap <= family.most_output:
+def _cap(value: object, _request: ChatRequest, family: Family) -> Complaint | None:
+    cap = value if isinstance(value, int) else 1
+    if cap < 1:
+        return Complaint(
+            400,
+            "Invalid 'max_completion_tokens': integer below minimum value. Expected a value >= 1, but got "
+            f"{cap} instead.",
+            param="max_completion_tokens",
+            code="integer_below_min_value",
+        )
+    if cap <= family.most_output:
         return None
     return Complaint(
         400,
