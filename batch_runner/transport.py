@@ -11,6 +11,7 @@ import aiohttp
 from yarl import URL
 
 from batch_runner import __version__
+from batch_runner.endpoint import FAKE
 from batch_runner.leaving import WaitEndedError, Waits
 from batch_runner.records import ChatRequest, NoAnswer, Outcome, Reply, Unreached
 
@@ -50,7 +51,7 @@ class HttpTransport:
     def __init__(self, endpoint: Endpoint, *, timeout: float, sends: Waits) -> None:
         self._url = URL(endpoint.chat_url, encoded=True)
         self._key = endpoint.key
-        self._proxy = environment_proxy(self._url)
+        self._proxy = None if endpoint.host == FAKE else environment_proxy(self._url)
         self._timeout = timeout
         self._sends = sends
 

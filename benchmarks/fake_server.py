@@ -12,20 +12,22 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import aiohttp
 import orjson
 from aiohttp import web
 
+run: Callable[[Coroutine[Any, Any, None]], None]
 try:
-    import uvloop
+    from uvloop import run
 except ImportError:
-    uvloop = None
+    from asyncio import run
 
 LATENCY = 0.005
 GOAL = 0.6
@@ -65,7 +67,7 @@ def serve_bare(body: str) -> None:
         print(f"http://127.0.0.1:{runner.addresses[0][1]}/v1", flush=True)
         await asyncio.Event().wait()
 
-    (uvloop.run if uvloop else asyncio.run)(main())
+    run(main())
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from batch_runner.fake_server.books.ledger import (
     Books,
 )
 from batch_runner.fake_server.dice import as_luck
-from batch_runner.fake_server.faults.actions import REPLACEMENTS, UNREADABLE, Damage
+from batch_runner.fake_server.faults.actions import REPLACEMENTS, Damage, loses_answer
 from batch_runner.fake_server.faults.delivery import SSE_TYPE, Courier, Reply
 from batch_runner.fake_server.faults.fault import Fault, Moment
 from batch_runner.fake_server.faults.replies import complaint_reply, replacement_reply
@@ -103,7 +103,7 @@ class ChatDesk:
 
     async def _read(self, call: Call) -> web.StreamResponse:
         try:
-            body = await self.wires.body_of(call.request)
+            body = self.wires.body_at_hand(call.request) or await call.request.read()
         except web.HTTPRequestEntityTooLarge:
             return await self._refused(call, INVALID, TOO_LARGE)
         asked = read_chat_request(body)
@@ -162,7 +162,7 @@ class ChatDesk:
             return await self._faulted(call, fault)
         answer = play.model.answer(asked, play.scripts.find(asked.prompt, tried))
         identity, luck, *_ = play.dice.hand("attempt", asked.row, tried)
-        await play.processor.work(play.scenario.latency.work(as_luck(luck), answer.usage.completion_tokens))
+        await play.work(play.scenario.latency.work(as_luck(luck), answer.usage.completion_tokens))
         self._settle(play, leave, answer.usage.total_tokens)
         self._bill(call, answer, fault)
         if fault and fault.replaces:
@@ -215,12 +215,10 @@ class ChatDesk:
         call.attempt.fault = fault.name
         await call.play.pause(fault.delay)
         damage = cast("Damage", fault.action)
-        outcome = fault.name if isinstance(damage, UNREADABLE) else OK
+        outcome = fault.name if loses_answer(damage) else OK
         return await self._brought(call, outcome, replace(reply, body=spoiled(reply.body, damage)), damage)
 
-    async def _brought(
-        self, call: Call, outcome: str, reply: Reply, damage: Damage | None = None
-    ) -> web.StreamResponse:
+    async def _brought(self, call: Call, outcome: str, reply: Reply, damage: Damage | None = None) -> web.StreamResponse:
         headers = service_headers(call.play, call.id, self.clock() - call.attempt.at)
         courier = Courier(call.request, self.wires, reply, headers)
         response = await courier.bring(damage)

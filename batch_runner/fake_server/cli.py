@@ -37,9 +37,7 @@ class Service:
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        async with FakeGateway(
-            self.scenario, host=self.host, port=self.port, seed=self.seed, echo=self.echo
-        ) as gateway:
+        async with FakeGateway(self.scenario, host=self.host, port=self.port, seed=self.seed, echo=self.echo) as gateway:
             click.echo(f"fake gateway at {gateway.url}")
             await stop.wait()
         if self.dump:

@@ -3,6 +3,7 @@
 import asyncio
 import heapq
 import math
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from itertools import count
 
@@ -71,32 +72,37 @@ class SharedTime:
         self._seen = now
 
 
-class Processor:
-    """Where answers are computed: each at its own speed, or all on one shared processor."""
+Work = Callable[[float], Awaitable[None]]
 
-    def __init__(self, places: int | None) -> None:
-        self._shared = SharedTime(places) if places else None
+
+def processor_of(places: int | None) -> Work:
+    """Where answers are computed: each at its own speed, or all on one shared processor."""
+    return asyncio.sleep if places is None else SharedProcessor(places).work
+
+
+class SharedProcessor:
+    """A shared processor on the running loop."""
+
+    def __init__(self, places: int) -> None:
+        self._time = SharedTime(places)
         self._waiting: dict[int, asyncio.Future[None]] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     async def work(self, seconds: float) -> None:
         """Returns when so much work is done."""
-        if self._shared is None:
-            await asyncio.sleep(seconds)
-            return
         loop = asyncio.get_running_loop()
-        self._wake(self._shared, loop)
-        number = self._shared.enter(loop.time(), seconds)
+        self._wake(loop)
+        number = self._time.enter(loop.time(), seconds)
         self._waiting[number] = loop.create_future()
-        self._wake(self._shared, loop)
+        self._wake(loop)
         await self._waiting[number]
 
-    def _wake(self, shared: SharedTime, loop: asyncio.AbstractEventLoop) -> None:
+    def _wake(self, loop: asyncio.AbstractEventLoop) -> None:
         now = loop.time()
-        for number in shared.ended(now):
+        for number in self._time.ended(now):
             if not (waiting := self._waiting.pop(number)).done():
                 waiting.set_result(None)
         if self._timer:
             self._timer.cancel()
         # Every arrival slows the others down, so the timer for the next end is set anew each time.
-        self._timer = loop.call_at(now + shared.next_end(now), self._wake, shared, loop) if self._waiting else None
+        self._timer = loop.call_at(now + self._time.next_end(now), self._wake, loop) if self._waiting else None

@@ -8,7 +8,7 @@ from batch_runner.fake_server.answers.answer import Model
 from batch_runner.fake_server.answers.scripts import ScriptBook
 from batch_runner.fake_server.dice import Dice
 from batch_runner.fake_server.faults.plan import FaultPlan
-from batch_runner.fake_server.latency import Processor
+from batch_runner.fake_server.latency import processor_of
 from batch_runner.fake_server.limits.gate import Gate
 from batch_runner.fake_server.protocol.complaints import Complaint
 from batch_runner.fake_server.protocol.dialects import SPEECHES
@@ -30,7 +30,7 @@ class Play:
         self.faults = FaultPlan(scenario.faults, self.dice)
         self.gate = Gate(scenario.limits, self.dice)
         self.wallet = Wallet(scenario.account)
-        self.processor = Processor(scenario.latency.places)
+        self.work = processor_of(scenario.latency.places)
         self.requests = 0
         self._clock = clock
         self.began = clock()

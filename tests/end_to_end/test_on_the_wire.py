@@ -146,6 +146,30 @@ async def test_instructions_go_into_the_first_user_turn_of_models_that_take_none
     ]
 
 
+async def test_numbers_beyond_64_bits_are_neither_sent_nor_kept_as_something_else(place: Place, servers: Servers) -> None:
+    listener = Listener()
+    place.write(['{"prompt": "hi", "params": {"seed": 123456789012345678901234567890}, "mine": 98765432109876543210987654321}'])
+
+    await run_file(place.prompts, endpoint=servers.by_hand(listener))
+
+    assert listener.heard[0][3]["seed"] == 123456789012345678901234567890
+    assert json.loads(place.rows()[0]["extra"]) == {"mine": 98765432109876543210987654321}
+
+
+async def test_ids_of_any_letters_are_known_again(place: Place, servers: Servers) -> None:
+    listener = Listener()
+    ids: list[str | int] = ['a"b\\c', "é\0x", "晚\n上", "x\u2028y", "😀", "run", "totals", 7, "x" * 5000]
+    place.write([{"id": row_id, "prompt": f"question {row_id}"} for row_id in ids])
+
+    url = servers.by_hand(listener)
+    await run_file(place.prompts, endpoint=url)
+    again = await run_file(place.prompts, endpoint=url)
+
+    assert again.exit_status == 0
+    assert len(listener.heard) == len(ids)
+    assert {row["id"] for row in place.rows()} == {str(row_id) for row_id in ids}
+
+
 # Odd answers that were paid for
 
 ODD = {

@@ -84,6 +84,17 @@ async def test_a_wait_told_in_milliseconds_or_in_words_is_obeyed(place: Place, s
     assert 1.574 <= times[2] - times[1] < 2.3
 
 
+@pytest.mark.parametrize("headers", [{"retry-after": "0"}, {"retry-after": "-5"}, {"retry-after-ms": "1"}], ids=str)
+async def test_a_wait_of_nothing_is_not_taken_at_its_word(place: Place, servers: Servers, headers: dict[str, str]) -> None:
+    place.write_questions(8)
+    gateway = playing(servers, Fault(Canned("slow_down", headers=headers), until=0.8))
+
+    report = await run_file(place.prompts, endpoint=gateway.url, concurrency=4)
+
+    assert report.exit_status == 0
+    assert gateway.books().requests <= 100
+
+
 # This run can't
 
 

@@ -1,8 +1,11 @@
 """Asking the fake gateway, and looking into its books."""
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
+import orjson
 from aiohttp import ClientSession
 
 from batch_runner.fake_server import FakeGateway
@@ -32,6 +35,32 @@ async def ask(session: ClientSession, gateway: FakeGateway, text: str = "hello",
     async with session.post(f"{gateway.url}/chat/completions", json=request(text, **fields)) as response:
         headers = {name.lower(): value for name, value in response.headers.items()}
         return Told(response.status, headers, await response.json())
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What came over a connection: an answer, and what was left of the connection; nothing, if it stayed open."""
+
+    head: bytes
+    body: bytes
+    left: bytes | None
+
+
+async def ask_by_hand(gateway: FakeGateway, version: str = "HTTP/1.1") -> Heard:
+    """Asks with nothing in between, and sees what becomes of the connection."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(gateway.url).port)
+    body = orjson.dumps(request())
+    head = f"POST /v1/chat/completions {version}\r\nhost: fake\r\nauthorization: Bearer x\r\ncontent-length: {len(body)}"
+    writer.write(f"{head}\r\n\r\n".encode() + body)
+    told = await reader.readuntil(b"\r\n\r\n")
+    answer = await reader.readexactly(int(told.lower().partition(b"content-length: ")[2].partition(b"\r")[0]))
+    try:
+        left = await asyncio.wait_for(reader.read(1), 0.03)
+    except TimeoutError:
+        left = None
+    writer.close()
+    await writer.wait_closed()
+    return Heard(told, answer, left)
 
 
 async def get(session: ClientSession, gateway: FakeGateway, path: str, **options: Any) -> Told:

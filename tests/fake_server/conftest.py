@@ -10,8 +10,8 @@ KEY = {"authorization": "Bearer sk-test"}
 
 @pytest.fixture
 async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    """A client session with a key, that waits two seconds at most and keeps as many connections as it likes."""
-    timeout = aiohttp.ClientTimeout(total=2)
+    """A client session with a key, that waits ten seconds at most and keeps as many connections as it likes."""
+    timeout = aiohttp.ClientTimeout(total=10)
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(headers=KEY, timeout=timeout, connector=connector) as session:
         yield session

@@ -1,5 +1,6 @@
 """The account behind a key: what it may call, what it has left, and that both agree with the books."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -133,13 +134,9 @@ async def test_a_large_cap_is_refused_though_the_answer_would_be_cheap(session: 
 
 
 async def test_what_is_held_back_for_one_request_is_missing_to_the_next(session: ClientSession) -> None:
-    from asyncio import gather
-
-    scenario = Scenario(
-        dialect="new-api", account=Account(granted_usd=0.01), latency=Latency(seconds=Fixed(0.02))
-    )
+    scenario = Scenario(dialect="new-api", account=Account(granted_usd=0.01), latency=Latency(seconds=Fixed(0.02)))
     async with FakeGateway(scenario) as gateway:
-        told = await gather(*(ask(session, gateway, str(row), max_completion_tokens=1_500) for row in range(2)))
+        told = await asyncio.gather(*(ask(session, gateway, str(row), max_completion_tokens=1_500) for row in range(2)))
         after = await ask(session, gateway, "later", max_completion_tokens=1_500)
 
     assert sorted(each.status for each in told) == [200, 403]

@@ -17,9 +17,7 @@ IN_A_MOMENT = Latency(seconds=Fixed(0.03))
 async def hang_up(session: ClientSession, gateway: FakeGateway, text: str = "hello") -> None:
     """Asks, and leaves before the answer."""
     with pytest.raises(TimeoutError):
-        await session.post(
-            f"{gateway.url}/chat/completions", json=request(text), timeout=aiohttp.ClientTimeout(total=0.01)
-        )
+        await session.post(f"{gateway.url}/chat/completions", json=request(text), timeout=aiohttp.ClientTimeout(total=0.01))
 
 
 async def test_what_the_books_bill_is_what_the_answer_says(session: ClientSession) -> None:
@@ -176,12 +174,12 @@ async def test_a_new_scenario_begins_at_once_and_keeps_the_books(session: Client
         assert [attempt["outcome"] for attempt in attempts(gateway)] == ["ok", "overloaded"]
 
 
-async def test_thousands_may_be_open_at_once(session: ClientSession) -> None:
+async def test_hundreds_are_open_at_once(session: ClientSession) -> None:
     async with FakeGateway(Scenario(latency=Latency(seconds=Fixed(0.5)))) as gateway:
-        await asyncio.gather(*(ask(session, gateway, str(row)) for row in range(1000)))
+        await asyncio.gather(*(ask(session, gateway, str(row)) for row in range(500)))
 
-        assert totals(gateway)["peak_concurrency"] >= 900
-        assert totals(gateway)["answered"] == 1000
+        assert totals(gateway)["peak_concurrency"] >= 450
+        assert totals(gateway)["answered"] == 500
 
 
 @pytest.mark.parametrize(

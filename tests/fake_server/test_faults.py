@@ -1,9 +1,10 @@
 """When faults happen: by row, attempt, luck, number, time, key, or in the order they are listed."""
 
+import aiohttp
 import pytest
 from aiohttp import ClientSession
 
-from batch_runner.fake_server import Canned, Cut, FakeGateway, Fault, Html, Scenario, Status
+from batch_runner.fake_server import Canned, Cut, FakeGateway, Fault, Html, RateLimit, Scenario, Status
 from batch_runner.fake_server.dice import Dice
 from batch_runner.fake_server.faults.fault import Moment
 from batch_runner.fake_server.faults.plan import FaultPlan
@@ -17,9 +18,7 @@ def plan(*faults: Fault, seed: int = 0) -> FaultPlan:
 
 
 def moment(*, seconds: float = 0, request: int = 1, row: str = "row", prompt: str = "hello", attempt: int = 1) -> Moment:
-    return Moment(
-        seconds=seconds, request=request, authorization="Bearer sk-a", row=row, prompt=prompt, attempt=attempt
-    )
+    return Moment(seconds=seconds, request=request, authorization="Bearer sk-a", row=row, prompt=prompt, attempt=attempt)
 
 
 def test_a_fault_without_conditions_always_happens() -> None:
@@ -77,11 +76,9 @@ def test_luck_is_another_for_another_attempt_or_seed() -> None:
 
 
 async def test_a_limit_spends_no_attempt(session: ClientSession) -> None:
-    from batch_runner.fake_server import RateLimit
-
     scenario = Scenario(limits=(RateLimit("requests", 60_000, burst=1),), faults=(Fault(TEAPOT, attempts=(2,)),))
     async with FakeGateway(scenario) as gateway:
-        told = []
+        told: list[int] = []
         while 418 not in told and len(told) < 100:
             async with session.post(
                 f"{gateway.url}/chat/completions",
@@ -126,8 +123,6 @@ async def test_a_proxys_timeout_may_be_billed(session: ClientSession) -> None:
 
 
 async def test_a_cut_may_be_free(session: ClientSession) -> None:
-    import aiohttp
-
     async with FakeGateway(Scenario(faults=(Fault(Cut(), billed=False),))) as gateway:
         with pytest.raises(aiohttp.ClientError):
             await ask(session, gateway)

@@ -1,5 +1,6 @@
 """Each fault as a client meets it, and as the books remember it."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -28,17 +29,14 @@ from batch_runner.fake_server import (
     Status,
     WrongLength,
 )
+from tests.fake_server.asking import ask, ask_by_hand, attempts, get, request, totals
 
 
-def ask(text: str = "hello") -> dict[str, Any]:
-    return {"model": "o1-mini", "messages": [{"role": "user", "content": text}]}
-
-
-def only_attempt(gateway: FakeGateway) -> dict[str, Any]:
-    rows: Any = gateway.stats()["rows"]
-    ((row),) = rows.values()
-    (attempt,) = row["attempts"]
-    return dict(attempt)
+async def read(session: ClientSession, gateway: FakeGateway, status: int = 200) -> bytes:
+    """The body that comes, byte for byte."""
+    async with session.post(f"{gateway.url}/chat/completions", json=request()) as response:
+        assert response.status == status
+        return await response.read()
 
 
 def playing(*faults: Fault) -> FakeGateway:
@@ -61,35 +59,31 @@ def playing(*faults: Fault) -> FakeGateway:
 async def test_an_answer_lost_on_the_way_is_billed_but_not_delivered(session: ClientSession, action: Any) -> None:
     async with playing(Fault(action)) as gateway:
         with pytest.raises(aiohttp.ClientError):
-            async with session.post(f"{gateway.url}/chat/completions", json=ask()) as response:
-                await response.read()
+            await ask(session, gateway)
 
-    attempt = only_attempt(gateway)
+    (attempt,) = attempts(gateway)
     assert attempt["billed"]["completion_tokens"] > 0
     assert not attempt["delivered"]
     assert attempt["outcome"] == attempt["fault"] != ""
 
 
-@pytest.mark.parametrize("inside", [False, True])
-async def test_a_hang_lasts_until_the_client_leaves(session: ClientSession, inside: bool) -> None:
-    async with playing(Fault(Hang(inside=inside))) as gateway:
-        impatient = aiohttp.ClientTimeout(total=0.05)
+@pytest.mark.parametrize("hang", [Hang(), Hang(inside=True)], ids=["before", "inside"])
+async def test_a_hang_lasts_until_the_client_leaves(session: ClientSession, hang: Hang) -> None:
+    async with playing(Fault(hang)) as gateway:
         with pytest.raises(TimeoutError):
-            async with session.post(f"{gateway.url}/chat/completions", json=ask(), timeout=impatient) as response:
-                await response.read()
-        async with session.get(gateway.url.replace("/v1", "/stats")):
-            pass
+            await asyncio.wait_for(ask(session, gateway), 0.05)
+        await get(session, gateway, "/stats")
 
-        assert only_attempt(gateway)["outcome"] == "hang"
+        (attempt,) = attempts(gateway)
+        assert attempt["outcome"] == "hang"
 
 
 async def test_a_closing_gateway_ends_its_hangs(session: ClientSession) -> None:
-    with pytest.raises(aiohttp.ClientError):
-        async with playing(Fault(Hang())) as gateway:
-            import asyncio
+    async with playing(Fault(Hang())) as gateway:
+        asking = asyncio.ensure_future(ask(session, gateway))
+        await asyncio.sleep(0.03)
 
-            asking = asyncio.ensure_future(session.post(f"{gateway.url}/chat/completions", json=ask()))
-            await asyncio.sleep(0.03)
+    with pytest.raises(aiohttp.ClientError):
         await asking
 
 
@@ -107,11 +101,10 @@ async def test_a_closing_gateway_ends_its_hangs(session: ClientSession) -> None:
 )
 async def test_an_odd_answer_that_arrives_whole_is_delivered(session: ClientSession, action: Any) -> None:
     async with playing(Fault(action)) as gateway:
-        async with session.post(f"{gateway.url}/chat/completions", json=ask()) as response:
-            completion = json.loads(await response.read())
+        completion = json.loads(await read(session, gateway))
 
         assert completion["choices"][0]["message"]["content"]
-        attempt = only_attempt(gateway)
+        (attempt,) = attempts(gateway)
         assert attempt["delivered"]
         assert attempt["outcome"] == "ok"
 
@@ -129,31 +122,53 @@ async def test_a_replacement_comes_instead_of_an_answer_and_costs_nothing(
     session: ClientSession, action: Any, status: int, body: bytes
 ) -> None:
     async with playing(Fault(action)) as gateway:
-        async with session.post(f"{gateway.url}/chat/completions", json=ask()) as response:
-            assert (status, body) == (response.status, await response.read())
+        assert await read(session, gateway, status) == body
 
-        assert only_attempt(gateway)["billed"]["total_tokens"] == 0
+    assert totals(gateway)["billed"]["total_tokens"] == 0
 
 
 async def test_a_page_comes_as_html(session: ClientSession) -> None:
     async with playing(Fault(Html())) as gateway:
-        async with session.post(f"{gateway.url}/chat/completions", json=ask()) as response:
-            assert response.content_type == "text/html"
-            assert "<h1>502 Bad Gateway</h1>" in await response.text()
+        assert b"<h1>502 Bad Gateway</h1>" in await read(session, gateway, 502)
 
 
 async def test_a_redirect_names_another_host(session: ClientSession) -> None:
-    async with playing(Fault(Redirect())) as gateway:
-        url = f"{gateway.url}/chat/completions"
-        async with session.post(url, json=ask(), allow_redirects=False) as response:
-            assert response.status == 307
-            assert response.headers["location"].startswith("http://elsewhere.invalid/")
+    async with (
+        playing(Fault(Redirect())) as gateway,
+        session.post(f"{gateway.url}/chat/completions", json=request(), allow_redirects=False) as response,
+    ):
+        assert response.status == 307
+        assert response.headers["location"].startswith("http://elsewhere.invalid/")
 
 
 async def test_an_error_may_come_inside_a_success(session: ClientSession) -> None:
     async with playing(Fault(Canned("insufficient_quota", status=200))) as gateway:
-        async with session.post(f"{gateway.url}/chat/completions", json=ask()) as response:
-            assert response.status == 200
-            assert (await response.json())["error"]["code"] == "insufficient_quota"
+        told = await ask(session, gateway)
 
-        assert only_attempt(gateway)["outcome"] == "insufficient_quota"
+    assert (told.status, told.error["code"]) == (200, "insufficient_quota")
+    assert attempts(gateway)[0]["outcome"] == "insufficient_quota"
+
+
+async def test_a_kept_alive_connection_closes_under_the_clients_feet() -> None:
+    async with playing(Fault(CloseAfter())) as gateway:
+        told = await ask_by_hand(gateway)
+
+    assert b"connection" not in told.head.lower()
+    assert json.loads(told.body)["object"] == "chat.completion"
+    assert told.left == b""
+
+
+async def test_a_huge_answer_arrives_whole(session: ClientSession) -> None:
+    async with playing(Fault(Huge(size=5_000_000))) as gateway:
+        assert len(await read(session, gateway)) > 5_000_000
+
+
+async def test_an_odd_answer_is_odd_in_the_way_it_says(session: ClientSession) -> None:
+    oddities = (DuplicateKeys(), LoneSurrogate(), BigInteger(), BlankLines(lines=3, pause=0))
+    async with playing(*(Fault(oddity, times=1) for oddity in oddities)) as gateway:
+        twice, half, big, blank = [await read(session, gateway) for _ in oddities]
+
+    assert twice.count(b'"usage"') == twice.count(b'"id"') == 2
+    assert b"\\ud83d" in half
+    assert b":100000000000000000000000000001" in big
+    assert blank.startswith(b"\n\n\n{")

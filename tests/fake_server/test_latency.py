@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from batch_runner.fake_server import Fixed, Latency, LogNormal, Uniform
 from batch_runner.fake_server.dice import Dice, as_luck
-from batch_runner.fake_server.latency import Processor, SharedTime
+from batch_runner.fake_server.latency import SharedProcessor, SharedTime
 
 
 def test_a_uniform_spread_goes_from_its_low_to_its_high() -> None:
@@ -85,7 +85,7 @@ def test_several_ends_are_found_in_one_look() -> None:
 
 
 async def test_a_shared_processor_lets_each_job_go_when_it_is_done() -> None:
-    processor = Processor(places=1)
+    processor = SharedProcessor(1)
     ended: list[str] = []
 
     async def work(name: str, seconds: float) -> None:

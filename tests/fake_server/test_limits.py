@@ -93,7 +93,9 @@ async def test_answers_tell_where_the_limits_stand(session: ClientSession, reset
 
 
 async def test_a_silent_service_tells_nothing(session: ClientSession) -> None:
-    told = await refused(session, Scenario(limits=(TWO_A_MINUTE,), hints=Hints(retry_after="none", reset="none", in_message=False)))
+    told = await refused(
+        session, Scenario(limits=(TWO_A_MINUTE,), hints=Hints(retry_after="none", reset="none", in_message=False))
+    )
 
     assert not [name for name in told.headers if "retry" in name or "ratelimit" in name]
     assert "try again" not in told.error["message"]
@@ -174,7 +176,17 @@ async def test_the_books_tell_of_each_limit(session: ClientSession) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(0, "0s"), (0.006, "6ms"), (0.0401, "41ms"), (1, "1s"), (1.574, "1.574s"), (60, "1m0s"), (360, "6m0s"), (432, "7m12s"), (3600, "1h0m0s")],
+    [
+        (0, "0s"),
+        (0.006, "6ms"),
+        (0.0401, "41ms"),
+        (1, "1s"),
+        (1.574, "1.574s"),
+        (60, "1m0s"),
+        (360, "6m0s"),
+        (432, "7m12s"),
+        (3600, "1h0m0s"),
+    ],
 )
 def test_durations_are_written_as_go_writes_them(seconds: float, words: str) -> None:
     assert go_duration(seconds) == words

@@ -117,9 +117,7 @@ def test_a_file_says_all_that_python_can() -> None:
         bill_hangups=False,
         most_body_bytes=1000,
         answers_as={"o1-mini": "other"},
-        latency=Latency(
-            seconds=LogNormal(2, sigma=0.5, tail_share=0.01, tail_factor=5, most=60), per_token=0.01, places=50
-        ),
+        latency=Latency(seconds=LogNormal(2, sigma=0.5, tail_share=0.01, tail_factor=5, most=60), per_token=0.01, places=50),
         answers=AnswerStyle(visible=Fixed(20), reasoning=Uniform(10, 20), refusals=0.1),
         hints=Hints(retry_after="ms", reset="seconds"),
         account=Account(granted_usd=5, holds=False),

@@ -1,6 +1,5 @@
 """The service as a whole: keys, models, sizes, headers, dialects, and connections."""
 
-import asyncio
 from typing import Any
 
 import orjson
@@ -9,8 +8,7 @@ from aiohttp import ClientSession
 
 from batch_runner.fake_server import FakeGateway, Scenario, Script
 from batch_runner.fake_server.protocol.catalogue import CATALOGUE
-from batch_runner.fake_server.protocol.complaints import Complaint
-from tests.fake_server.asking import ask, attempts, get, request, totals
+from tests.fake_server.asking import ask, ask_by_hand, attempts, get, request, totals
 
 
 async def test_an_answer_has_the_shape_of_openais(session: ClientSession) -> None:
@@ -171,35 +169,20 @@ async def test_a_wrong_method_is_told(session: ClientSession) -> None:
     assert (told.status, told.error["message"]) == (404, "Invalid URL (GET /v1/chat/completions)")
 
 
-async def raw(gateway: FakeGateway, head: str, body: bytes) -> tuple[bytes, asyncio.StreamReader, asyncio.StreamWriter]:
-    """Sends a request by hand; returns the head of the answer and the open connection."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", int(gateway.url.split(":")[2].split("/")[0]))
-    lines = f"{head}\r\nhost: fake\r\nauthorization: Bearer x\r\ncontent-length: {len(body)}\r\n\r\n"
-    writer.write(lines.encode() + body)
-    return await reader.readuntil(b"\r\n\r\n"), reader, writer
-
-
 @pytest.mark.parametrize(
-    ("head", "stays_open"),
+    ("version", "left"),
     [
-        ("POST /v1/chat/completions HTTP/1.1", True),
-        ("POST /v1/chat/completions HTTP/1.1\r\nconnection: close", False),
-        ("POST /v1/chat/completions HTTP/1.0", False),
-        ("POST /v1/chat/completions HTTP/1.0\r\nconnection: keep-alive", True),
+        ("HTTP/1.1", None),
+        ("HTTP/1.1\r\nconnection: close", b""),
+        ("HTTP/1.0", b""),
+        ("HTTP/1.0\r\nconnection: keep-alive", None),
     ],
 )
-async def test_a_connection_is_kept_as_the_client_asks(head: str, stays_open: bool) -> None:  # noqa: FBT001
+async def test_a_connection_is_kept_as_the_client_asks(version: str, left: bytes | None) -> None:
     async with FakeGateway() as gateway:
-        first, reader, writer = await raw(gateway, head, orjson.dumps(request()))
-        length = int(first.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
-        await reader.readexactly(length)
-        if stays_open:
-            with pytest.raises(TimeoutError):
-                await asyncio.wait_for(reader.read(1), 0.02)
-        else:
-            assert await asyncio.wait_for(reader.read(1), 1) == b""
-        writer.close()
-        await writer.wait_closed()
+        told = await ask_by_hand(gateway, version)
+
+    assert told.left == left
 
 
 async def test_many_requests_go_over_one_connection(session: ClientSession) -> None:
@@ -244,7 +227,11 @@ def test_every_error_of_the_catalogue_is_json_in_a_known_shape(name: str) -> Non
                 "code": "bad_response_status_code",
             },
         ),
-        ("gateway_bad_row_500", 500, {"message": "请求参数错误", "type": "new_api_error", "param": "", "code": "invalid_request"}),
+        (
+            "gateway_bad_row_500",
+            500,
+            {"message": "请求参数错误", "type": "new_api_error", "param": "", "code": "invalid_request"},
+        ),
         ("gateway_panic", 500, {"message": "Panic detected, error: runtime error", "type": "new_api_panic"}),
         (
             "openrouter_no_credits",
@@ -255,7 +242,7 @@ def test_every_error_of_the_catalogue_is_json_in_a_known_shape(name: str) -> Non
     ],
 )
 def test_errors_are_worded_as_their_services_word_them(name: str, status: int, error: dict[str, Any]) -> None:
-    complaint: Complaint = CATALOGUE[name]
+    complaint = CATALOGUE[name]
 
     assert complaint.status == status
     assert orjson.loads(complaint.body())["error"] == error

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import aiohttp
 import orjson
 import pytest
 from aiohttp import ClientSession
@@ -87,8 +88,6 @@ async def test_an_error_may_stand_in_the_middle_as_a_bare_line(session: ClientSe
 
 @pytest.mark.parametrize("action", [Drip(size=200, pause=0), Cut(inside=True)])
 async def test_a_stream_may_meet_any_fault_of_the_wire(session: ClientSession, action: Any) -> None:
-    import aiohttp
-
     async with FakeGateway(Scenario(faults=(Fault(action),))) as gateway:
         if isinstance(action, Drip):
             assert (await stream(session, gateway))[-1] == b"data: [DONE]"

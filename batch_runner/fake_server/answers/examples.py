@@ -44,10 +44,7 @@ def _type(schema: Schema) -> str:
 
 
 def _object(schema: Schema, text: str, root: Schema, depth: int) -> object:
-    return {
-        name: example_of(inner, text, root=root, depth=depth + 1)
-        for name, inner in schema.get("properties", {}).items()
-    }
+    return {name: example_of(inner, text, root=root, depth=depth + 1) for name, inner in schema.get("properties", {}).items()}
 
 
 def _array(schema: Schema, text: str, root: Schema, depth: int) -> object:

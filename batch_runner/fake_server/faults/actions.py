@@ -147,4 +147,9 @@ Damage = (
 Action = Replacement | Damage
 REPLACEMENTS = (Status, Canned, Html, Empty, Redirect)
 UNREADABLE = (Hang, Cut, WrongLength, BrokenGzip)
-"""The damages after which the client cannot have the answer."""
+"""The damages after which no client has the answer."""
+
+
+def loses_answer(damage: Damage) -> bool:
+    """Whether a client is left without its answer, however many bytes it got."""
+    return isinstance(damage, UNREADABLE) or damage == OddStream("error_line")

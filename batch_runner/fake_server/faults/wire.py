@@ -49,13 +49,10 @@ class Wires(web.Server):
         waiting = self._waiting.setdefault(request.protocol, self._loop.create_future())
         await asyncio.wait([waiting], timeout=None if math.isinf(seconds) else seconds)
 
-    async def body_of(self, request: web.BaseRequest) -> bytes:
-        """The whole body; raises `web.HTTPRequestEntityTooLarge` when there is too much of it."""
+    def body_at_hand(self, request: web.BaseRequest) -> bytes:
+        """The whole body, if it has come and isn't too large; most have before anybody looks, and need no waiting."""
         content = request.content
-        if content.is_eof() and content.total_bytes <= self.most_body_bytes:
-            # Most bodies are there before their request is looked at, and need no waiting for the end.
-            return content.read_nowait()
-        return await request.read()
+        return content.read_nowait() if content.is_eof() and content.total_bytes <= self.most_body_bytes else b""
 
     def let_go(self) -> None:
         """Ends every hang, because the gateway closes."""

@@ -124,9 +124,7 @@ OPENAI = {
         param="messages",
         code="context_length_exceeded",
     ),
-    "server_error": _openai(
-        500, "The server had an error while processing your request. Sorry about that!", "server_error"
-    ),
+    "server_error": _openai(500, "The server had an error while processing your request. Sorry about that!", "server_error"),
     "bad_gateway": _openai(502, "Bad gateway.", "server_error"),
     "overloaded": _openai(503, TOO_BUSY, "server_error", "overloaded"),
     "slow_down_503": _openai(503, "Slow Down", "server_error", "slow_down"),

@@ -19,9 +19,7 @@ NOT_JSON = Complaint(
     "correctly. The OpenAI API expects a JSON payload, but what was sent was not valid JSON.)",
 )
 NO_MODEL = Complaint(400, "you must provide a model parameter")
-NO_MESSAGES = Complaint(
-    400, "Missing required parameter: 'messages'.", param="messages", code="missing_required_parameter"
-)
+NO_MESSAGES = Complaint(400, "Missing required parameter: 'messages'.", param="messages", code="missing_required_parameter")
 NO_MESSAGE = Complaint(
     400,
     "Invalid 'messages': empty array. Expected an array with minimum length 1, but got an empty array instead.",
@@ -103,9 +101,7 @@ def _complaint_about_messages(messages: object) -> Complaint | None:
             return _wrong_type(f"messages[{place}]", "an object", message)
         if not isinstance(message.get("role"), str):
             missing = f"messages[{place}].role"
-            return Complaint(
-                400, f"Missing required parameter: '{missing}'.", param=missing, code="missing_required_parameter"
-            )
+            return Complaint(400, f"Missing required parameter: '{missing}'.", param=missing, code="missing_required_parameter")
     return None
 
 

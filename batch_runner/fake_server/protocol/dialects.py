@@ -14,18 +14,17 @@ Dialect = Literal["openai", "one-api", "new-api"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Speech:
-    """How one kind of service says no to a key, a model and an empty account."""
+    """How one kind of service says no to a key, a model and an empty account.
 
+    A gateway puts its request id into every message, and hints of its limits into none.
+    """
+
+    is_gateway: bool
     error_type: str
     no_key: Complaint
     wrong_key: Callable[[str], Complaint]
     unknown_model: Callable[[str], Complaint]
     no_money: Complaint
-
-    @property
-    def is_gateway(self) -> bool:
-        """Whether this is a gateway: it puts its request id into every message, and hints of limits into none."""
-        return self.error_type.endswith("_api_error")
 
 
 def _gateway(error_type: str, *, bare: bool) -> Speech:
@@ -33,6 +32,7 @@ def _gateway(error_type: str, *, bare: bool) -> Speech:
         return Complaint(status, message, type=error_type, param="", code="", bare=bare)
 
     return Speech(
+        is_gateway=True,
         error_type=error_type,
         no_key=middleware(401, "未提供令牌"),
         wrong_key=lambda _key: middleware(401, "无效的令牌"),
@@ -44,6 +44,7 @@ def _gateway(error_type: str, *, bare: bool) -> Speech:
 SPEECHES: Mapping[Dialect, Speech] = MappingProxyType(
     {
         "openai": Speech(
+            is_gateway=False,
             error_type="invalid_request_error",
             no_key=keys.NO_KEY,
             wrong_key=keys.wrong_key,

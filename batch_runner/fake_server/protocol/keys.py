@@ -21,8 +21,7 @@ def key_in(authorization: str) -> str:
 def wrong_key(key: str) -> Complaint:
     """The service doesn't know this key; only its ends are shown."""
     message = (
-        f"Incorrect API key provided: {_masked(key)}. You can find your API key at "
-        "https://platform.openai.com/account/api-keys."
+        f"Incorrect API key provided: {_masked(key)}. You can find your API key at https://platform.openai.com/account/api-keys."
     )
     return Complaint(401, message, code="invalid_api_key")
 

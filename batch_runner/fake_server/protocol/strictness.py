@@ -213,8 +213,7 @@ def _cap(value: object, _request: ChatRequest, family: Family) -> Complaint | No
     if cap < 1:
         return Complaint(
             400,
-            "Invalid 'max_completion_tokens': integer below minimum value. Expected a value >= 1, but got "
-            f"{cap} instead.",
+            f"Invalid 'max_completion_tokens': integer below minimum value. Expected a value >= 1, but got {cap} instead.",
             param="max_completion_tokens",
             code="integer_below_min_value",
         )
