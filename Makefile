@@ -6,6 +6,13 @@ RUN := $(VENV)/bin/batch-runner
 READY := $(VENV)/.ready
 TOOLS := $(VENV)/.tools
 
+define LOOK
+from batch_runner import read_results
+for result in sorted(read_results("demo-output/demo.results.jsonl"), key=lambda result: result.source)[5:17]:
+    print(f"  {result.id:<21} {result.status:<8} {result.usage.total_tokens or 0:>4} tokens  {(result.answer or result.message)[:60]}")
+endef
+export LOOK
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-readers test-long lint types docs wheel clean
 
@@ -23,12 +30,11 @@ $(TOOLS): $(READY)
 	touch $@
 
 demo: $(READY)  ## run the main job on sample_inputs/ against the embedded endpoint
-	@mkdir -p demo-output
 	@status=0; $(RUN) job run jobs/demo.toml --fresh || status=$$?; \
-	echo; echo "The first lines of demo-output/demo.results.jsonl:"; \
-	head -n 4 demo-output/demo.results.jsonl | tail -n 3 | cut -c -300; \
-	echo; echo "Next: $(RUN) status demo-output/demo.results.jsonl"; \
-	test $$status -eq 0 -o $$status -eq 10
+	test $$status -eq 10 || exit $$status; \
+	echo; echo "What came back (demo-output/demo.results.jsonl; the bad lines are there on purpose):"; \
+	$(VENV)/bin/python -c "$$LOOK"; \
+	echo; echo "Next: $(RUN) status demo-output/demo.results.jsonl"
 
 test: $(TOOLS)  ## format, lint, types and the quick tests
 	$(VENV)/bin/ruff format --check --quiet .
