@@ -39,7 +39,8 @@ class Waits:
         self.ended = True
         now = asyncio.get_running_loop().time()
         for timeout in tuple(self._timeouts):
-            timeout.reschedule(now)
+            if not timeout.expired():  # it may be ending by itself, or have been ended in this very turn
+                timeout.reschedule(now)
 
 
 class Wait:

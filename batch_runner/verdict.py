@@ -36,7 +36,7 @@ MOST_WAIT = 86_400.0
 SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|minutes?|mins?|m|hours?|h|seconds?|secs?|s)?", re.IGNORECASE)
 WAIT_HINT = re.compile(rf"(?:try again in|retry after)\s+((?:{SPAN.pattern}\s*)+)", re.IGNORECASE)
 UNIT_SECONDS = {"": 1.0, "s": 1.0, "se": 1.0, "m": 60.0, "mi": 60.0, "h": 3600.0, "ho": 3600.0, "ms": 0.001}
-NEVER_FITS = re.compile(r"Limit:? (\d+), Used:? \d+, Requested:? (\d+)")
+NEVER_FITS = re.compile(r"Limit:? (\d{1,18}), Used:? \d+, Requested:? (\d{1,18})\b")
 
 Kind = FailureKind
 

@@ -1,6 +1,6 @@
 """What the fake gateway itself costs: its requests per CPU second against a bare aiohttp handler that sends the same bytes.
 
-    python benchmarks/fake_server.py [--rounds 5] [--requests 4000] [--connections 64]
+    python benchmarks/fake_server.py [--rounds 15] [--requests 4000] [--connections 64]
 
 Both servers run in processes of their own, on uvloop if it is there, and take 5 ms for each answer. The rounds alternate
 between them, so that a busy machine disturbs both alike; CPU time is each server's own, read from /proc.
@@ -142,7 +142,7 @@ def main() -> None:
         serve_bare(sys.argv[2])
     else:
         parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-        parser.add_argument("--rounds", type=int, default=5)
+        parser.add_argument("--rounds", type=int, default=15)
         parser.add_argument("--requests", type=int, default=4000)
         parser.add_argument("--connections", type=int, default=64)
         sys.exit(not compare(**vars(parser.parse_args())))

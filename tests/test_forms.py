@@ -10,7 +10,7 @@ ASKS_HI = {"messages": [{"role": "user", "content": "hi"}]}
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
-    max_leaves=12,
+    max_leaves=5,
 )
 known_names = st.sampled_from(
     ["id", "custom_id", "method", "url", "body", "messages", "params", "role", "content", *PROMPT_NAMES, *OVERRIDES]
@@ -210,13 +210,13 @@ def test_a_complaint_shows_only_the_start_of_a_long_line() -> None:
 
 
 @given(line=st.binary(max_size=80))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_any_bytes_are_either_asked_or_unusable(line: bytes) -> None:
     assert isinstance(read_line(line), Asked | Unusable)
 
 
 @given(fields=st.dictionaries(known_names, json_values, max_size=6))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_any_object_is_either_asked_or_unusable(fields: dict[str, object]) -> None:
     assert isinstance(read_line(orjson.dumps(fields)), Asked | Unusable)
 

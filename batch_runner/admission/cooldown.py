@@ -8,19 +8,26 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-FIRST_SECONDS = 1.0
+GUESS_SECONDS = 1.0
+"""The first guess where the service asks to slow down and doesn't say for how long."""
+
+LEAST_SECONDS = 0.1
+"""The shortest pause. Some gateways say `Retry-After: 0` whatever is true; to believe them would be to hammer."""
+
 MOST_SECONDS = 60.0
 ONE_EPISODE_SECONDS = 1.0
 """Refusals this close together answer requests that were sent together: they lengthen the pause once."""
 
 
 class Cooldown:
-    """Holds everyone back until a moment; the moment comes from the service, or from a guess that doubles with each refusal."""
+    """Holds everyone back until a moment. The moment comes from the service, or from a guess; both are stretched, twofold
+    for each episode of refusals without an answer in between.
+    """
 
     def __init__(self, random: Callable[[], float]) -> None:
         self._random = random
         self._until = 0.0
-        self._guess = FIRST_SECONDS
+        self._episodes = 0
         self._last_refusal = float("-inf")
 
     @property
@@ -31,16 +38,19 @@ class Cooldown:
     def refused(self, wait: float | None) -> None:
         """The service refused a request, and asked to wait so many seconds, or didn't say."""
         now = asyncio.get_running_loop().time()
+        stretch = 2.0 ** min(self._episodes, 10)
         if wait is None:
-            wait = self._guess * (0.5 + self._random() / 2)
-            if now - self._last_refusal > ONE_EPISODE_SECONDS:
-                self._guess = min(MOST_SECONDS, self._guess * 2)
+            wait = min(MOST_SECONDS, GUESS_SECONDS * stretch) * (0.5 + self._random() / 2)
+        else:
+            wait = max(wait, min(MOST_SECONDS, LEAST_SECONDS * stretch))
+        if now - self._last_refusal > ONE_EPISODE_SECONDS:
+            self._episodes += 1
         self._last_refusal = now
         self._until = max(self._until, now + wait)
 
     def answered(self) -> None:
-        """The service answered a request: the next guess starts small again."""
-        self._guess = FIRST_SECONDS
+        """The service answered a request: the next pause starts small again."""
+        self._episodes = 0
 
     async def over(self) -> None:
         """Wait until the pause is over, also when it grows meanwhile."""

@@ -88,30 +88,29 @@ class ChatDesk:
         authorization = request.headers.get("authorization", "")
         client = request.headers.get("x-client-request-id", "")
         attempt = self.books.arrive(self.clock(), authorization, client)
+        call = Call(request, play, attempt, play.next_request(), authorization)
         try:
-            return await self._met_at_door(Call(request, play, attempt, play.next_request(), authorization))
+            if play.faults.watches_door and (fault := play.faults.at_door(call.moment())):
+                return await self._faulted(call, fault)
+            return await self._let_in(call)
         finally:
             self.books.leave(attempt)
 
-    async def _met_at_door(self, call: Call) -> web.StreamResponse:
-        faults = call.play.faults
-        if faults.watches_door and (fault := faults.at_door(call.moment())):
-            return await self._faulted(call, fault)
+    async def _let_in(self, call: Call) -> web.StreamResponse:
         if complaint := call.play.complaint_about_key(key_in(call.authorization)):
             return await self._refused(call, UNAUTHORIZED, complaint)
-        return await self._read(call)
-
-    async def _read(self, call: Call) -> web.StreamResponse:
         try:
-            body = self.wires.body_at_hand(call.request) or await call.request.read()
+            body = self.wires.body_at_hand(call.request) or await self.wires.body_to_come(call.request)
         except web.HTTPRequestEntityTooLarge:
             return await self._refused(call, INVALID, TOO_LARGE)
-        asked = read_chat_request(body)
+        asked = read_chat_request(body, mends=call.play.scenario.mends)
         if isinstance(asked, Complaint):
             return await self._refused(call, INVALID, asked)
         self.books.place(call.attempt, asked)
         if complaint := self._complaint_about(asked, call.play):
             return await self._refused(call, INVALID, complaint)
+        if call.play.is_unlimited:
+            return await self._served(call, asked, FREE)
         return await self._paid(call, asked)
 
     @staticmethod
@@ -134,8 +133,6 @@ class ChatDesk:
 
     async def _admitted(self, call: Call, asked: ChatRequest) -> web.StreamResponse:
         play = call.play
-        if not play.scenario.limits:
-            return await self._served(call, asked, FREE)
         leave = play.gate.admit(Demanded(asked.prompt_tokens, asked.cap), play.seconds())
         if isinstance(leave, Refusal):
             return await self._limited(call, leave, asked.model)

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import signal
 from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -37,11 +38,23 @@ class Service:
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        async with FakeGateway(self.scenario, host=self.host, port=self.port, seed=self.seed, echo=self.echo) as gateway:
+        async with AsyncExitStack() as stack:
+            gateway = FakeGateway(self.scenario, host=self.host, port=self.port, seed=self.seed, echo=self.echo)
+            try:
+                await stack.enter_async_context(gateway)
+            except OSError as error:
+                raise click.ClickException(f"can't listen at {self.host}:{self.port}: {error.strerror}") from error
             click.echo(f"fake gateway at {gateway.url}")
             await stop.wait()
         if self.dump:
             self.dump.write_bytes(orjson.dumps(gateway.stats(), option=orjson.OPT_INDENT_2))
+
+
+def _in_a_folder(_context: click.Context, _parameter: click.Parameter, path: Path | None) -> Path | None:
+    # Found out at the end of a night, it would cost the books of that night.
+    if path and not path.parent.is_dir():
+        raise click.BadParameter(f"there is no folder {path.parent}")
+    return path
 
 
 def _list_scenarios(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:  # noqa: FBT001
@@ -60,7 +73,7 @@ def _list_scenarios(context: click.Context, _parameter: click.Parameter, wanted:
 @click.option("--echo", is_flag=True, help="Answer each prompt with itself.")
 @click.option("--answers", type=FILE, help="Answers by prompt, one JSON line each.")
 @click.option("--key", "keys", multiple=True, help="A key that is let in (repeatable); without any, every key is.")
-@click.option("--dump", type=FILE, help="Write the books to this file at exit.")
+@click.option("--dump", type=FILE, callback=_in_a_folder, help="Write the books to this file at exit.")
 @click.option(
     "--list", is_flag=True, is_eager=True, expose_value=False, callback=_list_scenarios, help="Name the shipped scenarios."
 )

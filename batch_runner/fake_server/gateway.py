@@ -1,6 +1,7 @@
 """The gateway: a real HTTP server on the running loop, its books, and the scenario it plays."""
 
 import asyncio
+from time import monotonic
 from types import TracebackType
 from typing import Any, Self
 
@@ -44,19 +45,19 @@ class FakeGateway:
         echo: bool = False,
     ) -> None:
         self.books = Books()
-        self._scenario = scenario or Scenario()
         self._host, self._port = host, port
         self._seed, self._echo = seed, echo
+        self._began = monotonic()
+        self.scenario = scenario or Scenario()
 
     async def __aenter__(self) -> Self:
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        self._clock = lambda: loop.time() - began
-        self._wires = Wires(self._serve, most_body_bytes=self._scenario.most_body_bytes)
-        self._chat = ChatDesk(self._current, self.books, self._wires, self._clock)
+        self._began = monotonic()
+        self.scenario = self._scenario
+        self._wires = Wires(self._serve, most_body_bytes=lambda: self._scenario.most_body_bytes)
+        self._chat = ChatDesk(self._current, self.books, self._wires, self._seconds)
         self._account = AccountDesk(self._current, self._wires)
         self._routes = self._table()
-        self.scenario = self._scenario
+        loop = asyncio.get_running_loop()
         self._server = await loop.create_server(self._wires, self._host, self._port, backlog=BACKLOG)
         self._port = self._server.sockets[0].getsockname()[1]
         return self
@@ -82,8 +83,7 @@ class FakeGateway:
     @scenario.setter
     def scenario(self, scenario: Scenario) -> None:
         self._scenario = scenario
-        self._play = Play(scenario, seed=self._seed, echo=self._echo, clock=self._clock)
-        self._wires.most_body_bytes = scenario.most_body_bytes
+        self._play = Play(scenario, seed=self._seed, echo=self._echo, clock=self._seconds)
         self.books.watch(self._play.gate.accounts, self._play.began)
 
     def stats(self, *, rows: bool = True) -> dict[str, Any]:
@@ -92,6 +92,9 @@ class FakeGateway:
 
     def _current(self) -> Play:
         return self._play
+
+    def _seconds(self) -> float:
+        return monotonic() - self._began
 
     def _table(self) -> dict[tuple[str, str], Handler]:
         return {
@@ -112,7 +115,7 @@ class FakeGateway:
         return await self._send(request, _json(self.stats(rows=request.query.get("rows") != "0")))
 
     async def _show_page(self, request: web.BaseRequest) -> web.StreamResponse:
-        shown = Reply(status=200, body=page(self.stats()).encode(), content_type=HTML_TYPE)
+        shown = Reply(status=200, body=page(self._scenario.name, self.books).encode(), content_type=HTML_TYPE)
         return await self._send(request, shown)
 
     async def _reset_stats(self, request: web.BaseRequest) -> web.StreamResponse:

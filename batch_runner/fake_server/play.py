@@ -2,19 +2,24 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
-from batch_runner.fake_server.account.wallet import Wallet
+from batch_runner.fake_server.account.wallet import Account, Wallet
 from batch_runner.fake_server.answers.answer import Model
 from batch_runner.fake_server.answers.scripts import ScriptBook
 from batch_runner.fake_server.dice import Dice
 from batch_runner.fake_server.faults.plan import FaultPlan
 from batch_runner.fake_server.latency import processor_of
+from batch_runner.fake_server.limits.allowance import Allowance
 from batch_runner.fake_server.limits.gate import Gate
+from batch_runner.fake_server.limits.meters import SlidingWindow
 from batch_runner.fake_server.protocol.complaints import Complaint
 from batch_runner.fake_server.protocol.dialects import SPEECHES
 from batch_runner.fake_server.scenario import Scenario
 
 Clock = Callable[[], float]
+TOKEN_USAGE_CALLS = Allowance(20, 1200.0)
+"""The one call that new-api limits by address: 20 in 20 minutes, then an empty 429."""
 
 
 class Play:
@@ -29,11 +34,22 @@ class Play:
         self.scripts = ScriptBook(scenario.scripts)
         self.faults = FaultPlan(scenario.faults, self.dice)
         self.gate = Gate(scenario.limits, self.dice)
-        self.wallet = Wallet(scenario.account)
+        self.wallet = Wallet(self._account())
+        self.token_usage_calls = SlidingWindow(TOKEN_USAGE_CALLS)
         self.work = processor_of(scenario.latency.places)
         self.requests = 0
         self._clock = clock
         self.began = clock()
+
+    def _account(self) -> Account:
+        # Only gateways hold money back; OpenAI serves until there is none.
+        account = self.scenario.account
+        return account if self.speech.is_gateway else replace(account, holds=False)
+
+    @property
+    def is_unlimited(self) -> bool:
+        """Whether neither limits nor money can keep a request out."""
+        return self.wallet.is_bottomless and not self.scenario.limits
 
     def seconds(self) -> float:
         """Seconds since the scenario began."""

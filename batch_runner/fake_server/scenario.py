@@ -49,8 +49,9 @@ class Scenario:
     """What a gateway does to its clients. As it stands: calm, prompt, strict, and content with any key.
 
     `answers_as` maps a model asked for to the one named in the answer. `models` are the ones there are, `*` is any; `keys` the
-    ones let in, none named is any. `hints` are about limits: unless told, OpenAI's dialect gives some and gateways give
-    none. `bill_hangups` is about clients that left before their answer was ready.
+    ones let in, none named is any. `hints` are about limits: unless told, OpenAI's dialect gives some and gateways give none.
+    `mends` is whether a gateway rewrites what the model would refuse. `bill_hangups` is about clients that left before their
+    answer was ready.
     """
 
     name: str = "calm"
@@ -65,6 +66,7 @@ class Scenario:
     account: Account = field(default_factory=Account)
     answers_as: Mapping[str, str] = field(default_factory=lambda: dict(ALIASES))
     strict: bool = True
+    mends: bool = False
     streams: bool = True
     models: tuple[str, ...] = MODELS
     keys: tuple[str, ...] = ()

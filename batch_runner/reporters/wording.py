@@ -16,7 +16,7 @@ def duration(seconds: float) -> str:
 def short(number: float) -> str:
     """`950`, `12.3k`, `4.5M`."""
     for unit, size in (("M", 1_000_000), ("k", 1_000)):
-        if number >= 9.995 * size / 10 and number >= size:
+        if number >= 0.99995 * size:  # from there on it would round to 1000.0 of the smaller unit
             return f"{number / size:.1f}{unit}"
     return f"{number:.0f}"
 

@@ -74,7 +74,7 @@ def standing_lines(standing: Standing, name: str) -> Iterator[str]:
         yield f"         {ADVICE[FailureKind(kind)]}"
     yield from cost_lines(standing.job, "tokens")
     if standing.unreadable_lines:
-        yield f"{standing.unreadable_lines} lines can't be read; their rows will be sent again"
+        yield f"lines that can't be read: {standing.unreadable_lines:,}; their rows will be sent again"
 
 
 def standing_document(standing: Standing) -> dict[str, Any]:
@@ -102,10 +102,10 @@ def _state_in_words(standing: Standing) -> str:
     if standing.state not in {"running", "draining"}:
         told = {"ended": "no run is at it", "killed": "its last run was killed; the same command goes on"}
         return f"{told[standing.state]} (last run {standing.run.id} at {standing.run.endpoint})"
-    left = f", {duration(beat['seconds_left'])} left" if beat.get("seconds_left") is not None else ""
+    left = f", {duration(beat['seconds_left'])} left" if isinstance(beat.get("seconds_left"), int) else ""
     return (
-        f"{standing.state}: {beat['recorded']:,} of {beat['to_record']:,} rows of this run"
-        f"{left} (process {beat['pid']} on {beat['host']}, {beat['updated']})"
+        f"{standing.state}: {beat.get('recorded', '?')} of {beat.get('to_record', '?')} rows of this run"
+        f"{left} (process {beat.get('pid')} on {beat.get('host')}, {beat.get('updated')})"
     )
 
 
@@ -127,6 +127,6 @@ def _at_work(heartbeat: Mapping[str, Any], run_id: str) -> bool:
         os.kill(int(heartbeat["pid"]), 0)
     except PermissionError:
         return True
-    except (OSError, ValueError):
+    except (OSError, ValueError, KeyError, TypeError):
         return False
     return True

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiohttp import web
 
+from batch_runner import run_file
 from batch_runner.fake_server import Canned, Fault, Fixed, Latency, Scenario, Status
 from tests.end_to_end.conftest import KEY, REPOSITORY, until
 
@@ -289,10 +290,12 @@ def test_the_next_command_can_be_pasted(place: Place, servers: Servers) -> None:
 
 
 @pytest.mark.parametrize(("allowed", "status"), [("0", 10), ("1", 10), ("2", 0), ("49%", 10), ("50%", 0)])
-def test_max_failed_moves_the_line_between_10_and_0(place: Place, servers: Servers, allowed: str, status: int) -> None:
+async def test_max_failed_moves_the_line_between_10_and_0(place: Place, servers: Servers, allowed: str, status: int) -> None:
     place.write([{"prompt": "bad"}, {"prompt": "good"}, {"prompt": "bad too"}, {"prompt": "fine"}])
 
-    assert run(place, servers.gateway(BAD), "--max-failed", allowed).status == status
+    report = await run_file(place.prompts, endpoint=servers.gateway(BAD).url, max_failed=allowed)
+
+    assert report.exit_status == status
 
 
 def test_answers_without_a_cap_are_warned_about(place: Place, gateway: ServedHere) -> None:
@@ -409,6 +412,16 @@ def test_a_key_never_appears_anywhere_even_when_the_service_repeats_it(place: Pl
     assert key.encode() not in told
     assert key.encode() not in kept
     assert json.dumps(key)[1:-1].encode() not in told + kept
+
+
+def test_a_key_that_is_a_mere_word_garbles_no_message(place: Place, servers: Servers) -> None:
+    place.write([{"prompt": "one"}])
+    complaint = {"error": {"message": "none of these fit", "type": "invalid_request_error"}}
+    gateway = servers.gateway(Scenario(faults=(Fault(Status(400, complaint)),)))
+
+    run(place, gateway, env={"BATCH_RUNNER_API_KEY": "none"})
+
+    assert place.rows()[0]["message"] == "none of these fit"
 
 
 # Inputs

@@ -155,6 +155,21 @@ async def test_a_last_line_that_lacks_only_its_line_end_is_kept(place: Place, se
     assert gateway.books().requests == 4
 
 
+async def test_what_a_kill_left_of_a_tidying_up_is_cleared_away(place: Place, servers: Servers) -> None:
+    place.write_questions(2)
+    gateway = servers.gateway()
+    await run_file(place.prompts, endpoint=gateway.url)
+    left = place.out.with_name(place.out.name + ".compacting")
+    left.write_bytes(place.out.read_bytes()[:1000])
+    place.write_questions(3)
+
+    report = await run_file(place.prompts, endpoint=gateway.url)
+
+    assert report.exit_status == 0
+    assert gateway.books().requests == 3
+    assert not left.exists()
+
+
 async def test_the_in_flight_ceiling_is_on_disk_before_the_first_request_arrives(place: Place, servers: Servers) -> None:
     from aiohttp import web
 

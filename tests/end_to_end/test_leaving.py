@@ -11,6 +11,7 @@ import pytest
 
 from batch_runner import run_file
 from batch_runner.fake_server import Canned, Fault, Fixed, Latency, Scenario
+from batch_runner.leaving import WaitEndedError, Waits
 from tests.end_to_end.conftest import lies_between, until
 
 if TYPE_CHECKING:
@@ -236,3 +237,16 @@ async def test_a_cancelled_run_leaves_an_output_that_the_same_call_finishes(plac
     assert len(place.rows()) == 20
     assert all(books.attempts[f"question {row_id[1:]}"] == before.attempts[f"question {row_id[1:]}"] for row_id in kept)
     assert lies_between(books, place.totals()["job"])
+
+
+async def test_waits_can_be_ended_twice_in_one_breath() -> None:
+    waits = Waits()
+    waiting = asyncio.create_task(waits.sleep(10))
+    await asyncio.sleep(0)
+
+    waits.end()
+    await asyncio.sleep(0)  # the wait is expiring now, and has not ended yet
+    waits.end()
+
+    with pytest.raises(WaitEndedError):
+        await waiting

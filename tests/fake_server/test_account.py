@@ -3,10 +3,11 @@
 import asyncio
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import ClientSession
 
-from batch_runner.fake_server import Account, AnswerStyle, Canned, FakeGateway, Fault, Fixed, Latency, Scenario
+from batch_runner.fake_server import Account, AnswerStyle, Canned, Cut, FakeGateway, Fault, Fixed, Latency, Scenario
 from tests.fake_server.asking import ask, attempts, get, totals
 
 THINKING = AnswerStyle(reasoning=Fixed(1000), visible=Fixed(10))
@@ -133,6 +134,11 @@ async def test_a_large_cap_is_refused_though_the_answer_would_be_cheap(session: 
     assert (large.status, small.status) == (403, 200)
 
 
+async def test_openai_holds_nothing_back(session: ClientSession) -> None:
+    async with FakeGateway(Scenario(account=Account(granted_usd=0.01))) as gateway:
+        assert (await ask(session, gateway, max_completion_tokens=50_000)).status == 200
+
+
 async def test_what_is_held_back_for_one_request_is_missing_to_the_next(session: ClientSession) -> None:
     scenario = Scenario(dialect="new-api", account=Account(granted_usd=0.01), latency=Latency(seconds=Fixed(0.02)))
     async with FakeGateway(scenario) as gateway:
@@ -141,3 +147,17 @@ async def test_what_is_held_back_for_one_request_is_missing_to_the_next(session:
 
     assert sorted(each.status for each in told) == [200, 403]
     assert after.status == 200
+
+
+async def test_an_account_without_holds_ends_when_the_last_cent_is_spent(session: ClientSession) -> None:
+    account = Account(granted_usd=0.005, holds=False)
+    async with FakeGateway(Scenario(account=account, answers=THINKING)) as gateway:
+        told = [(await ask(session, gateway, str(row))).status for row in range(4)]
+
+    assert told == [200, 200, 429, 429]
+
+
+async def test_a_cut_meets_the_account_routes_too(session: ClientSession) -> None:
+    async with FakeGateway(Scenario(faults=(Fault(Cut(), at_door=True),))) as gateway:
+        with pytest.raises(aiohttp.ClientError):
+            await get(session, gateway, "/v1/models")

@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 from aiohttp import ClientSession
 
-from batch_runner.fake_server import Canned, FakeGateway, Fault, Fixed, Latency, Scenario
+from batch_runner.fake_server import Canned, FakeGateway, Fault, Fixed, Latency, RateLimit, Scenario
 from batch_runner.fake_server.peaks import SlidingPeak
 from tests.fake_server.asking import ask, attempts, get, request, totals
 
@@ -153,13 +153,14 @@ async def test_a_request_open_at_a_reset_stays_with_the_old_books(session: Clien
 
 
 async def test_the_page_shows_the_books_and_escapes_what_rows_say(session: ClientSession) -> None:
-    async with FakeGateway() as gateway:
+    async with FakeGateway(Scenario(limits=(RateLimit("requests", 600),))) as gateway:
         await ask(session, gateway, "<script>")
         async with session.get(gateway.url.replace("/v1", "/stats.html")) as response:
             page = await response.text()
 
     assert response.content_type == "text/html"
     assert "Fake gateway: calm" in page
+    assert "600 requests per 60 s (bucket)" in page
     assert "&lt;script&gt;" in page
     assert "<script>" not in page
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from shutil import which
+from urllib.parse import urlsplit
 
 import orjson
 import pytest
@@ -83,6 +84,23 @@ def test_answers_that_cannot_be_read_are_one_complaint(tmp_path: Path) -> None:
 
     assert refused.exit_code == 1
     assert "can't be read" in refused.output
+
+
+def test_a_port_that_is_taken_is_one_complaint() -> None:
+    with serving() as (url, _process):
+        port = str(urlsplit(url).port)
+        refused = subprocess.run([*COMMAND, "--port", port], capture_output=True, text=True, check=False)
+
+    assert refused.returncode == 1
+    assert refused.stderr.startswith(f"Error: can't listen at 127.0.0.1:{port}: ")
+    assert len(refused.stderr.splitlines()) == 1
+
+
+def test_a_dump_that_could_not_be_written_is_said_at_once(tmp_path: Path) -> None:
+    refused = CliRunner().invoke(fake_server, ["--dump", str(tmp_path / "absent" / "books.json")])
+
+    assert refused.exit_code == 2
+    assert "there is no folder" in refused.output
 
 
 def test_help_opens_with_a_sentence_and_an_example() -> None:

@@ -128,3 +128,12 @@ async def test_a_cut_may_be_free(session: ClientSession) -> None:
             await ask(session, gateway)
 
     assert totals(gateway)["billed"]["total_tokens"] == 0
+
+
+async def test_an_outage_may_cut_every_connection_for_free(session: ClientSession) -> None:
+    async with FakeGateway(Scenario(faults=(Fault(Cut(), at_door=True),))) as gateway:
+        with pytest.raises(aiohttp.ClientError):
+            await ask(session, gateway)
+
+    assert totals(gateway)["outcomes"] == {"cut": 1}
+    assert totals(gateway)["billed"]["total_tokens"] == 0

@@ -120,6 +120,14 @@ async def test_a_gateway_names_its_own_request_limit_in_chinese(session: ClientS
     assert "retry-after" not in told.headers
 
 
+async def test_a_gateway_counts_in_whole_minutes(session: ClientSession) -> None:
+    limit = RateLimit("requests", 2, per=10)
+
+    told = await refused(session, Scenario(dialect="new-api", limits=(limit,)))
+
+    assert told.error["message"].startswith("您已达到总请求数限制：1分钟内最多请求12次")
+
+
 async def test_a_gateway_hides_an_upstream_limit_behind_a_busy_channel(session: ClientSession) -> None:
     limit = RateLimit("tokens", 2_500, counting="reserve")
 
@@ -190,3 +198,27 @@ async def test_the_books_tell_of_each_limit(session: ClientSession) -> None:
 )
 def test_durations_are_written_as_go_writes_them(seconds: float, words: str) -> None:
     assert go_duration(seconds) == words
+
+
+async def test_a_day_of_requests_is_told_as_such(session: ClientSession) -> None:
+    told = await refused(session, Scenario(limits=(RateLimit("requests", 2, per=86_400),)))
+
+    assert " on requests per day (RPD): Limit 2, Used 2, Requested 1. Please try again in 11h59m59" in told.error["message"]
+
+
+async def test_openai_has_words_for_too_many_at_once(session: ClientSession) -> None:
+    scenario = Scenario(limits=(ConcurrencyLimit(1),), latency=Latency(seconds=Fixed(0.03)))
+    async with FakeGateway(scenario) as gateway:
+        told = await asyncio.gather(*(ask(session, gateway, str(row)) for row in range(2)))
+
+    (refusal,) = (each for each in told if each.status == 429)
+    assert " on concurrent requests: Limit 1, Used 1, Requested 1." in refusal.error["message"]
+
+
+async def test_refusals_may_use_up_the_limit(session: ClientSession) -> None:
+    limit = RateLimit("requests", 2, shape="sliding", refusals_count=True)
+    async with FakeGateway(Scenario(limits=(limit,))) as gateway:
+        for _ in range(4):
+            await ask(session, gateway)
+
+        assert gateway._play.gate.rates[0].meter.room(gateway._play.seconds()) == -2

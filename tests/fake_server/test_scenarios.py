@@ -34,6 +34,7 @@ name = "everything"
 about = "All tables at once."
 dialect = "new-api"
 strict = false
+mends = true
 streams = false
 models = ["o1-mini", "*"]
 keys = ["sk-a"]
@@ -110,6 +111,7 @@ def test_a_file_says_all_that_python_can() -> None:
         about="All tables at once.",
         dialect="new-api",
         strict=False,
+        mends=True,
         streams=False,
         models=("o1-mini", "*"),
         keys=("sk-a",),

@@ -1,6 +1,8 @@
 """The service as a whole: keys, models, sizes, headers, dialects, and connections."""
 
+import asyncio
 from typing import Any
+from urllib.parse import urlsplit
 
 import orjson
 import pytest
@@ -183,6 +185,20 @@ async def test_a_connection_is_kept_as_the_client_asks(version: str, left: bytes
         told = await ask_by_hand(gateway, version)
 
     assert told.left == left
+
+
+async def test_a_client_that_waits_for_leave_to_send_its_body_gets_it() -> None:
+    async with FakeGateway() as gateway:
+        reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(gateway.url).port)
+        body = orjson.dumps(request())
+        head = "POST /v1/chat/completions HTTP/1.1\r\nhost: fake\r\nauthorization: Bearer x\r\nexpect: 100-continue"
+        writer.write(f"{head}\r\ncontent-length: {len(body)}\r\n\r\n".encode())
+
+        assert await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 1) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        writer.write(body)
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 OK\r\n")
+        writer.close()
+        await writer.wait_closed()
 
 
 async def test_many_requests_go_over_one_connection(session: ClientSession) -> None:

@@ -7,7 +7,7 @@ import orjson
 import pytest
 from aiohttp import ClientSession
 
-from batch_runner.fake_server import Cut, Drip, FakeGateway, Fault, OddStream, Scenario
+from batch_runner.fake_server import AnswerStyle, Cut, Drip, FakeGateway, Fault, OddStream, Scenario
 from tests.fake_server.asking import ask, attempts, request, totals
 
 Events = list[bytes]
@@ -96,3 +96,15 @@ async def test_a_stream_may_meet_any_fault_of_the_wire(session: ClientSession, a
                 await stream(session, gateway)
 
     assert totals(gateway)["billed"]["total_tokens"] > 0
+
+
+async def test_refusals_and_tool_calls_are_streamed_as_such(session: ClientSession) -> None:
+    tool = {"type": "function", "function": {"name": "look_up", "parameters": {"type": "object"}}}
+    async with FakeGateway(Scenario(answers=AnswerStyle(refusals=1.0))) as gateway:
+        refused = chunks(await stream(session, gateway))
+        gateway.scenario = Scenario()
+        called = chunks(await stream(session, gateway, model="o3-mini", tools=[tool]))
+
+    assert any(chunk["choices"][0]["delta"].get("refusal") for chunk in refused)
+    assert any(chunk["choices"][0]["delta"].get("tool_calls") for chunk in called)
+    assert called[-1]["choices"][0]["finish_reason"] == "tool_calls"

@@ -278,6 +278,14 @@ def test_a_cap_of_nothing_is_refused(cap: int) -> None:
     assert complaint.code == "integer_below_min_value"
 
 
+@pytest.mark.parametrize(("count", "code"), [(0, "integer_below_min_value"), (129, "integer_above_max_value")])
+def test_so_many_answers_to_one_request_are_refused(count: int, code: str) -> None:
+    complaint = judged("o3-mini", n=count)
+
+    assert complaint is not None
+    assert (complaint.param, complaint.code) == ("n", code)
+
+
 def test_an_argument_nobody_knows_is_refused_by_name() -> None:
     assert judged("o1-mini", label="spam", user="u") == Complaint(400, "Unrecognized request argument supplied: label")
 
@@ -369,3 +377,56 @@ def test_a_body_that_is_no_request_is_told_what_is_wrong(body: bytes, message: s
     assert isinstance(complaint, Complaint)
     assert complaint.message.startswith(message)
     assert (complaint.status, complaint.param, complaint.code) == (400, param, code)
+
+
+def mended(model: str, messages: Any = None, **fields: Any) -> Any:
+    body = orjson.dumps({"model": model, "messages": messages or [USER], **fields})
+    asked = read_chat_request(body, mends=True)
+    assert isinstance(asked, ChatRequest)
+    assert complaint_about(asked, drops_unknown=True) is None
+    return asked
+
+
+@pytest.mark.parametrize("model", ["o1-mini", "o3", "gpt-5"])
+def test_a_mending_gateway_renames_the_cap_and_drops_the_temperature(model: str) -> None:
+    asked = mended(model, max_tokens=100, temperature=0.2)
+
+    assert asked.cap == 100
+    assert asked.fields.keys() == {"model", "messages", "max_completion_tokens"}
+
+
+def test_a_mending_gateway_keeps_a_cap_that_has_the_right_name() -> None:
+    assert mended("o1", max_tokens=100, max_completion_tokens=200).cap == 200
+
+
+def test_a_mending_gateway_drops_more_for_the_newest() -> None:
+    assert mended("gpt-5-mini", top_p=0.5, logprobs=True).fields.keys() == {"model", "messages"}
+
+
+def test_a_mending_gateway_renames_the_instructions_but_not_the_row() -> None:
+    system = [{"role": "system", "content": "be brief"}, USER]
+
+    asked = mended("o1", system)
+
+    assert asked.messages[0]["role"] == "developer"
+    plain = read_chat_request(orjson.dumps({"model": "o1", "messages": system}))
+    assert isinstance(plain, ChatRequest)
+    assert asked.row == plain.row
+
+
+def test_a_mending_gateway_takes_the_effort_off_the_models_name() -> None:
+    asked = mended("o3-mini-high")
+
+    assert (asked.model, asked.fields["reasoning_effort"]) == ("o3-mini", "high")
+
+
+def test_even_a_mending_gateway_passes_instructions_to_o1_mini_as_they_are() -> None:
+    body = orjson.dumps({"model": "o1-mini", "messages": [{"role": "system", "content": "be brief"}, USER]})
+    asked = read_chat_request(body, mends=True)
+    assert isinstance(asked, ChatRequest)
+
+    assert complaint_about(asked) is not None
+
+
+def test_a_mending_gateway_leaves_other_models_alone() -> None:
+    assert mended("gpt-4o", max_tokens=100, temperature=0.2).fields["max_tokens"] == 100

@@ -1,7 +1,7 @@
 """The account routes: what a key may call, and what is left on it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 import orjson
@@ -13,8 +13,6 @@ from batch_runner.fake_server.faults.delivery import Courier, Reply
 from batch_runner.fake_server.faults.fault import Moment
 from batch_runner.fake_server.faults.replies import complaint_reply, replacement_reply
 from batch_runner.fake_server.faults.wire import Handler, Wires
-from batch_runner.fake_server.limits.allowance import Allowance
-from batch_runner.fake_server.limits.meters import SlidingWindow
 from batch_runner.fake_server.play import Play
 from batch_runner.fake_server.protocol.complaints import Complaint
 from batch_runner.fake_server.protocol.keys import key_in
@@ -23,18 +21,12 @@ MODELS = "/v1/models"
 Statement = Callable[[Play], dict[str, object]]
 
 
-def _token_usage_allowance() -> SlidingWindow:
-    # The one call that new-api limits by address: 20 in 20 minutes, then an empty 429.
-    return SlidingWindow(Allowance(20, 1200.0))
-
-
 @dataclass(frozen=True, slots=True)
 class AccountDesk:
     """Serves the account routes from the wallet of whatever scenario is on."""
 
     current: Callable[[], Play]
     wires: Wires
-    token_usage_calls: SlidingWindow = field(default_factory=_token_usage_allowance)
 
     def routes(self) -> dict[tuple[str, str], Handler]:
         """The handlers, by method and path."""
@@ -77,9 +69,9 @@ class AccountDesk:
         if complaint := play.complaint_about_key(key_in(request.headers.get("authorization", ""))):
             return await self._send(request, _json({"success": False, "message": complaint.message}, complaint.status))
         now = play.seconds()
-        if self.token_usage_calls.wait(now, 1):
+        if play.token_usage_calls.wait(now, 1):
             return await self._send(request, Reply(status=429, body=b""))
-        self.token_usage_calls.take(now, 1)
+        play.token_usage_calls.take(now, 1)
         return await self._tell(request, lambda played: statements.token_usage(played.wallet))
 
     async def _status(self, request: web.BaseRequest) -> web.StreamResponse:

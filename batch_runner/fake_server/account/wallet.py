@@ -45,6 +45,11 @@ class Wallet:
         self._held = 0.0
 
     @property
+    def is_bottomless(self) -> bool:
+        """Whether there is no end to the account."""
+        return self.account.granted_usd is None and self.account.answers is None
+
+    @property
     def left_usd(self) -> float | None:
         """What can still be spent; nothing if it is unlimited."""
         granted = self.account.granted_usd

@@ -12,6 +12,7 @@ from batch_runner.fake_server.answers.style import AnswerStyle
 from batch_runner.fake_server.dice import Dice, as_luck
 from batch_runner.fake_server.protocol.chat_request import ChatRequest
 from batch_runner.fake_server.protocol.families import family_of
+from batch_runner.fake_server.protocol.strictness import MOST_CHOICES
 from batch_runner.fake_server.protocol.tokens import estimate
 from batch_runner.fake_server.protocol.usage import Usage
 
@@ -29,7 +30,8 @@ SENTENCE_TOKENS = tuple(estimate(sentence) for sentence in SENTENCES)
 REFUSAL = "I'm sorry, but I can't help with that request."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# Not frozen: that makes a value three times as slow to build, and this one is built for every request.
+@dataclass(slots=True, kw_only=True)
 class Choice:
     """One of the answers to a request; `tokens` is about how many can be seen of it."""
 
@@ -40,7 +42,8 @@ class Choice:
     tool_calls: tuple[Mapping[str, Any], ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# Not frozen: that makes a value three times as slow to build, and this one is built for every request.
+@dataclass(slots=True, kw_only=True)
 class Answer:
     """Everything computed for one request, before it is put into the shape of a completion."""
 
@@ -65,7 +68,7 @@ class Model:
         """The answer to a request, cut off where the request's cap says; a scripted one is left as it is."""
         fate, length, start, reasoning, cached, *_ = self.dice.hand("answer", request.row)
         choice = _scripted(script) if script else self._choice(request, as_luck(fate), as_luck(length), start)
-        count = int(request.fields.get("n") or 1)
+        count = min(MOST_CHOICES, max(1, request.fields.get("n") or 1))
         usage = self._usage(request, as_luck(reasoning), as_luck(cached), choice.tokens, count)
         if script:
             return Answer(choices=(choice,), usage=_as_scripted(usage, script))

@@ -7,6 +7,8 @@ or not the client is still there. What the client had in full is *delivered*, an
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
 
 from batch_runner.fake_server.answers.answer import Answer
 from batch_runner.fake_server.limits.accounts import Demand, LimitAccount
@@ -22,6 +24,8 @@ INVALID = "invalid"
 UNAUTHORIZED = "unauthorized"
 NO_MONEY = "no_money"
 
+CLIENTS_SHOWN = 100
+"""A client may name each of its requests; nobody wants to read a million names."""
 GRACE = 0.1
 """Seconds after a refusal in which requests still come that were on their way before it was heard."""
 
@@ -186,13 +190,17 @@ class Books:
         if delivered:
             tally.delivered.add(attempt.billed)
 
-    def as_json(self, *, rows: bool = True) -> dict[str, object]:
+    def as_json(self, *, rows: bool = True) -> dict[str, Any]:
         """The books as `/stats` shows them."""
         limits = [account.as_json() for account in self.accounts]
-        shown: dict[str, object] = {"totals": self._totals(), "limits": limits}
+        shown: dict[str, Any] = {"totals": self._totals(), "limits": limits}
         if rows:
             shown["rows"] = {key: row.as_json() for key, row in self.rows.items()}
         return shown
+
+    def newest_rows(self, count: int) -> dict[str, Row]:
+        """The rows that were first seen last, the newest first."""
+        return dict(islice(reversed(self.rows.items()), count))
 
     def _totals(self) -> dict[str, object]:
         tally = self.tally
@@ -214,5 +222,6 @@ class Books:
             "busiest_minute": int(tally.minute.largest),
             "inside_retry_after": tally.inside_retry_after,
             "authorizations": dict(tally.authorizations),
-            "clients": dict(tally.clients),
+            "clients": dict(tally.clients.most_common(CLIENTS_SHOWN)),
+            "distinct_clients": len(tally.clients),
         }

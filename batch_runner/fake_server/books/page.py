@@ -3,7 +3,8 @@
 import json
 from collections.abc import Mapping
 from html import escape
-from typing import Any
+
+from batch_runner.fake_server.books.ledger import Books, Row
 
 ROWS_SHOWN = 200
 PAGE = """<!DOCTYPE html>
@@ -24,13 +25,15 @@ td.number {{ text-align: right; font-variant-numeric: tabular-nums }}
 LIMIT_COLUMNS = ("name", "used_share", "used", "granted", "refused", "worst_second", "worst_minute")
 
 
-def page(stats: Mapping[str, Any]) -> str:
+def page(scenario: str, books: Books) -> str:
     """The whole page."""
-    title = f"Fake gateway: {stats['scenario']}"
+    title = f"Fake gateway: {scenario}"
+    stats = books.as_json(rows=False)
     parts = [_pairs("Totals", stats["totals"])]
     if stats["limits"]:
-        parts.append(_table("Limits", LIMIT_COLUMNS, [[limit[name] for name in LIMIT_COLUMNS] for limit in stats["limits"]]))
-    parts.append(_rows(stats["rows"]))
+        lines = [[limit[name] for name in LIMIT_COLUMNS] for limit in stats["limits"]]
+        parts.append(_table("Limits", LIMIT_COLUMNS, lines))
+    parts.append(_rows(books.newest_rows(ROWS_SHOWN), len(books.rows)))
     return PAGE.format(title=escape(title), body="\n".join(parts))
 
 
@@ -38,15 +41,13 @@ def _pairs(title: str, pairs: Mapping[str, object]) -> str:
     return _table(title, ("", ""), [[name, value] for name, value in pairs.items()])
 
 
-def _rows(rows: Mapping[str, Any]) -> str:
-    newest = list(rows.items())[-ROWS_SHOWN:]
-    title = f"Rows ({len(newest)} of {len(rows)})"
-    return _table(title, ("row", "prompt", "attempts"), [_row(key, row) for key, row in reversed(newest)])
+def _rows(newest: Mapping[str, Row], count: int) -> str:
+    title = f"Rows ({len(newest)} of {count})"
+    return _table(title, ("row", "prompt", "attempts"), [_row(key, row) for key, row in newest.items()])
 
 
-def _row(key: str, row: Mapping[str, Any]) -> list[object]:
-    attempts = ", ".join(f"{attempt['outcome']} at {attempt['at']:.1f} s" for attempt in row["attempts"])
-    return [key, row["prompt"], attempts]
+def _row(key: str, row: Row) -> list[object]:
+    return [key, row.prompt, ", ".join(f"{attempt.outcome} at {attempt.at:.1f} s" for attempt in row.attempts)]
 
 
 def _table(title: str, names: tuple[str, ...], lines: list[list[object]]) -> str:

@@ -84,7 +84,7 @@ class WrongLength:
 
 @dataclass(frozen=True, slots=True)
 class BrokenGzip:
-    """Says gzip, sends half of it and then noise."""
+    """Says gzip, and sends noise after its header."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,13 +19,15 @@ from batch_runner.fake_server.wall_clock import seconds_since_1970
 RESET_AT_CLOSE = struct.pack("ii", 1, 0)
 """SO_LINGER of zero seconds: closing sends a reset instead of a farewell."""
 
+GO_ON = b"HTTP/1.1 100 Continue\r\n\r\n"
+
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 class Wires(web.Server):
     """An aiohttp server that can tell when a client has left: a hanging answer waits for just that."""
 
-    def __init__(self, handler: Handler, *, most_body_bytes: int) -> None:
+    def __init__(self, handler: Handler, *, most_body_bytes: Callable[[], int]) -> None:
         super().__init__(handler, request_factory=self._request, access_log=None)
         self.most_body_bytes = most_body_bytes
         self._waiting: dict[web.RequestHandler, Future[None]] = {}
@@ -34,7 +36,7 @@ class Wires(web.Server):
         self, message: Any, payload: Any, protocol: web.RequestHandler, writer: AbstractStreamWriter, task: Any
     ) -> web.BaseRequest:
         loop: AbstractEventLoop = self._loop
-        return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=self.most_body_bytes)
+        return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=self.most_body_bytes())
 
     def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
         """Tells whoever waits for this client to leave."""
@@ -52,7 +54,17 @@ class Wires(web.Server):
     def body_at_hand(self, request: web.BaseRequest) -> bytes:
         """The whole body, if it has come and isn't too large; most have before anybody looks, and need no waiting."""
         content = request.content
-        return content.read_nowait() if content.is_eof() and content.total_bytes <= self.most_body_bytes else b""
+        return content.read_nowait() if content.is_eof() and content.total_bytes <= self.most_body_bytes() else b""
+
+    async def body_to_come(self, request: web.BaseRequest) -> bytes:
+        """The whole body, waited for; raises `web.HTTPRequestEntityTooLarge` if there is too much of it."""
+        most, announced = self.most_body_bytes(), request.content_length or 0
+        if announced > most:
+            raise web.HTTPRequestEntityTooLarge(max_size=most, actual_size=announced)
+        if request.transport and request.headers.get("expect", "").lower() == "100-continue":
+            # A whole aiohttp application does this for its handlers; a bare server, such as this one, doesn't.
+            request.transport.write(GO_ON)
+        return await request.read()
 
     def let_go(self) -> None:
         """Ends every hang, because the gateway closes."""

@@ -36,7 +36,7 @@ class Demand:
 
     def leave(self, now: float) -> None:
         """A request is done."""
-        self.quiet_since = now
+        self.quiet_since = max(self.quiet_since, now)
 
 
 @dataclass(slots=True)

@@ -150,11 +150,11 @@ class Gate:
 
     def admit(self, wanted: Demanded, now: float) -> Pass | Refusal:
         """Lets a request pass through all limits, or says which one it fails."""
-        asked = [(keeper, keeper.refusal(wanted, now)) for keeper in self.rates]
-        refusals = [refusal for _, refusal in asked if refusal]
-        refusals += [refusal for keeper in self.places if (refusal := keeper.refusal(now))]
-        if refusals:
-            return self._refused(refusals, wanted, now)
+        # Every limit is asked, though one no is enough: each has its own account of what was wanted.
+        said = [(rate.account, rate.refusal(wanted, now)) for rate in self.rates]
+        said += [(place.account, place.refusal(now)) for place in self.places]
+        if refused := [(account, refusal) for account, refusal in said if refusal]:
+            return self._refused(refused, wanted, now)
         for place in self.places:
             place.account.change(now, 1)
         return Pass(tuple(keeper.take(wanted, now) for keeper in self.rates))
@@ -176,9 +176,9 @@ class Gate:
             firsts.setdefault(keeper.limit.what, keeper)
         return [keeper.quota(now) for keeper in firsts.values()]
 
-    def _refused(self, refusals: list[Refusal], wanted: Demanded, now: float) -> Refusal:
-        for keeper in self.rates:
-            keeper.refuse(wanted, now)
-        worst = max(refusals, key=lambda refusal: refusal.wait)
-        next(account for account in self.accounts if account.name == worst.limit.name).refused += 1
-        return worst
+    def _refused(self, refused: list[tuple[LimitAccount, Refusal]], wanted: Demanded, now: float) -> Refusal:
+        for rate in self.rates:
+            rate.refuse(wanted, now)
+        account, refusal = max(refused, key=lambda each: each[1].wait)
+        account.refused += 1
+        return refusal

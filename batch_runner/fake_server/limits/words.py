@@ -58,8 +58,9 @@ def gateway_complaint(refusal: Refusal, error_type: str) -> Complaint:
     if isinstance(refusal.limit, ConcurrencyLimit):
         return Complaint(429, "令牌并发请求数已达上限", type=error_type, param="", code="token_concurrency_limit_reached")
     if refusal.limit.what == "requests":
-        minutes = f"{refusal.limit.per / MINUTE:g}"
-        message = f"您已达到总请求数限制：{minutes}分钟内最多请求{round(refusal.amount)}次，包括失败次数，请检查您的请求是否正确"
+        minutes = max(1, round(refusal.limit.per / MINUTE))
+        most = round(refusal.amount * minutes * MINUTE / refusal.limit.window)
+        message = f"您已达到总请求数限制：{minutes}分钟内最多请求{most}次，包括失败次数，请检查您的请求是否正确"
         return Complaint(429, message, type=error_type, param="", code="")
     return Complaint(429, "当前分组上游负载已饱和，请稍后再试", type="tokens", param="", code="rate_limit_exceeded")
 

@@ -146,6 +146,7 @@ GATEWAYS = {
     "gateway_group_disabled": _gateway(403, "令牌分组 vip 已被禁用"),
     "gateway_model_not_allowed": _gateway(403, "该令牌无权访问模型 o1-mini"),
     "gateway_model_not_allowed_new": _gateway(403, "该令牌无权使用模型：o1-mini"),
+    "gateway_entitlement": _gateway(403, "该令牌无权访问 o1-mini", "entitlement_denied"),
     "gateway_sensitive_words": _gateway(400, "用户输入包含敏感词", "sensitive_words_detected"),
     "gateway_invalid_text": _gateway(400, "请求内容不合法", "invalid_text_request"),
     "gateway_bad_body": _gateway(400, "invalid character 'x' looking for beginning of value", "bad_request_body"),
@@ -165,6 +166,7 @@ GATEWAYS = {
     "gateway_bad_response": _gateway(500, "bad response", "bad_response"),
     "gateway_empty_response": _gateway(500, "empty response", "empty_response"),
     "gateway_panic": Complaint(500, "Panic detected, error: runtime error", type="new_api_panic", bare=True),
+    "gateway_claude_overloaded": _gateway(529, "Overloaded", "overloaded_error", "claude_error"),
     "gateway_opaque": Complaint(
         502, "bad response status code 502", type="upstream_error", param="502", code="bad_response_status_code"
     ),
@@ -182,8 +184,20 @@ OTHERS = {
     "vllm_bad_request_old": Complaint(400, "max_tokens must be at least 1", type="BadRequestError", code=400, shape="flat"),
     "vllm_bad_request": Complaint(400, "max_tokens must be at least 1", type="BadRequestError", code=400),
     "azure_rate_limit": Complaint(
-        429, "Requests have exceeded the rate limit. Please retry after 37 seconds.", type="requests", code="429"
+        429,
+        "Requests have exceeded the rate limit. Please retry after 37 seconds.",
+        type="requests",
+        code="429",
+        headers={"retry-after": "37", "retry-after-ms": "37000", "x-ratelimit-reset-tokens": "-1"},
     ),
+    "anthropic_rate_limit": Complaint(
+        429,
+        "Number of request tokens has exceeded your per-minute rate limit.",
+        type="rate_limit_error",
+        shape="anthropic",
+        headers={"retry-after": "12", "anthropic-ratelimit-requests-remaining": "0"},
+    ),
+    "anthropic_billing": Complaint(402, "Your credit balance is too low.", type="billing_error", shape="anthropic"),
     "anthropic_overloaded": Complaint(529, "Overloaded", type="overloaded_error", shape="anthropic"),
     "groq_capacity": _openai(498, "Flex tier capacity exceeded.", "capacity_exceeded", "capacity_exceeded"),
     "admin_refusal": Complaint(200, "无权进行此操作，未登录且未提供 access token", shape="admin"),

@@ -8,6 +8,8 @@ from typing import Any
 import orjson
 
 from batch_runner.fake_server.protocol.complaints import Complaint
+from batch_runner.fake_server.protocol.fields import FIELDS, JSON_NAMES
+from batch_runner.fake_server.protocol.mending import mended
 from batch_runner.fake_server.protocol.tokens import TOKENS_PER_ANSWER, TOKENS_PER_MESSAGE, estimate
 
 PROMPT_SHOWN = 200
@@ -28,7 +30,8 @@ NO_MESSAGE = Complaint(
 )
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: that makes a value three times as slow to build, and this one is built for every request.
+@dataclass(slots=True)
 class ChatRequest:
     """What was asked: the fields as sent, and what the service makes of them."""
 
@@ -63,15 +66,21 @@ class ChatRequest:
         return "default" if tier == "auto" else tier
 
 
-def read_chat_request(body: bytes) -> ChatRequest | Complaint:
-    """The request in a body, or why it isn't one."""
+def read_chat_request(body: bytes, *, mends: bool = False) -> ChatRequest | Complaint:
+    """The request in a body, or why it isn't one; a gateway that `mends` reads it as it will send it upstream.
+
+    The row is that of the messages as they came: who asked knows no others.
+    """
     try:
         fields = orjson.loads(body)
     except orjson.JSONDecodeError:
         return NOT_JSON
     if not isinstance(fields, dict):
         return NOT_JSON
-    return _complaint_about(fields) or _chat_request(fields)
+    if complaint := _complaint_about(fields):
+        return complaint
+    row = row_key(fields["messages"])
+    return _chat_request(mended(fields) if mends else fields, row)
 
 
 def _complaint_about(fields: Mapping[str, Any]) -> Complaint | None:
@@ -84,9 +93,9 @@ def _complaint_about(fields: Mapping[str, Any]) -> Complaint | None:
 
 def _complaint_about_types(fields: Mapping[str, Any]) -> Complaint | None:
     for name, value in fields.items():
-        wanted = FIELD_TYPES.get(name)
-        # JSON's true and false are numbers to Python, but not to the service.
-        if wanted and value is not None and (type(value) not in wanted.types):
+        wanted = FIELDS.get(name)
+        # By the very type: true and false are numbers to Python, but not to the service.
+        if wanted and value is not None and type(value) not in wanted.types:
             return _wrong_type(name, wanted.words, value)
     return None
 
@@ -105,50 +114,6 @@ def _complaint_about_messages(messages: object) -> Complaint | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class FieldType:
-    """What a field may be, in the service's words and in Python's types."""
-
-    words: str
-    types: frozenset[type]
-
-
-AN_INTEGER = FieldType("an integer", frozenset({int}))
-A_NUMBER = FieldType("a decimal", frozenset({int, float}))
-A_BOOLEAN = FieldType("a boolean", frozenset({bool}))
-A_STRING = FieldType("a string", frozenset({str}))
-AN_OBJECT = FieldType("an object", frozenset({dict}))
-OBJECTS = FieldType("an array of objects", frozenset({list}))
-
-FIELD_TYPES = {
-    "max_completion_tokens": AN_INTEGER,
-    "max_tokens": AN_INTEGER,
-    "n": AN_INTEGER,
-    "seed": AN_INTEGER,
-    "top_logprobs": AN_INTEGER,
-    "temperature": A_NUMBER,
-    "top_p": A_NUMBER,
-    "presence_penalty": A_NUMBER,
-    "frequency_penalty": A_NUMBER,
-    "stream": A_BOOLEAN,
-    "logprobs": A_BOOLEAN,
-    "store": A_BOOLEAN,
-    "parallel_tool_calls": A_BOOLEAN,
-    "reasoning_effort": A_STRING,
-    "verbosity": A_STRING,
-    "service_tier": A_STRING,
-    "user": A_STRING,
-    "stream_options": AN_OBJECT,
-    "response_format": AN_OBJECT,
-    "metadata": AN_OBJECT,
-    "logit_bias": AN_OBJECT,
-    "tools": OBJECTS,
-    "functions": OBJECTS,
-}
-
-JSON_NAMES = {str: "a string", bool: "a boolean", int: "an integer", float: "a decimal", dict: "an object", list: "an array"}
-
-
 def _wrong_type(name: str, wanted: str, got: object) -> Complaint:
     seen = JSON_NAMES.get(type(got), "null")
     return Complaint(
@@ -156,7 +121,7 @@ def _wrong_type(name: str, wanted: str, got: object) -> Complaint:
     )
 
 
-def _chat_request(fields: Mapping[str, Any]) -> ChatRequest:
+def _chat_request(fields: Mapping[str, Any], row: str) -> ChatRequest:
     messages = fields["messages"]
     prompt, tokens, has_parts = "", TOKENS_PER_ANSWER, False
     for message in messages:
@@ -165,7 +130,7 @@ def _chat_request(fields: Mapping[str, Any]) -> ChatRequest:
         tokens += TOKENS_PER_MESSAGE + estimate(text)
         if message["role"] == "user":
             prompt = text
-    return ChatRequest(fields, fields["model"], messages, row_key(messages), prompt, tokens, has_parts)
+    return ChatRequest(fields, fields["model"], messages, row, prompt, tokens, has_parts)
 
 
 def row_key(messages: Sequence[Mapping[str, Any]]) -> str:

@@ -29,6 +29,7 @@ OFTEN_JUDGED = frozenset(
         "service_tier",
         "max_completion_tokens",
         "max_tokens",
+        "n",
     }
 )
 """Fields whose value is looked at in every family."""

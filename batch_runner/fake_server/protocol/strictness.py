@@ -9,6 +9,7 @@ from types import MappingProxyType
 from batch_runner.fake_server.protocol.chat_request import ChatRequest
 from batch_runner.fake_server.protocol.complaints import Complaint
 from batch_runner.fake_server.protocol.families import OTHER, Family, answers_chat, family_of
+from batch_runner.fake_server.protocol.fields import FIELDS
 
 MODEL_DEFAULTS: Mapping[str, object] = MappingProxyType(
     {"temperature": 1, "top_p": 1, "n": 1, "presence_penalty": 0, "frequency_penalty": 0}
@@ -27,50 +28,9 @@ HARMLESS: Mapping[str, tuple[object, ...]] = MappingProxyType(
 """Values of a refused parameter that the service lets pass, because they change nothing."""
 
 FUNCTION_FIELDS = ("tools", "functions", "tool_choice", "function_call")
+MOST_CHOICES = 128
 VERBOSITIES = ("low", "medium", "high")
 TOO_LARGE = Complaint(413, "Request body too large. Please shorten it and try again.", code="request_too_large")
-
-
-KNOWN_FIELDS = frozenset(
-    {
-        "audio",
-        "frequency_penalty",
-        "function_call",
-        "functions",
-        "logit_bias",
-        "logprobs",
-        "max_completion_tokens",
-        "max_tokens",
-        "messages",
-        "metadata",
-        "modalities",
-        "model",
-        "n",
-        "parallel_tool_calls",
-        "prediction",
-        "presence_penalty",
-        "prompt_cache_key",
-        "prompt_cache_retention",
-        "reasoning_effort",
-        "response_format",
-        "safety_identifier",
-        "seed",
-        "service_tier",
-        "stop",
-        "store",
-        "stream",
-        "stream_options",
-        "temperature",
-        "tool_choice",
-        "tools",
-        "top_logprobs",
-        "top_p",
-        "user",
-        "verbosity",
-        "web_search_options",
-    }
-)
-"""Everything chat completions know; OpenAI refuses the rest by name, gateways drop it without a word."""
 
 
 def complaint_about(request: ChatRequest, *, drops_unknown: bool = False) -> Complaint | None:
@@ -85,8 +45,10 @@ def complaint_about(request: ChatRequest, *, drops_unknown: bool = False) -> Com
 
 
 def _unknown_field(request: ChatRequest) -> Complaint | None:
-    unknown = request.fields.keys() - KNOWN_FIELDS
-    return _unrecognized(next(name for name in request.fields if name in unknown)) if unknown else None
+    for name in request.fields:
+        if name not in FIELDS:
+            return _unrecognized(name)
+    return None
 
 
 def _unrecognized(name: str) -> Complaint:
@@ -208,6 +170,17 @@ def _service_tier(value: object, request: ChatRequest, family: Family) -> Compla
     return _unsupported("Unsupported value: 'service_tier' does not support 'flex' with this model.", "service_tier")
 
 
+def _count(value: object, _request: ChatRequest, _family: Family) -> Complaint | None:
+    count = value if isinstance(value, int) else 1
+    if 1 <= count <= MOST_CHOICES:
+        return None
+    side, code, bound = (
+        ("below minimum", "below_min", ">= 1") if count < 1 else ("above maximum", "above_max", f"<= {MOST_CHOICES}")
+    )
+    message = f"Invalid 'n': integer {side} value. Expected a value {bound}, but got {count} instead."
+    return Complaint(400, message, param="n", code=f"integer_{code}_value")
+
+
 def _cap(value: object, _request: ChatRequest, family: Family) -> Complaint | None:
     cap = value if isinstance(value, int) else 1
     if cap < 1:
@@ -236,6 +209,7 @@ JUDGES: Mapping[str, Judge] = MappingProxyType(
         "reasoning_effort": _effort,
         "verbosity": _verbosity,
         "service_tier": _service_tier,
+        "n": _count,
         "max_completion_tokens": _cap,
         "max_tokens": _cap,
     }

@@ -141,6 +141,7 @@ SCENARIO = table(
         "account": ACCOUNT,
         "answers_as": mapping(text),
         "strict": flag,
+        "mends": flag,
         "streams": flag,
         "models": several(text),
         "keys": several(text),

@@ -1,0 +1,127 @@
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from batch_runner.exits import ExitStatus
+from batch_runner.progress import Outlook, RunReport, Snapshot
+from batch_runner.reporters.heartbeat import Heartbeat, heartbeat_path
+from batch_runner.totals import Totals
+
+
+def an_outlook(output: Path) -> Outlook:
+    return Outlook(
+        run_id="r",
+        output=output,
+        endpoint="fake",
+        model="o1",
+        rows=10,
+        to_send=7,
+        new=7,
+        again=0,
+        changed=0,
+        rejected=1,
+        kept=2,
+        concurrency=4,
+        rpm=None,
+    )
+
+
+def a_snapshot(seconds: float, recorded: int = 2, *, draining: bool = False) -> Snapshot:
+    return Snapshot(
+        seconds=seconds,
+        recorded=recorded,
+        to_record=8,
+        standing=Counter(ok=4),
+        totals=Totals(attempts=3),
+        in_flight=4,
+        pause_left=1.26,
+        trouble="",
+        draining=draining,
+    )
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> Path:
+    return tmp_path / "out.jsonl"
+
+
+def beat(output: Path) -> dict[str, Any]:
+    told: dict[str, Any] = orjson.loads(heartbeat_path(output).read_bytes())
+    return told
+
+
+def test_it_stands_beside_the_output(output: Path) -> None:
+    Heartbeat(output).started(an_outlook(output))
+
+    assert [path.name for path in output.parent.iterdir()] == ["out.jsonl.status.json"]
+
+
+def test_it_tells_who_is_at_work(output: Path) -> None:
+    Heartbeat(output).started(an_outlook(output))
+
+    told = beat(output)
+    assert (told["schema"], told["pid"], told["run_id"], told["state"]) == (1, os.getpid(), "r", "running")
+    assert (told["to_record"], told["recorded"]) == (8, 0)
+
+
+def test_it_tells_how_far_the_run_is(output: Path) -> None:
+    heartbeat = Heartbeat(output)
+    heartbeat.started(an_outlook(output))
+
+    heartbeat.update(a_snapshot(30.0))
+
+    told = beat(output)
+    assert (told["recorded"], told["in_flight"], told["pause_left_s"]) == (2, 4, 1.3)
+    assert (told["rows_per_minute"], told["seconds_left"]) == (4.0, 90)
+    assert (told["rows"]["ok"], told["totals"]["attempts"], told["run_id"]) == (4, 3, "r")
+
+
+def test_it_is_written_every_two_seconds_at_most(output: Path) -> None:
+    heartbeat = Heartbeat(output)
+    heartbeat.started(an_outlook(output))
+
+    seen = list[int]()
+    for number in range(10):
+        heartbeat.update(a_snapshot(number / 2, recorded=number))
+        seen.append(beat(output)["recorded"])
+
+    assert seen == [0, 0, 0, 0, 4, 4, 4, 4, 8, 8]
+
+
+def test_it_tells_that_the_run_is_leaving(output: Path) -> None:
+    heartbeat = Heartbeat(output)
+    heartbeat.started(an_outlook(output))
+
+    heartbeat.update(a_snapshot(1.0, draining=True))
+
+    assert beat(output)["state"] == "draining"
+
+
+def test_it_tells_how_the_run_ended(output: Path) -> None:
+    heartbeat = Heartbeat(output)
+    heartbeat.started(an_outlook(output))
+
+    heartbeat.ended(RunReport(Totals(), Totals(attempts=3), ExitStatus.STOPPED_BY_SERVICE, "no key", output, run_id="r"))
+
+    told = beat(output)
+    assert (told["state"], told["exit_status"], told["reason"]) == ("ended", 4, "no key")
+    assert "in_flight" not in told
+
+
+def test_a_run_that_never_began_leaves_none(output: Path) -> None:
+    Heartbeat(output).ended(RunReport(Totals(), Totals(), ExitStatus.OK, "", output))
+
+    assert not heartbeat_path(output).exists()
+
+
+def test_one_that_can_not_be_written_stops_nothing(tmp_path: Path) -> None:
+    heartbeat = Heartbeat(tmp_path / "gone" / "out.jsonl")
+
+    heartbeat.started(an_outlook(tmp_path))
+    heartbeat.update(a_snapshot(1.0))
+
+    assert list(tmp_path.iterdir()) == []

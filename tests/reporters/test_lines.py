@@ -1,0 +1,92 @@
+from collections import Counter
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from batch_runner.failures import Failure, FailureKind, Scope
+from batch_runner.progress import Snapshot
+from batch_runner.records import Bill, Status, Usage
+from batch_runner.reporters.lines import Lines, failure_in_words, progress_in_words
+from batch_runner.totals import Totals
+
+
+def a_snapshot(seconds: float = 30.0, recorded: int = 120, **changes: Any) -> Snapshot:
+    totals = Totals(rows=Counter({Status.OK: 118, Status.FAILED: 2}))
+    totals.bill("o1", Bill(Usage(50_000, 0, 6_100, 0, 56_100)))
+    facts: dict[str, Any] = {
+        "standing": Counter(ok=118),
+        "totals": totals,
+        "in_flight": 16,
+        "pause_left": 0.0,
+        "trouble": "",
+        "draining": False,
+    }
+    return Snapshot(seconds=seconds, recorded=recorded, to_record=400, **(facts | changes))
+
+
+def test_progress_is_told_in_one_line() -> None:
+    assert progress_in_words(a_snapshot()) == "120/400 rows, 118 ok, 2 failed, 240/min, 56.1k tokens, 1 min 10 s left"
+
+
+def test_before_the_first_row_nobody_knows_how_long_it_takes() -> None:
+    words = progress_in_words(a_snapshot(recorded=0, totals=Totals()))
+
+    assert words == "0/400 rows, 0/min, 0 tokens"
+
+
+def test_a_run_without_a_second_behind_it_has_no_pace() -> None:
+    assert "0/min" in progress_in_words(a_snapshot(seconds=0.0))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        pytest.param({"draining": True, "pause_left": 9.0}, "leaving, 16 in flight", id="leaving"),
+        pytest.param({"pause_left": 30.0}, "told to wait 30 s", id="told to wait"),
+    ],
+)
+def test_what_holds_the_run_up_is_told(changes: dict[str, Any], said: str) -> None:
+    assert progress_in_words(a_snapshot(**changes)).endswith(said)
+
+
+def test_trouble_is_told() -> None:
+    assert "unreachable" in progress_in_words(a_snapshot(trouble="unreachable"))
+
+
+@pytest.mark.parametrize(
+    ("status", "wait", "words"),
+    [
+        (500, 1.23, "row a: server_error (HTTP 500): oops; again in 1.2 s"),
+        (None, None, "row a: server_error: oops; no further attempt"),
+    ],
+)
+def test_a_failed_attempt_is_told(status: int | None, wait: float | None, words: str) -> None:
+    failure = Failure(FailureKind.SERVER_ERROR, Scope.ROW, "oops", http_status=status)
+
+    assert failure_in_words("a", failure, wait) == words
+
+
+def test_lines_come_less_and_less_often(capsys: pytest.CaptureFixture[str]) -> None:
+    lines, told_at = Lines(verbose=False), list[int]()
+    for second in range(4000):
+        lines.update(a_snapshot(float(second)))
+        if capsys.readouterr().err:
+            told_at.append(second)
+
+    gaps = [later - sooner for sooner, later in pairwise(told_at)]
+    assert told_at[0] == 10
+    assert gaps == sorted(gaps)
+    assert max(gaps) <= 301
+    assert len(told_at) < 30
+
+
+def test_failed_attempts_are_told_only_when_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    failure = Failure(FailureKind.SERVER_ERROR, Scope.ROW, "oops")
+
+    Lines(verbose=False).attempt_failed("a", failure, None)
+    quiet = capsys.readouterr().err
+    Lines(verbose=True).attempt_failed("a", failure, None)
+
+    assert quiet == ""
+    assert "row a: server_error: oops" in capsys.readouterr().err

@@ -1,0 +1,108 @@
+import json
+from collections import Counter
+from pathlib import Path
+
+import orjson
+import pytest
+
+from batch_runner.advice import ADVICE
+from batch_runner.exits import ExitStatus
+from batch_runner.failures import FailureKind
+from batch_runner.progress import RunReport
+from batch_runner.records import Bill, Status, Usage
+from batch_runner.reporters.summary import next_command, standing_in_words, summary_document, summary_lines
+from batch_runner.totals import UNATTEMPTED, Totals
+
+OUTPUT = Path("/data/my out.jsonl")
+COMMAND = ["batch-runner", "run", "my in.jsonl"]
+
+
+def a_report(status: ExitStatus = ExitStatus.OK, why: str = "", **rows: int) -> RunReport:
+    job = Totals(rows=Counter(rows))
+    failures = Counter({FailureKind.TIMEOUT.value: rows["failed"]}) if "failed" in rows else Counter[str]()
+    run = Totals(rows=Counter(rows), attempts=5, wall_ms=60_000, failures=failures)
+    for totals in (job, run):
+        totals.bill("o1", Bill(Usage(1000, 100, 3000, 2000, 4000)))
+        totals.answered("o1", "gpt-4o", 2.0, usage_known=False)
+    return RunReport(job, run, status, why, OUTPUT, "r", {"timeout": "no answer within 600 s"})
+
+
+def told(report: RunReport) -> str:
+    return "\n".join(summary_lines(report, COMMAND, "my out.jsonl"))
+
+
+def test_the_summary_tells_rows_tokens_pace_and_what_to_do_next() -> None:
+    text = told(a_report(ok=3))
+
+    assert "3 rows: 3 ok" in text
+    assert "1,000 prompt (100 cached), 3,000 completion (2,000 reasoning)" in text
+    assert "1 row came without a usage" in text
+    assert "3 rows/min" in text
+    assert "asked of o1" in text
+    assert "answered by gpt-4o" in text
+    assert text.splitlines()[-1] == "next     batch-runner status 'my out.jsonl'"
+
+
+def test_failures_are_told_with_an_example_and_advice() -> None:
+    text = told(a_report(ExitStatus.ROWS_NOT_OK, ok=3, failed=2))
+
+    assert "2 timeout: no answer within 600 s" in text
+    assert ADVICE[FailureKind.TIMEOUT] in text
+
+
+def test_why_a_run_ended_stands_first() -> None:
+    assert told(a_report(ExitStatus.STOPPED_BY_SERVICE, "invalid_key: no", unattempted=3)).startswith("invalid_key: no\n")
+
+
+def test_what_may_have_been_billed_is_told() -> None:
+    report = a_report(ok=1)
+    report.run.bill("o1", Bill(maybe_billed=Usage(500, 0, 65_536, 0, 66_036)))
+
+    assert "at most 500 prompt, 65,536 completion" in told(report)
+
+
+@pytest.mark.parametrize(
+    ("status", "rows", "command"),
+    [
+        pytest.param(ExitStatus.OK, {"ok": 3}, ["batch-runner", "status", "out"], id="all ok"),
+        pytest.param(ExitStatus.ROWS_NOT_OK, {"ok": 3, "failed": 1}, ["batch-runner", "retry", "out"], id="failed"),
+        pytest.param(ExitStatus.ROWS_NOT_OK, {"unfinished": 1}, ["batch-runner", "retry", "out"], id="unfinished"),
+        pytest.param(ExitStatus.OK, {"ok": 99, "failed": 1}, ["batch-runner", "retry", "out"], id="few failed"),
+        pytest.param(ExitStatus.ROWS_NOT_OK, {"ok": 3, "refused": 1}, ["batch-runner", "status", "out"], id="refused"),
+        pytest.param(ExitStatus.ROWS_NOT_OK, {"ok": 3, "invalid": 1}, COMMAND, id="lines to be fixed"),
+        pytest.param(ExitStatus.STOPPED_BY_SERVICE, {"ok": 3, "failed": 1}, COMMAND, id="stopped"),
+        pytest.param(ExitStatus.INTERRUPTED, {"ok": 3, "unfinished": 1}, COMMAND, id="interrupted"),
+        pytest.param(ExitStatus.ROWS_NOT_OK, {"ok": 3, UNATTEMPTED: 1}, COMMAND, id="rows left"),
+    ],
+)
+def test_the_end_names_the_one_command_that_makes_sense_now(status: ExitStatus, rows: dict[str, int], command: list[str]) -> None:
+    assert next_command(a_report(status, "", **rows), COMMAND, "out") == command
+
+
+def test_rows_whose_cap_was_too_small_are_sent_again_with_a_larger_one() -> None:
+    command = next_command(a_report(ExitStatus.ROWS_NOT_OK, ok=3, truncated=1), COMMAND, "out")
+
+    assert command[:6] == ["batch-runner", "retry", "out", "--only", "truncated", "--max-completion-tokens"]
+    assert int(command[6]) >= 4096
+
+
+def test_a_status_that_no_row_has_is_not_told() -> None:
+    job = Totals(rows=Counter({Status.OK: 35, Status.TRUNCATED: 1, Status.INVALID: 1, UNATTEMPTED: 0}))
+
+    assert standing_in_words(job) == "37 rows: 35 ok, 1 truncated, 1 invalid"
+    assert standing_in_words(Totals()) == "no rows"
+
+
+def test_the_document_says_the_same_for_a_program() -> None:
+    document = json.loads(orjson.dumps(summary_document(a_report(ExitStatus.ROWS_NOT_OK, ok=3, failed=2), COMMAND, OUTPUT)))
+
+    assert (document["schema"], document["exit_status"], document["output"], document["run_id"]) == (1, 10, str(OUTPUT), "r")
+    assert document["rows"] == {**dict.fromkeys(document["rows"], 0), "ok": 3, "failed": 2}
+    assert document["failures"] == [
+        {"kind": "timeout", "rows": 2, "example": "no answer within 600 s", "advice": ADVICE[FailureKind.TIMEOUT]}
+    ]
+    assert document["next"] == "batch-runner retry '/data/my out.jsonl'"
+
+
+def test_there_is_advice_for_every_kind_of_failure() -> None:
+    assert set(ADVICE) == set(FailureKind)

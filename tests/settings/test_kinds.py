@@ -1,0 +1,156 @@
+from contextlib import suppress
+from typing import Any
+
+import click
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from batch_runner.progress import deserved
+from batch_runner.settings.kinds import Count, Duration, KeyValue, Rate, Share, VariableName, Words
+from batch_runner.totals import Totals
+
+KINDS: list[click.ParamType[Any]] = [Count(), Duration(), KeyValue(), Rate(), Share(), VariableName(), Words()]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("90", 90),
+        ("30s", 30),
+        ("5m", 300),
+        ("1h", 3600),
+        ("1h30m", 5400),
+        ("1H30M5S", 5405),
+        ("1.5m", 90),
+        ("0.5", 0.5),
+        (" 30s ", 30),
+        (30, 30),
+        (0.25, 0.25),
+    ],
+)
+def test_a_duration_is_written_as_people_write_it(text: object, seconds: float) -> None:
+    assert Duration().convert(text, None, None) == seconds
+
+
+@pytest.mark.parametrize(
+    "text", ["", "0", "-5", "soon", "5 parsecs", "1m1h", "m", "nan", "inf", "1e9", True, 0, -1, float("nan")]
+)
+def test_what_is_no_duration_is_refused(text: object) -> None:
+    with pytest.raises(click.BadParameter, match="isn't a duration: write 90, 30s, 5m or 1h30m"):
+        Duration().convert(text, None, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("1000", 1000), ("1_000", 1000), ("1,000", 1000), ("1k", 1000), ("1.5k", 1500), ("2M", 2_000_000), (7, 7)],
+)
+def test_a_count_is_written_as_people_write_it(text: object, number: int) -> None:
+    assert Count().convert(text, None, None) == number
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "1.5", "many", "1e3", True, False, 0, 0.5, None])
+def test_what_is_no_count_is_refused(text: object) -> None:
+    with pytest.raises(click.BadParameter, match="isn't a whole number above zero"):
+        Count().convert(text, None, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "per_minute"),
+    [
+        ("500", 500),
+        ("3k", 3000),
+        ("3k/min", 3000),
+        ("50/s", 3000),
+        ("50 / sec", 3000),
+        ("600/h", 10),
+        ("0.5", 0.5),
+        ("1_000/minute", 1000),
+        ("3m/min", 3_000_000),
+        (3000, 3000),
+    ],
+)
+def test_a_rate_is_per_minute_unless_it_says_otherwise(text: object, per_minute: float) -> None:
+    assert Rate().convert(text, None, None) == pytest.approx(per_minute)
+
+
+@pytest.mark.parametrize("text", ["", "0", "-3", "fast", "3/day", "3k/", True, 0])
+def test_what_is_no_rate_is_refused(text: object) -> None:
+    with pytest.raises(click.BadParameter, match="isn't a rate"):
+        Rate().convert(text, None, None)
+
+
+@pytest.mark.parametrize("text", ["0", "10", "1_000", "1%", "0.5%", "100%", "0%", 10])
+def test_a_share_is_a_number_of_rows_or_per_cent(text: object) -> None:
+    assert Share().convert(text, None, None) == str(text)
+
+
+@pytest.mark.parametrize("text", ["", "%", "-1", "1.5", "101%", "1__0", "_5", "5_", "²", "1_0%", "few", True])
+def test_what_is_no_share_is_refused(text: object) -> None:
+    with pytest.raises(click.BadParameter, match="neither a number of rows nor a share"):
+        Share().convert(text, None, None)
+
+
+@given(text=st.text(alphabet="0123456789_.%²٣", min_size=1, max_size=6))
+@settings(max_examples=200, deadline=None)
+def test_whatever_share_is_accepted_can_be_used_at_the_end_of_a_run(text: str) -> None:
+    try:
+        share = Share().convert(text, None, None)
+    except click.BadParameter:
+        return
+
+    deserved(Totals().rows, share)
+
+
+@pytest.mark.parametrize(
+    ("text", "pair"),
+    [
+        ("seed=7", ("seed", 7)),
+        ("store=true", ("store", True)),
+        ("tier=flex", ("tier", "flex")),
+        ("text=a=b", ("text", "a=b")),
+        ('x={"a":[1]}', ("x", {"a": [1]})),
+        ("x=", ("x", "")),
+        ('x="7"', ("x", "7")),
+        (" x =1", ("x", 1)),
+        (("x", 1), ("x", 1)),
+        (["x", None], ("x", None)),
+    ],
+)
+def test_a_value_is_json_or_a_bare_word(text: object, pair: tuple[str, object]) -> None:
+    assert KeyValue().convert(text, None, None) == pair
+
+
+@pytest.mark.parametrize("text", ["seed", "=7", " =7", ""])
+def test_what_is_no_pair_is_refused(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="isn't KEY=VALUE"):
+        KeyValue().convert(text, None, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"), [("a", ("a",)), ("a,b", ("a", "b")), (" a , b ,", ("a", "b")), (["a", "b"], ("a", "b")), ("", ())]
+)
+def test_words_stand_between_commas(text: object, words: tuple[str, ...]) -> None:
+    assert Words().convert(text, None, None) == words
+
+
+@pytest.mark.parametrize("name", ["MY_KEY", "_x", "key2"])
+def test_a_variable_has_a_name(name: str) -> None:
+    assert VariableName().convert(name, None, None) == name
+
+
+@pytest.mark.parametrize("key", ["sk-secret-123", "secret key", "2secret", ""])
+def test_a_key_in_place_of_its_variables_name_is_refused_and_not_repeated(key: str) -> None:
+    with pytest.raises(click.BadParameter) as raised:
+        VariableName().convert(key, None, None)
+
+    assert "never the key" in raised.value.message
+    assert "secret" not in raised.value.message
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: type(kind).__name__)
+@given(text=st.text(max_size=12))
+@settings(max_examples=60, deadline=None)
+def test_any_text_is_either_taken_or_refused(kind: click.ParamType[Any], text: str) -> None:
+    with suppress(click.BadParameter):
+        assert kind.convert(text, None, None) is not None

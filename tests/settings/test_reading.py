@@ -1,0 +1,97 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from batch_runner.failures import UsageMistake
+from batch_runner.settings import Settings, did_you_mean, read_settings, table, text_or_file
+
+
+def test_nothing_said_means_the_defaults() -> None:
+    assert read_settings({}) == Settings()
+
+
+def test_values_may_be_written_or_in_their_own_type() -> None:
+    written = read_settings(
+        {"rpm": "3k/min", "concurrency": "1_000", "timeout": "5m", "param": ["seed=7"], "only": "failed,timeout"}
+    )
+    typed = read_settings(
+        {"rpm": 3000, "concurrency": 1000, "timeout": 300.0, "param": {"seed": 7}, "only": ["failed", "timeout"]}
+    )
+
+    assert written == typed
+    assert written.request.param == (("seed", 7),)
+
+
+def test_what_settings_say_can_be_read_again() -> None:
+    said = read_settings(
+        {"model": "o3", "param": {"seed": 7, "x": [1, None]}, "rpm": "50/s", "retry_failed": True, "max_failed": "1%"}
+    )
+
+    assert read_settings(said.flat()) == said
+
+
+def test_none_means_the_default() -> None:
+    assert read_settings(dict.fromkeys(entry.name for entry in table())) == Settings()
+
+
+def test_an_unknown_setting_is_named_with_the_nearest_one() -> None:
+    with pytest.raises(UsageMistake, match="there is no setting 'modle'; did you mean 'model'"):
+        read_settings({"modle": "o1"})
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        pytest.param({"timeout": "soon"}, "timeout: 'soon' isn't a duration", id="duration"),
+        pytest.param({"concurrency": 0}, "concurrency: 0 isn't a whole number", id="count"),
+        pytest.param({"concurrency": True}, "concurrency: True isn't a whole number", id="boolean as count"),
+        pytest.param({"retry_failed": "yes"}, "retry_failed: 'yes' is neither true nor false", id="text as boolean"),
+        pytest.param({"retry_failed": 1}, "retry_failed: 1 is neither", id="number as boolean"),
+        pytest.param({"model": 5}, "model: 5 isn't text", id="number as text"),
+        pytest.param({"reasoning_effort": "much"}, "reasoning_effort: 'much'", id="choice"),
+        pytest.param({"temperature": "hot"}, "temperature: 'hot'", id="float"),
+        pytest.param({"param": ["seed"]}, "param: 'seed' isn't KEY=VALUE", id="pair"),
+        pytest.param({"param": {"model": "o3"}}, "use --model", id="model as param"),
+        pytest.param({"param": ["max_completion_tokens=5"]}, "use --max-completion-tokens", id="cap as param"),
+        pytest.param({"param": ["messages=[]"]}, "use the input rows", id="messages as param"),
+        pytest.param({"param": ["stream=true"]}, "answers are read whole", id="stream"),
+    ],
+)
+def test_a_value_that_can_not_be_meant_so_is_told_in_one_line(values: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageMistake, match=said) as raised:
+        read_settings(values)
+
+    assert "\n" not in str(raised.value)
+
+
+def test_no_stream_may_be_said_aloud() -> None:
+    assert read_settings({"param": ["stream=false"]}).request.param == (("stream", False),)
+
+
+def test_a_key_given_for_its_variable_is_not_repeated() -> None:
+    with pytest.raises(UsageMistake) as raised:
+        read_settings({"api_key_env": "sk-secret-123"})
+
+    assert "secret" not in str(raised.value)
+
+
+def test_nothing_near_is_not_suggested() -> None:
+    assert did_you_mean("xyzzy", ["model", "timeout"]) == ""
+
+
+def test_a_text_stands_for_itself(tmp_path: Path) -> None:
+    (tmp_path / "x.txt").write_bytes(b"\xef\xbb\xbfBe brief.\n")
+
+    assert text_or_file("Be brief.", "--system") == "Be brief."
+    assert text_or_file(f"@{tmp_path}/x.txt", "--system") == "Be brief.\n"
+
+
+@pytest.mark.parametrize("content", [pytest.param(None, id="missing"), pytest.param(b"\xff", id="not UTF-8")])
+def test_a_file_that_can_not_be_read_is_named(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "x.txt"
+    if content is not None:
+        path.write_bytes(content)
+
+    with pytest.raises(UsageMistake, match=r"--system: can't read .*x\.txt"):
+        text_or_file(f"@{path}", "--system")

@@ -1,0 +1,159 @@
+from collections import Counter
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from batch_runner.records import NO_USAGE, Bill, Status, Usage
+from batch_runner.totals import LATENCY_EDGES, NOT_IN_INPUT, ROW_COUNTS, UNATTEMPTED, Totals, row_counts
+
+counts = st.integers(0, 10**12)
+told = st.none() | counts
+usages = st.builds(Usage, counts, counts, counts, counts, counts)
+booked = st.lists(
+    st.tuples(st.text(max_size=4), st.builds(Bill, st.builds(Usage, told, told, told, told, told), usages)), max_size=3
+)
+
+
+@st.composite
+def totals(draw: st.DrawFn) -> Totals:
+    """What a run might have come to, gathered as a run gathers it."""
+    made = Totals(
+        rows=Counter(draw(st.dictionaries(st.sampled_from(ROW_COUNTS), st.integers(1, 10**6)))),
+        attempts=draw(counts),
+        failures=Counter(draw(st.dictionaries(st.text(max_size=4), st.integers(1, 99)))),
+        unclosed=draw(usages),
+        wall_ms=draw(counts),
+    )
+    for model, bill in draw(booked):
+        made.bill(model, bill)
+    for model, seconds in draw(st.lists(st.tuples(st.text(max_size=4), st.floats(0, 10**5)), max_size=4)):
+        made.answered(model, model[::-1], seconds, usage_known=draw(st.booleans()))
+    return made
+
+
+@given(a=totals(), b=totals())
+@settings(max_examples=60, deadline=None)
+def test_totals_can_be_merged_in_any_order(a: Totals, b: Totals) -> None:
+    assert a.merge(b) == b.merge(a)
+
+
+@given(a=totals(), b=totals(), c=totals())
+@settings(max_examples=60, deadline=None)
+def test_totals_can_be_merged_in_any_groups(a: Totals, b: Totals, c: Totals) -> None:
+    assert a.merge(b).merge(c) == a.merge(b.merge(c))
+
+
+@given(a=totals())
+@settings(max_examples=60, deadline=None)
+def test_merging_nothing_changes_nothing(a: Totals) -> None:
+    assert a.merge(Totals()) == a == Totals().merge(a)
+
+
+@given(a=totals(), b=totals())
+@settings(max_examples=40, deadline=None)
+def test_merging_leaves_both_as_they_were(a: Totals, b: Totals) -> None:
+    before = orjson.dumps([a.as_json(), b.as_json()])
+
+    a.merge(b).bill("x", Bill(Usage(1, 0, 1, 0, 2)))
+
+    assert orjson.dumps([a.as_json(), b.as_json()]) == before
+
+
+@given(a=totals())
+@settings(max_examples=80, deadline=None)
+def test_totals_come_back_as_they_were_written(a: Totals) -> None:
+    assert Totals.from_json(orjson.loads(orjson.dumps(a.as_json()))) == a
+
+
+@given(a=totals())
+@settings(max_examples=30, deadline=None)
+def test_the_keys_never_vary(a: Totals) -> None:
+    empty = Totals().as_json()
+
+    assert list(a.as_json()) == list(empty)
+    assert [type(value) for value in a.as_json().values()] == [type(value) for value in empty.values()]
+
+
+def test_tokens_are_summed_over_models() -> None:
+    sums = Totals(unclosed=Usage(100, 0, 200, 0, 300))
+    sums.bill("o1", Bill(Usage(1, 0, 2, 1, 3), Usage(10, 0, 20, 0, 30)))
+    sums.bill("o3", Bill(Usage(4, 1, 5, 0, 9)))
+    sums.bill("o1", Bill(Usage(1, None, 1, None, 2)))
+
+    assert sums.spent == Usage(6, 1, 8, 1, 14)
+    assert sums.maybe_billed == Usage(110, 0, 220, 0, 330)
+
+
+def test_a_bill_of_nothing_names_no_model() -> None:
+    sums = Totals()
+
+    sums.bill("o1", Bill())
+
+    assert sums == Totals()
+
+
+def test_rows_not_in_the_input_do_not_count_as_rows() -> None:
+    sums = Totals(rows=Counter({Status.OK: 3, UNATTEMPTED: 2, NOT_IN_INPUT: 7}))
+
+    assert sums.as_json()["rows"] == 5
+
+
+def test_every_status_is_told_also_when_there_is_none() -> None:
+    assert row_counts({"ok": 1}) == {**dict.fromkeys(ROW_COUNTS, 0), "ok": 1}
+
+
+def test_answers_by_another_model_than_was_asked_are_counted() -> None:
+    sums = Totals()
+    sums.answered("o1-mini", "gpt-4o", 1.0, usage_known=True)
+    sums.answered("o1-mini", "gpt-4o", 1.0, usage_known=False)
+
+    assert sums.answered_as == {"o1-mini -> gpt-4o": 2}
+    assert sums.usage_missing == 1
+
+
+@pytest.mark.parametrize("seconds", [0.1, 0.5, 1.84, 60.0, 599.0, 3000.0])
+def test_latencies_are_known_to_a_quarter(seconds: float) -> None:
+    sums = Totals()
+    for _ in range(10):
+        sums.answered("o1", "o1", seconds, usage_known=True)
+
+    for share in (0.5, 0.95):
+        quantile = sums.latency_quantile(share)
+        assert quantile is not None
+        assert seconds <= quantile <= seconds * 1.26
+
+
+def test_quantiles_tell_the_slow_from_the_quick() -> None:
+    sums = Totals()
+    for seconds in [1.0] * 90 + [100.0] * 10:
+        sums.answered("o1", "o1", seconds, usage_known=True)
+
+    assert [(sums.latency_quantile(share) or 0) < 2 for share in (0.5, 0.9, 0.95)] == [True, True, False]
+
+
+def test_before_the_first_answer_there_is_no_latency() -> None:
+    assert Totals().latency_quantile(0.5) is None
+
+
+def test_an_answer_slower_than_the_last_edge_still_counts() -> None:
+    sums = Totals()
+    sums.answered("o1", "o1", 1e6, usage_known=True)
+
+    assert sums.latency_quantile(0.5) == LATENCY_EDGES[-1]
+    assert Totals.from_json(sums.as_json()) == sums
+
+
+@given(a=st.builds(Usage, told, told, told, told, told), b=usages)
+@settings(max_examples=40, deadline=None)
+def test_a_number_nobody_told_adds_nothing(a: Usage, b: Usage) -> None:
+    assert a + b == b + a
+    assert (a + NO_USAGE) + b == a + b
+    assert None not in (a + b).as_dict().values()
+
+
+@given(usage=st.builds(Usage, told, told, told, told, told))
+@settings(max_examples=30, deadline=None)
+def test_a_usage_comes_back_as_it_was_written(usage: Usage) -> None:
+    assert Usage.from_dict(usage.as_dict()) == usage
