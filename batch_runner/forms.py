@@ -7,6 +7,8 @@ from typing import Any
 
 import orjson
 
+from batch_runner.json_text import loads_exactly
+
 PROMPT_NAMES = ("prompt", "input", "question", "text")
 """Names of a row's prompt; the first that a row has counts, the rest are the row's own fields."""
 
@@ -60,9 +62,11 @@ def read_line(line: bytes) -> Asked | Unusable:
 
 def _object(line: bytes) -> dict[str, Any]:
     try:
-        fields = orjson.loads(line)
+        fields = loads_exactly(line)
     except orjson.JSONDecodeError as error:
         raise _Wrong(_json_complaint(line, error)) from None
+    except ValueError:
+        raise _Wrong(f"a number in it has thousands of digits: {_start(line)}") from None
     if not isinstance(fields, dict):
         raise _Wrong(f"a row is a JSON object, this is {_named(fields)}: {_start(line)}")
     return fields

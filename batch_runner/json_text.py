@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import orjson
+
+LONG_NUMBER = re.compile(rb"\d{19}")
 
 
 def dumps(value: Any, *, sort_keys: bool = False) -> bytes:
@@ -14,6 +17,12 @@ def dumps(value: Any, *, sort_keys: bool = False) -> bytes:
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS if sort_keys else None)
     except TypeError:
         return json.dumps(value, sort_keys=sort_keys, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def loads_exactly(text: bytes) -> Any:
+    """The value of a JSON text, integers beyond 64 bits included, which orjson turns into floats. Raises `ValueError`."""
+    value = orjson.loads(text)
+    return json.loads(text) if LONG_NUMBER.search(text) else value
 
 
 def loads_leniently(text: bytes) -> Any:
