@@ -6,6 +6,7 @@ import os
 import sys
 import tempfile
 import traceback
+from contextlib import suppress
 
 EX_BUG = 70
 EX_INTERRUPTED = 130
@@ -19,16 +20,13 @@ def main() -> None:
 def _status() -> int:
     """Everything below is imported inside the net: a broken install is a fault to tell in one line, too."""
     if os.name == "nt":
-        sys.stderr.write("batch-runner runs on Linux and macOS; on Windows use it inside WSL\n")
+        _say("batch-runner runs on Linux and macOS; on Windows use it inside WSL\n")
         return 3
     try:
         return _run()
     except KeyboardInterrupt:
-        sys.stderr.write("\ninterrupted; nothing was sent\n")
+        _say("\ninterrupted; nothing was sent\n")
         return EX_INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains on its way out
-        return 0
     except Exception as bug:  # noqa: BLE001 - the last net: one line for the user, the rest in a file
         return _tell_bug(bug)
 
@@ -38,12 +36,12 @@ def _run() -> int:
 
     from batch_runner.commands.main import cli  # noqa: PLC0415
     from batch_runner.failures import BatchRunnerError, Bug  # noqa: PLC0415
+    from batch_runner.reporters.voice import tell  # noqa: PLC0415
 
     try:
         result = cli.main(prog_name="batch-runner", standalone_mode=False)
-        sys.stdout.flush()
     except click.exceptions.Abort:
-        sys.stderr.write("\ninterrupted; nothing was sent\n")
+        _say("\ninterrupted; nothing was sent\n")
         return EX_INTERRUPTED
     except click.ClickException as mistake:
         mistake.show()
@@ -51,7 +49,7 @@ def _run() -> int:
     except Bug as bug:
         return _tell_bug(bug.__cause__ or bug)
     except BatchRunnerError as error:
-        click.echo(f"Error: {error}", err=True)
+        tell(f"Error: {error}")
         return int(error.exit_status)
     return result if isinstance(result, int) else 0
 
@@ -60,10 +58,13 @@ def _tell_bug(bug: BaseException) -> int:
     handle, name = tempfile.mkstemp(prefix="batch-runner-bug-", suffix=".log")
     with os.fdopen(handle, "w", encoding="utf-8") as log:
         log.write(_redacted("".join(traceback.format_exception(bug))))
-    sys.stderr.write(
-        f"Error: a fault in batch-runner ({type(bug).__name__}); what was received is in the output. Details: {name}\n"
-    )
+    _say(f"Error: a fault in batch-runner ({type(bug).__name__}); what was received is in the output. Details: {name}\n")
     return EX_BUG
+
+
+def _say(text: str) -> None:
+    with suppress(OSError, AttributeError):  # stderr may be closed, or not there
+        sys.stderr.write(text)
 
 
 def _redacted(text: str) -> str:

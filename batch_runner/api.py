@@ -57,11 +57,12 @@ async def run_file(
     Setting `stop` drains the run: nothing new is sent, answers on their way are recorded, `exit_status` is 130.
 
     Raises a `BatchRunnerError` (`UsageMistake`, `CannotStart`, `OutputBusy`, `Bug`) for what the command ends with 2, 3, 75
-    or 70; every other end is told in the report. Installs no signal handler, sets no event loop policy, asks nothing.
+    or 70 (3: before the first request); every other end is told in the report. Installs no signal handler, sets no event
+    loop policy, asks nothing.
     """
-    named = (inputs,) if isinstance(inputs, str | Path) else tuple(inputs)
-    order = Order(read_settings(settings), tuple(str(name) for name in named), None if output is None else Path(output))
-    if STDIN in order.inputs:
+    named = tuple(str(name) for name in ((inputs,) if isinstance(inputs, str | Path) else inputs))
+    order = Order(read_settings(settings), named, None if output is None else Path(output))
+    if STDIN in named:
         raise CannotStart("standard input is read by the command only: give a file")
 
     async def leave_when_told(leaving: Leaving) -> None:
@@ -120,7 +121,7 @@ async def _send_all(
 ) -> tuple[RunReport, Exception | None]:
     """Build the objects of a run in one place, run it, and say how it ended."""
     settings, plan = prepared.settings, prepared.plan
-    job = prepared.records.job_so_far(real=prepared.real)
+    job = replace(prepared.records.job_so_far(real=prepared.real), rows=plan.standing)
     line = _run_of(prepared)
     health = Health(asyncio.get_running_loop().time)
     with Journal(prepared.output) as journal:
@@ -131,7 +132,6 @@ async def _send_all(
         try:
             await raise_to(line.ceiling)
         except OutputLost as lost:
-            job.rows = plan.standing
             reason = f"{prepared.output} can't be written: {lost}; nothing was sent"
             return RunReport(job, Totals(), ExitStatus.OUTPUT_LOST, reason, prepared.output), None
         admission = LocalAdmission(
@@ -179,8 +179,8 @@ def _run_of(prepared: Prepared) -> Run:
         endpoint=prepared.endpoint.host,
         program=f"batch-runner {__version__}",
         job=prepared.order.job,
-        settings=recorded_settings(prepared.settings, prepared.defaults),
-        inputs=prepared.order.inputs,
+        settings=recorded_settings(prepared.settings),
+        inputs=prepared.order.inputs or (),
         ceiling=Ceiling().plus(prepared.plan.largest, slots),
     )
 
@@ -205,9 +205,11 @@ def _outlook(prepared: Prepared, run_id: str) -> Outlook:
 
 
 def _nothing_to_do(prepared: Prepared, reporter: Reporter) -> RunReport:
-    job = replace(prepared.records.index.job, rows=prepared.plan.standing)
+    job = replace(prepared.records.job_so_far(real=prepared.real), rows=prepared.plan.standing)
     status = deserved(prepared.plan.standing, prepared.settings.ending.max_failed)
-    report = RunReport(job, Totals(), status, "nothing to send: every row has its record", prepared.output)
+    only = prepared.settings.retry.only
+    reason = f"nothing to send: no row is {' or '.join(only)}" if only else "nothing to send: every row has its record"
+    report = RunReport(job, Totals(), status, reason, prepared.output)
     reporter.ended(report)
     return report
 

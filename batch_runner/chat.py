@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from batch_runner.identity import fingerprint
 from batch_runner.json_text import dumps, loads_leniently, whole_text
 from batch_runner.records import ChatRequest, Completion, PromptRow, Reply, Status, Tokens, Usage
-from batch_runner.settings import text_or_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,7 +59,7 @@ class Defaults:
 
 
 def defaults(settings: Settings) -> Defaults:
-    """The run's own part of every request. Reads the file of `--system @FILE`."""
+    """The run's own part of every request."""
     asked = settings.request
     params = dict(asked.param)
     if asked.max_completion_tokens is not None:
@@ -69,8 +68,7 @@ def defaults(settings: Settings) -> Defaults:
         params["reasoning_effort"] = asked.reasoning_effort
     if asked.temperature is not None:
         params["temperature"] = asked.temperature
-    system = text_or_file(asked.system, "--system").strip() if asked.system else None
-    return Defaults(asked.model, system or None, params)
+    return Defaults(asked.model, asked.system, params)
 
 
 def build_request(row: PromptRow, run: Defaults) -> ChatRequest:
@@ -148,7 +146,8 @@ def _assembled(row: PromptRow, run: Defaults) -> dict[str, Any]:
     asks = dict(row.asks)
     messages = asks.pop("messages")
     model = asks.get("model") or run.model
-    merged = {**run.params, **{key: value for key, value in asks.items() if value is not None}}
+    params = {key: value for key, value in run.params.items() if not (key == "max_completion_tokens" and "max_tokens" in asks)}
+    merged = {**params, **{key: value for key, value in asks.items() if value is not None}}
     merged.pop("model", None)
     return {"model": model, "messages": _with_system(messages, run.system, model), **merged, "stream": False}
 

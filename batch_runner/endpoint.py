@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -117,13 +118,24 @@ def _from_file(name: str) -> str:
 
 
 def _at(url: str) -> Endpoint:
+    url = url.strip()
     try:
         parts = urlsplit(url)
-        host, _port = parts.hostname, parts.port
-    except ValueError as error:
+        host, port = parts.hostname or "", parts.port
+        ascii_host = host if host.isascii() else host.encode("idna").decode()
+    except ValueError as error:  # UnicodeError is one
         raise UsageMistake(f"--endpoint {redact(url)}: {error}") from None
-    if parts.scheme not in {"http", "https"} or not host:
+    if parts.scheme not in {"http", "https"} or not _is_host(ascii_host) or any(character.isspace() for character in url):
         raise UsageMistake(f"--endpoint {redact(url)}: an endpoint is written https://HOST/v1")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise UsageMistake(f"--endpoint {redact(url)}: neither a key nor a query can stand in it; name the key's variable with --api-key-env")  # fmt: skip # noqa: E501
+    if ascii_host != host:
+        url = parts._replace(netloc=ascii_host if port is None else f"{ascii_host}:{port}").geturl()
     return Endpoint(url.rstrip("/").removesuffix(ROUTE).rstrip("/"), host)
+
+
+def _is_host(name: str) -> bool:
+    """True for an address, or a name that a resolver takes: labels of 1 to 63 letters, digits, `-` and `_`."""
+    if ":" in name:  # an IPv6 address
+        return True
+    return all(re.fullmatch(r"[A-Za-z0-9_-]{1,63}", label) for label in name.removesuffix(".").split("."))

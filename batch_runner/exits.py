@@ -24,7 +24,8 @@ class ExitStatus(IntEnum):
 MEANINGS: dict[ExitStatus, str] = {
     ExitStatus.OK: "every row is ok",
     ExitStatus.USAGE: "the command line or a setting is wrong",
-    ExitStatus.CANNOT_START: "input, settings or output can't be used, or a question was answered no; nothing was sent",
+    ExitStatus.CANNOT_START: "input, settings or output can't be used, or a question was answered no; nothing was sent"
+    " (or the input changed under the run, which recorded what it had sent)",
     ExitStatus.STOPPED_BY_SERVICE: "stopped by the service (key, quota, model, nobody there); the same line resumes",
     ExitStatus.OUTPUT_LOST: "the output can't be written",
     ExitStatus.ROWS_NOT_OK: "finished, and some rows are not ok (`--max-failed` moves that line)",

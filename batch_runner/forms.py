@@ -96,7 +96,8 @@ def _id(fields: dict[str, Any]) -> str | None:
 
 
 def _is_batch_line(fields: dict[str, Any]) -> bool:
-    return "body" in fields and ("url" in fields or "method" in fields or "custom_id" in fields)
+    """A row with a prompt of its own may have columns named `url` and `body`; a Batch line has no prompt beside its body."""
+    return "body" in fields and "messages" not in fields and not any(name in fields for name in PROMPT_NAMES)
 
 
 def _batch_line(row_id: str | None, fields: dict[str, Any]) -> Asked:

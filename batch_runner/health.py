@@ -42,7 +42,11 @@ STREAKS = (
         300.0,
     ),
     Streak(frozenset({FailureKind.RATE_LIMITED, FailureKind.CONCURRENCY_LIMITED}), 20, 3600.0),
-    Streak(frozenset({FailureKind.UNSUPPORTED_PARAMETER, FailureKind.BAD_REQUEST}), 20, before_first_answer=True),
+    Streak(
+        frozenset({FailureKind.UNSUPPORTED_PARAMETER, FailureKind.BAD_REQUEST, FailureKind.MODEL_NOT_FOUND}),
+        20,
+        before_first_answer=True,
+    ),
 )
 """Nobody there; an outage; a service that only refuses; a request that can't work, whatever the row."""
 

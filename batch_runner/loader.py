@@ -114,10 +114,19 @@ def is_glob(argument: str) -> bool:
 
 
 def copy_stdin(copy: Path) -> InputFile:
-    """Take standard input whole into `copy` (zstd), so that it can be read twice."""
-    with zstd.open(copy, "wb") as target:
+    """Take standard input whole into `copy` (zstd), so that it can be read twice. An earlier copy stays until it is whole.
+
+    Raises `CannotStart` when nothing comes.
+    """
+    temporary = copy.with_name(copy.name + ".new")
+    taken = 0
+    with zstd.open(temporary, "wb") as target:
         while block := sys.stdin.buffer.read(1 << 20):
-            target.write(block)
+            taken += target.write(block)
+    if not taken:
+        temporary.unlink()
+        raise CannotStart("standard input is empty")
+    temporary.replace(copy)
     return InputFile(copy, "stdin")
 
 

@@ -41,7 +41,8 @@ if TYPE_CHECKING:
     from batch_runner.output.index import Entry
     from batch_runner.output.records import Records
 
-BLOCK = 4096
+BLOCK_LINES = 4096
+BLOCK_BYTES = 4 * 1024 * 1024
 RECORDED = 0x80
 """Set in an action's byte when the output holds a record of the row."""
 NAMED_REPEATS = 5
@@ -127,7 +128,7 @@ def make_plan(
         planner.take(block)
     if planner.repeats:
         raise CannotStart(_repeats_told(source, planner.repeats, limit))
-    return planner.plan(all_rows=all_rows)
+    return planner.plan(all_rows=all_rows, limited=limit is not None)
 
 
 class KeySet:
@@ -181,9 +182,11 @@ class _Planner:
             row, place = (each.row, handle) if is_first else self._repeated(each)
             self._take_row(row, self._index.entry(place) if place >= 0 else None)
 
-    def plan(self, *, all_rows: bool) -> Plan:
+    def plan(self, *, all_rows: bool, limited: bool) -> Plan:
         standing = self._index.living() if all_rows else self._standing
-        if not all_rows:
+        if all_rows:
+            standing[UNATTEMPTED] = self._records.unattempted
+        elif not limited:
             standing[NOT_IN_INPUT] = self._index.not_seen().total()
         sent = self._by_action[Action.SEND]
         return Plan(
@@ -246,8 +249,16 @@ class _Planner:
 
 
 def _blocks(lines: Iterable[Line]) -> Iterator[list[Line]]:
-    lines = iter(lines)
-    while block := list(islice(lines, BLOCK)):
+    """Lines by the thousand, fewer where they are long."""
+    block: list[Line] = []
+    size = 0
+    for line in lines:
+        block.append(line)
+        size += len(line.text)
+        if len(block) == BLOCK_LINES or size > BLOCK_BYTES:
+            yield block
+            block, size = [], 0
+    if block:
         yield block
 
 
@@ -257,6 +268,6 @@ def _repeats_told(source: RowSource, repeats: dict[str, str], limit: int | None)
         row = draft(line).row
         if row.id in repeats:
             firsts.setdefault(row.id, row.source)
-    named = [f"{row_id!r} at {firsts[row_id]} and {again}" for row_id, again in islice(repeats.items(), NAMED_REPEATS)]
+    named = [f"{row_id[:60]!r} at {firsts[row_id]} and {again}" for row_id, again in islice(repeats.items(), NAMED_REPEATS)]
     more = f" and {len(repeats) - NAMED_REPEATS} more" if len(repeats) > NAMED_REPEATS else ""
     return f"ids must not repeat, so nothing was sent: {'; '.join(named)}{more}. Give each row its own id, or none"

@@ -22,20 +22,14 @@ from batch_runner.output.kept_inputs import KeptInputs, stdin_copy_path
 from batch_runner.output.lock import lock
 from batch_runner.output.records import Records
 from batch_runner.plan import Plan, make_plan
-from batch_runner.records import Status
-from batch_runner.settings import did_you_mean, table
+from batch_runner.records import REPEATABLE, RETRIED
+from batch_runner.settings import as_written, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from batch_runner.clock import Clock
     from batch_runner.settings import Settings
-
-RETRIED = frozenset({Status.FAILED, Status.UNFINISHED})
-"""What `retry` sends unless told otherwise."""
-
-REPEATABLE = RETRIED | {Status.TRUNCATED, Status.REFUSED}
-"""States that can be asked for with `--only`; `all` is all of them."""
 
 INPUT_ENDINGS = (".zst", ".gz", ".jsonl", ".ndjson", ".json")
 
@@ -45,8 +39,8 @@ class Order:
     """What somebody wants run."""
 
     settings: Settings
-    inputs: tuple[str, ...] = ()
-    """Paths, globs, or `-`. Empty: the rows come out of `output` itself."""
+    inputs: tuple[str, ...] | None = None
+    """Paths, globs, or `-`. `None`: the rows come out of `output` itself."""
     output: Path | None = None
     job: str = ""
     """The name of the job file, where one was used."""
@@ -91,10 +85,14 @@ def prepare(
     Raises `UsageMistake`, `CannotStart` or `OutputBusy`.
     """
     settings = order.settings
+    if order.inputs == ():
+        raise UsageMistake("no input is named")
+    if settings.rows.fresh and order.inputs is None:
+        raise UsageMistake("--fresh would set aside the very rows to retry: leave it out")
     endpoint = resolve(settings, environment)
     run_defaults = defaults(settings)
-    again = again_of(settings, retrying=not order.inputs)
-    files, left_out = _files(order.inputs)
+    again = again_of(settings, retrying=order.inputs is None)
+    files, left_out = _files(order.inputs or ())
     output = output_of(order)
     _check_apart(files, output)
     with ExitStack() as held:
@@ -102,18 +100,16 @@ def prepare(
             output.parent.mkdir(parents=True, exist_ok=True)
             held.enter_context(lock(output))
             remove_remains(output)
-            if settings.rows.fresh:
-                _set_aside(output, compact_timestamp(clock()))
-        records = held.enter_context(Records(output))
+        records = held.enter_context(Records(output, as_new=settings.rows.fresh))
         _check_endpoint(records, endpoint, accepted=settings.rows.accept_other_endpoint)
         if records.index.lines == 0:
             endpoint = with_key(endpoint, settings, environment)  # a long plan shouldn't come before a missing key
         source: RowSource
-        if order.inputs:
+        if order.inputs is not None:
             with _told_when_unusable():
                 source = InputFiles.of(copy_stdin(stdin_copy_path(output)) if file is None else file for file in files)
         else:
-            source = KeptInputs(records, again.states | (RETRIED if again.kinds else frozenset()))
+            source = KeptInputs(records, REPEATABLE if again.kinds else again.states)
         plan = make_plan(
             source,
             records,
@@ -121,11 +117,18 @@ def prepare(
             again=again,
             limit=settings.rows.limit,
             real=endpoint.host != FAKE,
-            all_rows=not order.inputs,
+            all_rows=order.inputs is None,
         )
+        if order.inputs is not None and plan.rows == 0:
+            raise CannotStart(f"there is no row in {', '.join(order.inputs)}")
         _settle_changed(plan, settings, output, confirm)
         if plan.to_send:
             endpoint = with_key(endpoint, settings, environment)
+        if not plan.nothing_to_do and not os.access(output if output.exists() else output.parent, os.W_OK):
+            raise CannotStart(f"{output}: can't be written: permission denied")
+        if settings.rows.fresh and not plan.nothing_to_do:  # only now: whatever refuses a run leaves the output in its place
+            with _told_when_unusable():
+                _set_aside(output, compact_timestamp(clock()))
         yield Prepared(order, output, endpoint, run_defaults, source, records, plan, tuple(left_out))
 
 
@@ -142,7 +145,7 @@ def output_of(order: Order) -> Path:
     """The file a run writes, symlinks resolved: as asked, or `NAME.results.jsonl` beside a single input."""
     if order.output is not None:
         return Path(os.path.realpath(order.output))
-    if len(order.inputs) != 1 or order.inputs[0] == STDIN or is_glob(order.inputs[0]):
+    if order.inputs is None or len(order.inputs) != 1 or order.inputs[0] == STDIN or is_glob(order.inputs[0]):
         raise UsageMistake("name the output with -o: it has a default only for a single input file")
     name = Path(order.inputs[0])
     stem = name.name
@@ -156,27 +159,17 @@ def again_of(settings: Settings, *, retrying: bool) -> Again:
     words = settings.retry.only
     if not words:
         return Again(only=True, states=RETRIED) if retrying else Again(failed=settings.retry.retry_failed)
-    states = {state for word in words for state in (REPEATABLE if word == "all" else ()) or _known(word, Status)}
-    kinds = {kind for word in words for kind in _known(word, FailureKind)}
-    return Again(only=True, states=frozenset(states) & REPEATABLE, kinds=frozenset(kinds))
+    states = REPEATABLE if "all" in words else frozenset(status for status in REPEATABLE if status in words)
+    return Again(only=True, states=states, kinds=frozenset(kind for kind in FailureKind if kind in words))
 
 
-def recorded_settings(settings: Settings, run: Defaults) -> dict[str, Any]:
+def recorded_settings(settings: Settings) -> dict[str, Any]:
     """The settings as a run line keeps them for `retry`: without those meant once, files by their full name."""
     flat = {entry.name: settings.flat()[entry.name] for entry in table() if entry.facts.sticks}
-    flat["system"] = run.system
+    flat["system"] = None if settings.request.system is None else as_written(settings.request.system)
     if flat["api_key_file"] is not None:
         flat["api_key_file"] = str(Path(flat["api_key_file"]).expanduser().absolute())
     return flat
-
-
-def _known(word: str, words: type[Status | FailureKind]) -> list[Any]:
-    repeatable = [*(str(state) for state in sorted(REPEATABLE)), *(str(kind) for kind in FailureKind), "all"]
-    if word not in repeatable:
-        raise UsageMistake(
-            f"--only {word}: it takes {', '.join(sorted(REPEATABLE))}, all, or a failure kind{did_you_mean(word, repeatable)}"
-        )
-    return [words(word)] if word in {str(known) for known in words} else []
 
 
 def _files(inputs: tuple[str, ...]) -> tuple[list[InputFile | None], list[str]]:
@@ -195,6 +188,8 @@ def _files(inputs: tuple[str, ...]) -> tuple[list[InputFile | None], list[str]]:
 def _check_apart(files: list[InputFile | None], output: Path) -> None:
     if output.is_dir():
         raise CannotStart(f"{output} is a folder: name a file in it with -o")
+    if output.exists() and not output.is_file():
+        raise CannotStart(f"{output} isn't a regular file: an output is read again to resume, so name another with -o")
     for file in files:
         if file is not None and os.path.realpath(file.path) == str(output):
             raise CannotStart(f"{file.name} is the input and the output: name another output with -o")

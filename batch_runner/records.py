@@ -26,6 +26,12 @@ class Status(StrEnum):
 ANSWERED = frozenset({Status.OK, Status.TRUNCATED, Status.REFUSED})
 """Statuses of rows the service answered, and was paid for."""
 
+RETRIED = frozenset({Status.FAILED, Status.UNFINISHED})
+"""Statuses of rows that `retry` sends again unless told otherwise."""
+
+REPEATABLE = RETRIED | {Status.TRUNCATED, Status.REFUSED}
+"""Statuses of rows that can be asked for again."""
+
 
 @dataclass(frozen=True, slots=True)
 class PromptRow:

@@ -15,8 +15,6 @@ from batch_runner.records import NO_PAST, PromptRow, Rejected, Result, Status
 from batch_runner.totals import UNATTEMPTED, Totals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from batch_runner.loader import RowSource
     from batch_runner.output.records import Records
     from batch_runner.plan import Plan
@@ -79,7 +77,7 @@ class Runner:
 
     async def _work(self) -> None:
         """Take rows one after the other until there are none, or the run leaves."""
-        for item in self._feed_until_leaving():
+        while (item := await self._next()) is not None:
             row, recorded = item
             self._open_bytes += len(row.line)
             try:
@@ -91,18 +89,19 @@ class Runner:
             finally:
                 self._open_bytes -= len(row.line)
                 self._room.set()
-            await self._wait_for_room()
 
-    def _feed_until_leaving(self) -> Iterator[tuple[PromptRow | Rejected, bool]]:
-        while not self._worker.leaving.draining:
-            try:
-                item = next(self._feed, None)
-            except CannotStart as unusable:
-                self._break_off(unusable, ExitStatus.CANNOT_START)
-                return
-            if item is None:
-                return
-            yield item
+    async def _next(self) -> tuple[PromptRow | Rejected, bool] | None:
+        """The next row, once there is room for it; `None` when there is none, or the run leaves."""
+        while self._open_bytes > MOST_OPEN_BYTES:
+            self._room.clear()
+            await self._room.wait()
+        if self._worker.leaving.draining:
+            return None
+        try:
+            return next(self._feed, None)
+        except CannotStart as unusable:
+            self._break_off(unusable, ExitStatus.CANNOT_START)
+            return None
 
     async def _handle(self, row: PromptRow | Rejected, *, recorded: bool) -> None:
         past = self._records.past(row.id) if recorded else NO_PAST
@@ -122,12 +121,6 @@ class Runner:
             self.totals.failures[result.failure] += 1
             self.examples.setdefault(result.failure, f"{result.source}: {result.message}")
 
-    async def _wait_for_room(self) -> None:
-        """Hold long rows back: what is open at once stays below `MOST_OPEN_BYTES`."""
-        while self._open_bytes > MOST_OPEN_BYTES:
-            self._room.clear()
-            await self._room.wait()
-
     def _break_off(self, error: Exception, cause: ExitStatus) -> None:
         self.broken = self.broken or error
         if cause is ExitStatus.OUTPUT_LOST:
@@ -137,6 +130,8 @@ class Runner:
 
     async def _tick(self) -> None:
         while True:
+            if not self._worker.journal.in_place:
+                self._break_off(OutputLost("it was moved or removed while the run went on"), ExitStatus.OUTPUT_LOST)
             self._worker.reporter.update(self._snapshot())
             await asyncio.sleep(TICK_SECONDS)
 

@@ -49,7 +49,7 @@ class HttpTransport:
     """
 
     def __init__(self, endpoint: Endpoint, *, timeout: float, sends: Waits) -> None:
-        self._url = URL(endpoint.chat_url, encoded=True)
+        self._url = URL(endpoint.chat_url)
         self._key = endpoint.key
         self._proxy = None if endpoint.host == FAKE else environment_proxy(self._url)
         self._timeout = timeout

@@ -12,18 +12,16 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import aiohttp
 import orjson
 from aiohttp import web
 
-run: Callable[[Coroutine[Any, Any, None]], None]
 try:
     from uvloop import run
 except ImportError:

@@ -215,7 +215,7 @@ def test_blank_instructions_are_none() -> None:
 
 
 def test_instructions_from_a_file_that_is_gone_are_a_usage_mistake(tmp_path: Any) -> None:
-    with pytest.raises(UsageMistake, match="--system: can't read"):
+    with pytest.raises(UsageMistake, match="system: can't read"):
         defaults(read_settings({"system": f"@{tmp_path}/gone.txt"}))
 
 

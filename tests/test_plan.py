@@ -15,7 +15,7 @@ from batch_runner.identity import Again, line_fingerprint
 from batch_runner.loader import InputFile, InputFiles, Line, draft
 from batch_runner.output.lines import Run, row_line, run_line
 from batch_runner.output.records import Records
-from batch_runner.plan import BLOCK, KeySet, Plan, make_plan
+from batch_runner.plan import BLOCK_LINES, KeySet, Plan, make_plan
 from batch_runner.records import PromptRow, Rejected, Result, Status
 from batch_runner.totals import NOT_IN_INPUT, UNATTEMPTED, Totals
 
@@ -359,12 +359,12 @@ def test_one_more_repeat_is_one_more_row(bench: Bench) -> None:
 
 
 def test_repeats_are_numbered_across_blocks(bench: Bench) -> None:
-    texts = [*(str(number) for number in range(BLOCK)), "0", "1"]
+    texts = [*(str(number) for number in range(BLOCK_LINES)), "0", "1"]
     bench.write(*prompts(*texts))
 
     ids = bench.sent()
 
-    assert ids[BLOCK:] == [f"{ids[0]}-2", f"{ids[1]}-2"]
+    assert ids[BLOCK_LINES:] == [f"{ids[0]}-2", f"{ids[1]}-2"]
 
 
 def test_only_the_repeat_that_has_no_record_is_sent(bench: Bench) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from batch_runner.settings import Setting, Settings, read_settings, table
 
@@ -12,6 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 F = TypeVar("F", bound="Callable[..., Any]")
+
+KEY_SETTINGS = ("api_key_env", "api_key_file")
+SOURCES = (ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP, ParameterSource.ENVIRONMENT, ParameterSource.COMMANDLINE)
+"""Where a value can come from, the weakest first."""
 
 SECTIONS = {
     "request": "What is asked",
@@ -48,7 +54,34 @@ def setting_options(command: F) -> F:
 
 def settings_from(ctx: click.Context) -> Settings:
     """The settings that a command was given: flag, environment, `default_map` (a job file, a run line), default."""
-    return read_settings({entry.name: ctx.params[entry.name] for entry in table()})
+    values = {entry.name: ctx.params[entry.name] for entry in table()}
+    return read_settings(values | _keys_that_fit(ctx, values))
+
+
+def _keys_that_fit(ctx: click.Context, values: dict[str, Any]) -> dict[str, None]:
+    """Endpoint and key go together: what names the key is dropped when a stronger source names another endpoint, or another
+    key. So `retry --endpoint elsewhere` doesn't take the remembered key there.
+    """
+    ranks = {name: _rank(ctx, name) for name in ("endpoint", *KEY_SETTINGS)}
+    named = [name for name in KEY_SETTINGS if values[name] is not None]
+    strongest = max((ranks[name] for name in named), default=0)
+    return {
+        name: None
+        for name in named
+        if ranks[name] < strongest or (ranks[name] < ranks["endpoint"] and _endpoint_at(ctx, ranks[name]) != values["endpoint"])
+    }
+
+
+def _rank(ctx: click.Context, name: str) -> int:
+    source = ctx.get_parameter_source(name)
+    return SOURCES.index(source) if source in SOURCES else 0
+
+
+def _endpoint_at(ctx: click.Context, rank: int) -> Any:
+    """The endpoint that the source of this rank names."""
+    if SOURCES[rank] is ParameterSource.ENVIRONMENT:
+        return os.environ.get("BATCH_RUNNER_ENDPOINT")
+    return (ctx.default_map or {}).get("endpoint")
 
 
 def _option(entry: Setting) -> Callable[[F], F]:

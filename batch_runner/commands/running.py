@@ -7,20 +7,19 @@ import os
 import signal
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
 from batch_runner.api import carry_out
-from batch_runner.chat import most_completion_tokens
 from batch_runner.commands.terminal import Face, print_json
 from batch_runner.exits import ExitStatus
+from batch_runner.loader import STDIN
+from batch_runner.output.kept_inputs import stdin_copy_path
 from batch_runner.preparation import Order, Prepared, prepare
 from batch_runner.reporters.lines import Lines
 from batch_runner.reporters.several import Several
 from batch_runner.reporters.summary import summary_document, summary_lines
+from batch_runner.reporters.voice import tell
 from batch_runner.reporters.wording import duration, rows
 
 if TYPE_CHECKING:
@@ -28,6 +27,9 @@ if TYPE_CHECKING:
 
     from batch_runner.leaving import Leaving
     from batch_runner.progress import Reporter, RunReport
+
+SHOW_CURSOR = "\x1b[?25h"
+"""The live line hides it."""
 
 MEANT_ONCE = frozenset({"--fresh", "--rerun-changed"})
 """Flags that the command to go on with must not repeat."""
@@ -43,8 +45,7 @@ def run_order(order: Order, face: Face) -> int:
         reporter = _reporter(face)
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             report = runner.run(_under_signals(prepared, reporter, face))
-    with suppress(BrokenPipeError):  # whoever listened has gone; the exit status still tells
-        _sum_up(report, order, face)
+    _sum_up(report, order, face)
     return int(report.exit_status)
 
 
@@ -96,10 +97,11 @@ class _Exits:
             self._say("leaving now: answers on their way are given up, and counted as maybe billed")
             self._leaving.hang_up(cause)
         else:
+            self._say("gone" + (SHOW_CURSOR if self._face.live else ""))
             os._exit(int(cause))
 
     def _say(self, text: str) -> None:
-        click.echo(("\n" if self._face.live else "") + text, err=True)
+        tell(("\n" if self._face.live else "") + text)
 
 
 def _reporter(face: Face) -> Reporter:
@@ -128,23 +130,25 @@ def _notes(prepared: Prepared) -> Iterator[str]:
     told = ", ".join(f"{count:,} {word}" for count, word in parts if count)
     yield f"{rows(plan.rows)}: {told} → {prepared.endpoint.host}, {shown(prepared.output)}"
     if plan.uncapped:
-        most = most_completion_tokens(settings.request.model)
-        yield f"{rows(plan.uncapped)} without --max-completion-tokens: each answer may use up to {most:,} tokens"
+        most = plan.largest.completion
+        yield f"{rows(plan.uncapped)} without --max-completion-tokens: an answer may use up to {most:,} tokens"
     if settings.request.temperature not in (None, 1) and settings.request.model.startswith("o"):
         yield f"{settings.request.model} takes no temperature but 1: the service will probably refuse"
 
 
 def _sum_up(report: RunReport, order: Order, face: Face) -> None:
-    command = ["batch-runner", *(word for word in sys.argv[1:] if word not in MEANT_ONCE)]
+    copy = shown(stdin_copy_path(report.output))  # where standard input can be read once more
+    words = [copy if word == STDIN else word for word in sys.argv[1:] if word not in MEANT_ONCE]
+    command = ["batch-runner", *words]
     if face.as_json:
         print_json(summary_document(report, command, report.output))
     if face.quiet:
         if report.reason and report.exit_status is not ExitStatus.OK:
-            click.echo(report.reason, err=True)
+            tell(report.reason)
         return
     name = str(order.output) if order.output is not None else shown(report.output)
     for line in summary_lines(report, command, name):
-        click.echo(line, err=True)
+        tell(line)
 
 
 def shown(path: Path) -> str:

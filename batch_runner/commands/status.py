@@ -21,6 +21,7 @@ def status(output: str, *, as_json: bool) -> int:
       batch-runner status prompts.results.jsonl
       batch-runner status prompts.results.jsonl --json | jq .rows
     """
+    from batch_runner.reporters.voice import show
     from batch_runner.results.standing import read_standing, standing_document, standing_lines
 
     standing = read_standing(Path(os.path.realpath(output)))
@@ -28,5 +29,5 @@ def status(output: str, *, as_json: bool) -> int:
         print_json(standing_document(standing))
     else:
         for line in standing_lines(standing, output):
-            click.echo(line)
+            show(line)
     return 0

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 import orjson
 
+from batch_runner.reporters.voice import show, tell
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -39,7 +41,7 @@ class Face:
     @property
     def live(self) -> bool:
         """True where a line can be redrawn."""
-        return sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and not self.quiet
+        return sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and not self.quiet
 
     def console(self) -> Console:
         """A rich console on stderr."""
@@ -57,13 +59,13 @@ class Face:
     def say(self, text: str) -> None:
         """One line for a person, unless told to be quiet."""
         if not self.quiet:
-            click.echo(text, err=True)
+            tell(text)
 
     def confirm(self) -> Callable[[str], bool] | None:
         """Who answers questions: `--yes`, the person at the terminal, or nobody."""
         if self.yes:
             return lambda _question: True
-        if sys.stdin.isatty() and sys.stderr.isatty():
+        if all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr)):
             return lambda question: click.confirm(question, default=False, err=True)
         return None
 
@@ -88,4 +90,4 @@ def face_from(ctx: click.Context) -> Face:
 
 def print_json(document: dict[str, Any]) -> None:
     """One document on stdout."""
-    click.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+    show(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())

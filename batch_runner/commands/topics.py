@@ -45,7 +45,7 @@ Read the rows:
 
 
 @click.command(name="help")
-@click.argument("topic", required=False, type=click.Choice(["exit-codes", "environment", "input", "output"]))
+@click.argument("topic", required=False, metavar="[TOPIC]", type=click.Choice(["exit-codes", "environment", "input", "output"]))
 @click.pass_context
 def help_topic(ctx: click.Context, topic: str | None) -> None:
     """Explain a topic: exit-codes, environment, input or output."""

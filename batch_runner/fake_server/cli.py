@@ -101,4 +101,5 @@ def _runner() -> Callable[[Coroutine[Any, Any, None]], None]:
         import uvloop  # noqa: PLC0415 - an optional extra that makes the loop faster
     except ImportError:
         return asyncio.run
-    return uvloop.run
+    run: Callable[[Coroutine[Any, Any, None]], None] = uvloop.run
+    return run

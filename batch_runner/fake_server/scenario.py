@@ -79,6 +79,11 @@ class Scenario:
         return model in self.models or ANY_MODEL in self.models or DATE.sub("", model) in self.models
 
     @property
+    def listed_models(self) -> tuple[str, ...]:
+        """The models the service names when asked for a list."""
+        return tuple(name for name in self.models if name != ANY_MODEL) or MODELS
+
+    @property
     def told_hints(self) -> Hints:
         """The hints this service gives about its limits."""
         if self.hints:

@@ -41,10 +41,10 @@ def read_job(name: str) -> Job:
         raise CannotStart(f"{name}: can't be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageMistake(f"{name}: {error}") from None
-    complaints = list(_complaints(document))
+    folder = path.absolute().parent
+    complaints = list(_complaints(document, folder))
     if complaints:
         raise UsageMistake("\n".join(f"{name}:{line_of(text, keys)}: {complaint}" for keys, complaint in complaints))
-    folder = path.absolute().parent
     values = {key: value for group, entries in document.items() if group not in TOP for key, value in entries.items()}
     return Job(path.stem, _inputs(document, folder), _output(document, folder), _with_full_paths(values, folder))
 
@@ -69,7 +69,7 @@ def line_of(text: str, keys: tuple[str, ...]) -> int:
     return next(number for number, line in enumerate(tomlkit.dumps(document).split("\n"), start=1) if MARK in line)
 
 
-def _complaints(document: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
+def _complaints(document: dict[str, Any], folder: Path) -> Iterator[tuple[tuple[str, ...], str]]:
     groups = {entry.group for entry in table()}
     inputs = document.get("inputs")
     named = [inputs] if isinstance(inputs, str) else inputs
@@ -81,10 +81,10 @@ def _complaints(document: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], str
         if key not in {*TOP, *groups}:
             yield (key,), f"there is no {key!r} here{did_you_mean(key, (*TOP, *groups))}"
         elif key in groups:
-            yield from _group_complaints(key, value)
+            yield from _group_complaints(key, value, folder)
 
 
-def _group_complaints(group: str, values: Any) -> Iterator[tuple[tuple[str, ...], str]]:
+def _group_complaints(group: str, values: Any, folder: Path) -> Iterator[tuple[tuple[str, ...], str]]:
     if not isinstance(values, dict):
         yield (group,), f"{group} is a table: [{group}]"
         return
@@ -94,7 +94,7 @@ def _group_complaints(group: str, values: Any) -> Iterator[tuple[tuple[str, ...]
             yield (group, key), f"{key} belongs under [{homes[key]}]"
             continue
         try:
-            read_settings({key: value})
+            read_settings(_with_full_paths({key: value}, folder))
         except UsageMistake as mistake:
             yield (group, key), str(mistake)
 
@@ -111,7 +111,9 @@ def _output(document: dict[str, Any], folder: Path) -> Path | None:
 
 def _with_full_paths(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     full = dict(values)
-    if "api_key_file" in full:
+    if isinstance(full.get("param"), dict):
+        full["param"] = list(full["param"].items())
+    if isinstance(full.get("api_key_file"), str):
         full["api_key_file"] = _seen_from_here(folder, full["api_key_file"])
     if str(full.get("system", "")).startswith("@"):
         full["system"] = "@" + _seen_from_here(folder, full["system"][1:])

@@ -262,20 +262,36 @@ class Index:
 
 
 def read_index(path: Path) -> Index:
-    """The index of the output at `path`; empty when there is no such file.
+    """The index of the output at `path`; empty when there is no such file. Raises as `index_of` does."""
+    file = open_output(path)
+    if file is None:
+        return Index()
+    with file:
+        return index_of(file, path)
 
-    Raises `CannotStart` when the file isn't an output of ours. A torn last line counts as absent.
+
+def open_output(path: Path) -> IO[bytes] | None:
+    """The output at `path`, open for reading; `None` when there is none. Raises `CannotStart` when it can't be read."""
+    try:
+        return path.open("rb")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise CannotStart(f"{path}: can't be read: {error.strerror}") from None
+
+
+def index_of(file: IO[bytes], path: Path) -> Index:
+    """The index of an open output. A torn last line counts as absent.
+
+    Raises `CannotStart` when the file isn't an output of ours. What is read later at the index's offsets must be read from
+    the same `file`: the one at `path` may have been replaced meanwhile.
     """
     index = Index()
     try:
-        with path.open("rb") as file:
-            if not opens_as_ours(file, path):
-                return index
+        if opens_as_ours(file, path):
             for offset, line in whole_lines(file):
                 index.add(line, offset)
                 index.size = offset + len(line)
-    except FileNotFoundError:
-        return index
     except OSError as error:
         raise CannotStart(f"{path}: can't be read: {error.strerror}") from None
     index.settle()

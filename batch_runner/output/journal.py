@@ -61,6 +61,14 @@ class Journal:
         self._thread.join()
         os.close(self._file)
 
+    @property
+    def in_place(self) -> bool:
+        """False when the file that is written isn't the one at `path` any more."""
+        try:
+            return os.path.samestat(os.fstat(self._file), self.path.stat())
+        except OSError:
+            return False
+
     async def append(self, line: bytes, *, synced: bool = False) -> None:
         r"""Write `line`, which ends in `\\n`; with `synced`, wait until it is on the disk. Raises `OutputLost`."""
         written: Future[None] = Future()

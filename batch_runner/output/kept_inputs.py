@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import orjson
 
 from batch_runner.failures import CannotStart
-from batch_runner.loader import InputFile, InputFiles, Line
-from batch_runner.output.index import whole_lines
+from batch_runner.loader import InputFile, InputFiles, Line, draft
 from batch_runner.output.lines import HEAD
 
 if TYPE_CHECKING:
@@ -36,31 +34,43 @@ class KeptInputs:
         self._states = states
 
     def lines(self) -> Iterator[Line]:
-        """The input line of each such row, under the id it has in the output."""
-        places = iter(self._records.index.living_places())
-        place = next(places, None)
+        """The input line of each such row, under the id it has in the output; lines too long to be kept come last."""
+        elsewhere: dict[str, str] = {}
         with self._records.path.open("rb") as file:
-            for offset, line in whole_lines(file):
-                if place is None:
-                    return  # what follows was appended since
-                if offset != place:
-                    continue
-                place = next(places, None)
+            for place in self._records.index.living_places():
+                file.seek(place)
+                line = file.readline()
                 head = HEAD.match(line)
-                if head is not None and head[2].decode() in self._states:
-                    kept = orjson.loads(line)
-                    yield Line(kept["input"].encode() or self._from_input_file(kept["source"]), kept["source"], kept["id"])
+                if head is None or head[2].decode() not in self._states:
+                    continue
+                kept = orjson.loads(line)
+                if kept["input"]:
+                    yield Line(kept["input"].encode(), kept["source"], kept["id"])
+                else:
+                    elsewhere[kept["source"]] = kept["id"]
+        yield from self._from_input_files(elsewhere)
 
-    def _from_input_file(self, source: str) -> bytes:
-        """A line too long to be kept (or not UTF-8), from where it was read."""
-        name, _, number = source.rpartition(":")
+    def _from_input_files(self, wanted: dict[str, str]) -> Iterator[Line]:
+        """Lines too long to be kept (or not UTF-8), by their source, from where they were read."""
+        for name in dict.fromkeys(source.rpartition(":")[0] for source in wanted):
+            for line in InputFiles.of([self._input_file(name)]).lines():
+                row_id = wanted.pop(line.source, None)
+                if row_id is not None:
+                    yield _still(line, row_id)
+        if wanted:
+            raise CannotStart(f"{next(iter(wanted))}: there is no such line any more; run the input again instead of retry")
+
+    def _input_file(self, name: str) -> InputFile:
         path = stdin_copy_path(self._records.path) if name == "stdin" else Path(name)
         if not path.exists():
-            raise CannotStart(
-                f"{self._records.path} doesn't keep the long line {source}, and that file isn't here: run retry where it is"
-            )
-        lines = InputFiles.of([InputFile(path, name)]).lines()
-        found = next((line for line in islice(lines, int(number)) if line.source == source), None)
-        if found is None:
-            raise CannotStart(f"{source}: there is no such line any more")
-        return found.text
+            raise CannotStart(f"{self._records.path} doesn't keep the long lines of {name}, and that file isn't here")
+        return InputFile(path, name)
+
+
+def _still(line: Line, row_id: str) -> Line:
+    """`line` under the id it was recorded with. Raises `CannotStart` when another line stands in its place now."""
+    row, own_id = draft(line)
+    numbered = not own_id and row_id.startswith(f"{row.id}-")
+    if row.id != row_id and not numbered:
+        raise CannotStart(f"{line.source} isn't the line of row {row_id} any more: run the input again instead of retry")
+    return line._replace(id=row_id)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import IO, TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import orjson
 
-from batch_runner.failures import FailureKind
-from batch_runner.output.index import read_index, whole_lines
+from batch_runner.failures import CannotStart, FailureKind
+from batch_runner.output.index import Index, index_of, open_output
 from batch_runner.output.lines import read_bills, read_past
 from batch_runner.records import NO_PAST, Past, Status, Usage
-from batch_runner.totals import Totals
+from batch_runner.totals import NOT_IN_INPUT, UNATTEMPTED, Totals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,18 +21,28 @@ if TYPE_CHECKING:
 
 
 class Records:
-    """The records of the output at `path` as they stood when it was opened; a context manager."""
+    """The records of the output at `path` as they stood when it was opened; a context manager.
 
-    def __init__(self, path: Path) -> None:
+    `as_new`: as if the output were empty, for a run that will set it aside.
+    """
+
+    def __init__(self, path: Path, *, as_new: bool = False) -> None:
         self.path = path
-        self.index = read_index(path)
-        self._file: IO[bytes] | None = None
+        self._file = None if as_new else open_output(path)
+        try:
+            self.index = Index() if self._file is None else index_of(self._file, path)
+        except CannotStart:
+            self.close()
+            raise
 
     def __enter__(self) -> Self:
-        self._file = self.path.open("rb") if self.index.lines else None
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; the index stays."""
         if self._file is not None:
             self._file.close()
 
@@ -50,11 +60,18 @@ class Records:
         return NO_PAST if entry is None else read_past(self.line_of(entry))
 
     def kind_of(self, entry: Entry) -> FailureKind | None:
-        """Why the row behind an entry failed, if it did."""
-        if entry.status not in {Status.FAILED, Status.UNFINISHED}:
+        """Why the row behind an entry has no answer, if it has none."""
+        if entry.status is Status.OK:
             return None
         kind = self.line_of(entry)["failure"]
         return FailureKind(kind) if kind else None
+
+    @property
+    def unattempted(self) -> int:
+        """Rows of the input that no run has sent yet, as far as the last run knew its input."""
+        known = self.index.job.rows
+        rows = sum(known[status] for status in (*Status, UNATTEMPTED))
+        return max(0, rows + known[NOT_IN_INPUT] - self.index.living().total())
 
     def job_so_far(self, *, real: bool) -> Totals:
         """What all earlier runs came to. A run that was killed is charged up to its in-flight ceiling, on top of what its
@@ -74,7 +91,7 @@ class Records:
     def _recounted(self, *, real_only: bool) -> Totals:
         """The totals of all living lines, read one by one."""
         totals = Totals()
-        for line in self._living_lines(real_only=real_only):
+        for line in self.living_lines(real_only=real_only):
             totals.attempts += sum(attempt["n"] for attempt in line["attempts"])
             if line["failure"]:
                 totals.failures[line["failure"]] += 1
@@ -86,13 +103,10 @@ class Records:
         totals.wall_ms = self.index.job.wall_ms
         return totals
 
-    def _living_lines(self, *, real_only: bool) -> Iterator[dict[str, Any]]:
+    def living_lines(self, *, real_only: bool = False) -> Iterator[dict[str, Any]]:
+        """The last line of each row, parsed, in the order of the file; `real_only` leaves out made-up answers."""
         if self._file is None:
             return
-        self._file.seek(0)
-        places = iter(self.index.living_places(real_only=real_only))
-        place = next(places, None)
-        for offset, line in whole_lines(self._file):
-            if offset == place:
-                yield orjson.loads(line)
-                place = next(places, None)
+        for place in self.index.living_places(real_only=real_only):
+            self._file.seek(place)
+            yield orjson.loads(self._file.readline())

@@ -5,11 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-import click
-
 from batch_runner.clock import timestamp
 from batch_runner.records import Status
-from batch_runner.reporters.wording import duration, short
+from batch_runner.reporters.voice import tell
+from batch_runner.reporters.wording import duration, one_line, short
 
 if TYPE_CHECKING:
     from batch_runner.failures import Failure
@@ -47,7 +46,7 @@ class Lines:
 
     @staticmethod
     def _say(text: str) -> None:
-        click.echo(f"{timestamp(time.time())} {text}", err=True)
+        tell(f"{timestamp(time.time())} {text}")
 
 
 def progress_in_words(snapshot: Snapshot) -> str:
@@ -75,4 +74,4 @@ def failure_in_words(row_id: str, failure: Failure, wait: float | None) -> str:
     """`row greet-1: server_error (HTTP 500): …; again in 1.2 s`."""
     status = f" (HTTP {failure.http_status})" if failure.http_status is not None else ""
     then = "no further attempt" if wait is None else f"again in {duration(wait)}"
-    return f"row {row_id}: {failure.kind}{status}: {failure.message[:200]}; {then}"
+    return f"row {one_line(row_id, 60)}: {failure.kind}{status}: {one_line(failure.message)}; {then}"

@@ -9,7 +9,7 @@ from batch_runner.advice import ADVICE
 from batch_runner.exits import ExitStatus
 from batch_runner.failures import FailureKind
 from batch_runner.records import Status
-from batch_runner.reporters.wording import duration, rows
+from batch_runner.reporters.wording import duration, one_line, rows
 from batch_runner.totals import UNATTEMPTED, row_counts
 
 if TYPE_CHECKING:
@@ -25,14 +25,16 @@ SCHEMA = 1
 def summary_lines(report: RunReport, command: Sequence[str], output: str) -> Iterator[str]:
     """The summary at the end of a run; `command` is how it was called, `output` its output as the user names it."""
     if report.reason:
-        yield report.reason
+        yield one_line(report.reason, 400)
     yield standing_in_words(report.totals)
     for kind, count in report.run.failures.most_common():
-        yield f"  {count:>6,} {kind}: {report.examples.get(kind, '')[:160]}"
+        yield f"  {count:>6,} {kind}: {one_line(report.examples.get(kind, ''))}"
         yield f"         {ADVICE[FailureKind(kind)]}"
     if report.run.attempts:
         yield from cost_lines(report.run, "tokens")
         yield from _pace_lines(report.run)
+    if report.totals.rows[UNATTEMPTED] and "retry" in command[1:2]:
+        yield f"{rows(report.totals.rows[UNATTEMPTED])} never sent: only a run of the input has them, retry doesn't"
     yield f"output   {output}"
     yield f"next     {shlex.join(next_command(report, command, output))}"
 
@@ -60,7 +62,8 @@ def cost_lines(totals: Totals, heading: str) -> Iterator[str]:
 def next_command(report: RunReport, command: Sequence[str], output: str) -> list[str]:
     """The one command that makes sense now."""
     standing = report.totals.rows
-    if report.exit_status not in {ExitStatus.OK, ExitStatus.ROWS_NOT_OK} or standing[UNATTEMPTED]:
+    unsent = standing[UNATTEMPTED] and "retry" not in command[1:2]
+    if report.exit_status not in {ExitStatus.OK, ExitStatus.ROWS_NOT_OK} or unsent:
         return list(command)
     if standing[Status.FAILED] or standing[Status.UNFINISHED]:
         return ["batch-runner", "retry", output]
@@ -106,7 +109,7 @@ def _pace_lines(run: Totals) -> Iterator[str]:
     yield f"time     {duration(seconds)}{pace}{latency}"
     other = {pair: count for pair, count in run.answered_as.items() if len(set(pair.split(" -> "))) > 1}
     for pair, count in other.items():
-        asked, answered = pair.split(" -> ")
+        asked, answered = (one_line(model, 60) for model in pair.split(" -> "))
         yield f"model    {rows(count)} asked of {asked}, answered by {answered or 'a model without a name'}"
 
 

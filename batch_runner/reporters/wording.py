@@ -21,6 +21,13 @@ def short(number: float) -> str:
     return f"{number:.0f}"
 
 
+def one_line(text: str, most: int = 160) -> str:
+    """Somebody else's words on one line: a service's message must neither break the layout nor command the terminal."""
+    line = " ".join(text[: 4 * most].split())
+    line = "".join(character if character.isprintable() else f"\\x{ord(character):02x}" for character in line)
+    return line if len(line) <= most else line[: most - 1] + "…"
+
+
 def rows(count: int) -> str:
     """`1 row`, `1,234 rows`."""
     return f"{count:,} row{'' if count == 1 else 's'}"

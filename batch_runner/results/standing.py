@@ -13,12 +13,12 @@ import orjson
 
 from batch_runner.advice import ADVICE
 from batch_runner.failures import CannotStart, FailureKind
+from batch_runner.output.lines import read_result
 from batch_runner.output.records import Records
 from batch_runner.reporters.heartbeat import heartbeat_path
 from batch_runner.reporters.summary import cost_lines, standing_in_words
-from batch_runner.reporters.wording import duration
-from batch_runner.results.reading import living_results
-from batch_runner.totals import row_counts
+from batch_runner.reporters.wording import duration, one_line
+from batch_runner.totals import UNATTEMPTED, row_counts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -56,8 +56,9 @@ def read_standing(output: Path) -> Standing:
         at_work = _at_work(heartbeat, index.last_run.id)
         job = index.job if index.closed or at_work else records.job_so_far(real=False)
         job.rows = index.living()
+        job.rows += Counter({UNATTEMPTED: records.unattempted})
         failures, examples = Counter[str](), dict[str, str]()
-        for result in living_results(output, index):
+        for result in map(read_result, records.living_lines()):
             if result.failure is not None:
                 failures[result.failure] += 1
                 examples.setdefault(result.failure, f"{result.source}: {result.message}")
@@ -70,7 +71,7 @@ def standing_lines(standing: Standing, name: str) -> Iterator[str]:
     yield f"{name}: {_state_in_words(standing)}"
     yield standing_in_words(standing.job)
     for kind, count in standing.failures.most_common():
-        yield f"  {count:>6,} {kind}: {standing.examples[kind][:160]}"
+        yield f"  {count:>6,} {kind}: {one_line(standing.examples[kind])}"
         yield f"         {ADVICE[FailureKind(kind)]}"
     yield from cost_lines(standing.job, "tokens")
     if standing.unreadable_lines:

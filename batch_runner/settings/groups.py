@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from batch_runner.settings.kinds import Count, Duration, KeyValue, Rate, Share, VariableName, Words
+from batch_runner.settings.kinds import Count, Duration, KeyValue, Rate, Share, States, VariableName
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -104,7 +104,7 @@ class RetrySettings:
     only: tuple[str, ...] = setting(
         (),
         "Send only rows in these states: truncated, refused, failed, unfinished, a failure kind, or all of them.",
-        kind=Words(),
+        kind=States(),
         metavar="STATE,…",
         environment=False,
         sticks=False,

@@ -8,9 +8,15 @@ from typing import Any, NoReturn
 import click
 import orjson
 
+from batch_runner.failures import FailureKind
+from batch_runner.records import REPEATABLE
+from batch_runner.settings.nearest import did_you_mean
+
 DURATION = re.compile(r"(?:(?P<h>\d+(?:\.\d+)?)h)?(?:(?P<m>\d+(?:\.\d+)?)m)?(?:(?P<s>\d+(?:\.\d+)?)s?)?", re.IGNORECASE)
 NUMBER = re.compile(r"(?P<digits>\d[\d_,]*(?:\.\d+)?)\s*(?P<unit>[kKmM]?)")
 RATE = re.compile(NUMBER.pattern + r"\s*(?:/\s*(?P<per>min|minute|m|s|sec|second|h|hour))?")
+STATES = ("all", *sorted(map(str, REPEATABLE)), *(str(kind) for kind in FailureKind if kind is not FailureKind.INVALID_LINE))
+MOST = 10**12
 UNITS = {"": 1, "k": 1_000, "m": 1_000_000}
 PER_MINUTE = {"s": 60.0, "sec": 60.0, "second": 60.0, "h": 1 / 60, "hour": 1 / 60}
 
@@ -49,8 +55,8 @@ class Count(click.ParamType[int]):
         """Read the number out of `value`."""
         match = NUMBER.fullmatch(str(value).strip())
         number = _scaled(match) if match and not isinstance(value, bool) else 0.0
-        if number < 1 or number != int(number):
-            self.fail(f"{value!r} isn't a whole number above zero: write 1000, 1_000 or 1k", param, ctx)
+        if not 1 <= number <= MOST or number != int(number):
+            self.fail(f"{value!r} isn't a whole number above zero (and up to 10^12): write 1000, 1_000 or 1k", param, ctx)
         return int(number)
 
 
@@ -89,6 +95,14 @@ class KeyValue(click.ParamType[tuple[str, Any]]):
 
     name = "key=value"
 
+    def split_envvar_value(self, rv: str) -> list[Any]:
+        """Several pairs in one variable: a JSON object, or KEY=VALUE words."""
+        try:
+            pairs = orjson.loads(rv)
+        except orjson.JSONDecodeError:
+            return rv.split()
+        return list(pairs.items()) if isinstance(pairs, dict) else [rv]
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, Any]:
         """Split `value` at its first `=`."""
         if isinstance(value, tuple | list) and len(value) == 2:  # noqa: PLR2004 - a pair
@@ -102,15 +116,23 @@ class KeyValue(click.ParamType[tuple[str, Any]]):
             return key.strip(), text
 
 
-class Words(click.ParamType[tuple[str, ...]]):
-    """One or more words, from `a`, `a,b` or a list, as a tuple."""
+class States(click.ParamType[tuple[str, ...]]):
+    """States that rows can be sent again from, as a tuple: of `a`, `a,b` or a list; a status, a failure kind, or `all`."""
 
-    name = "words"
+    name = "states"
 
-    def convert(self, value: Any, _param: click.Parameter | None, _ctx: click.Context | None) -> tuple[str, ...]:
-        """Split `value` at its commas."""
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """Split `value` at its commas and check each word."""
         words = value if isinstance(value, tuple | list) else str(value).split(",")
-        return tuple(word for word in (str(word).strip() for word in words) if word)
+        states = tuple(word for word in (str(word).strip() for word in words) if word)
+        for word in states:
+            if word not in STATES:
+                self.fail(
+                    f"{word!r} is neither one of {', '.join(STATES[:5])} nor a failure kind{did_you_mean(word, STATES)}",
+                    param,
+                    ctx,
+                )
+        return states
 
 
 class VariableName(click.ParamType[str]):

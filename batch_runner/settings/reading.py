@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,13 +10,15 @@ import click
 
 from batch_runner.failures import UsageMistake
 from batch_runner.settings.groups import Setting, Settings, build, table
+from batch_runner.settings.nearest import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
 FLAGGED_PARAMETERS = {
     "model": "--model",
     "max_completion_tokens": "--max-completion-tokens",
+    "max_tokens": "--max-completion-tokens",
     "reasoning_effort": "--reasoning-effort",
     "temperature": "--temperature",
     "messages": "the input rows",
@@ -35,7 +37,10 @@ def read_settings(values: Mapping[str, Any]) -> Settings:
             raise UsageMistake(f"there is no setting {name!r}{did_you_mean(name, names)}")
     settings = build(values, convert)
     _check_params(settings)
-    return settings
+    if settings.request.api_key_env and settings.request.api_key_file:
+        raise UsageMistake("api_key_env and api_key_file both name a key: keep one")
+    system = text_or_file(settings.request.system or "", "system").strip() or None
+    return replace(settings, request=replace(settings.request, system=system))
 
 
 def convert(entry: Setting, value: Any) -> Any:
@@ -51,20 +56,21 @@ def convert(entry: Setting, value: Any) -> Any:
         raise UsageMistake(f"{entry.name}: {mistake.message}") from None
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`; did you mean 'x'?` when something known is near, else nothing."""
-    near = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
-
-
 def text_or_file(value: str, setting: str) -> str:
-    """The text itself, or what stands in FILE when it is written `@FILE`."""
+    """The text itself, or what stands in FILE when it is written `@FILE`; `@@` opens a text that begins with `@`."""
     if not value.startswith("@"):
         return value
+    if value.startswith("@@"):
+        return value[1:]
     try:
         return Path(value[1:]).expanduser().read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageMistake(f"{setting}: can't read {value[1:]}: {error}") from None
+
+
+def as_written(text: str) -> str:
+    """`text` as a setting would be written that `text_or_file` reads as just that text."""
+    return "@" + text if text.startswith("@") else text
 
 
 def _converted(entry: Setting, value: Any) -> Any:

@@ -304,7 +304,7 @@ def test_answers_without_a_cap_are_warned_about(place: Place, gateway: ServedHer
     without = run(place, gateway, "-n", "1")
     with_cap = run(place, gateway, "--max-completion-tokens", "900")
 
-    assert "1 row without --max-completion-tokens: each answer may use up to 65,536 tokens" in without.err
+    assert "1 row without --max-completion-tokens: an answer may use up to 65,536 tokens" in without.err
     assert "without --max-completion-tokens" not in with_cap.err
 
 

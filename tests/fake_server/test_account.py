@@ -39,6 +39,13 @@ async def test_a_gateway_lists_them_in_its_own_shape(session: ClientSession) -> 
     ]
 
 
+async def test_any_model_is_no_model_of_the_list(session: ClientSession) -> None:
+    async with FakeGateway(Scenario(models=("*", "mine"))) as gateway:
+        listed = (await get(session, gateway, "/v1/models")).body
+
+    assert [model["id"] for model in listed["data"]] == ["mine"]
+
+
 @pytest.mark.parametrize(("dialect", "status"), [("openai", 404), ("new-api", 200)])
 async def test_a_model_that_is_not_there_is_an_error_whatever_the_status(
     session: ClientSession, dialect: Any, status: int

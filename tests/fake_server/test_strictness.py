@@ -237,7 +237,7 @@ def test_models_that_see_take_images(model: str) -> None:
     assert judged(model, [IMAGE]) is None
 
 
-@pytest.mark.parametrize("model", ["gpt-4o", "claude-sonnet", "deepseek-reasoner", "gpt-4-turbo"])
+@pytest.mark.parametrize("model", ["gpt-4o", "claude-sonnet", "deepseek-reasoner", "gpt-4-turbo", "gemini-2.5-pro"])
 def test_a_model_of_no_known_family_is_asked_as_given(model: str) -> None:
     assert family_of(model).name == "other"
     assert judged(model, [{"role": "system", "content": "x"}, IMAGE], max_tokens=5, temperature=0.2, top_p=0.1) is None

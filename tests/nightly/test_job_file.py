@@ -37,6 +37,9 @@ def refused(folder: Path, text: str) -> list[str]:
 
 
 def test_a_job_is_named_like_its_file_and_its_paths_start_at_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "prompts").mkdir()
+    (tmp_path / "prompts/system.txt").write_text("Be brief.", encoding="utf-8")
+
     job = read_job(a_job(tmp_path, WHOLE))
 
     assert job.name == "night"
@@ -46,7 +49,7 @@ def test_a_job_is_named_like_its_file_and_its_paths_start_at_its_folder(tmp_path
         "model": "o1",
         "system": f"@{tmp_path}/prompts/system.txt",
         "api_key_file": str(Path("~/key").expanduser()),
-        "param": {"seed": 7},
+        "param": [("seed", 7)],
         "rpm": "3k/min",
     }
 

@@ -79,20 +79,20 @@ def test_asking_twice_gives_the_same(tmp_path: Path) -> None:
 
 
 def test_a_line_too_long_to_be_kept_comes_from_where_it_was_read(tmp_path: Path) -> None:
-    (tmp_path / "in.jsonl").write_bytes(b'{"prompt":"a"}\n\n{"prompt":"long"}\n')
+    (tmp_path / "in.jsonl").write_bytes(b'{"prompt":"a"}\n\n{"id":"a","prompt":"long"}\n')
 
     (line,) = kept(tmp_path, a_row("a", Status.FAILED, source=f"{tmp_path}/in.jsonl:3"))
 
-    assert line.text == b'{"prompt":"long"}'
+    assert line.text == b'{"id":"a","prompt":"long"}'
 
 
 def test_a_line_of_standard_input_comes_from_its_copy(tmp_path: Path) -> None:
     with zstd.open(stdin_copy_path(tmp_path / "out.jsonl"), "wb") as copy:
-        copy.write(b'{"prompt":"a"}\n{"prompt":"long"}\n')
+        copy.write(b'{"prompt":"a"}\n{"id":"a","prompt":"long"}\n')
 
     (line,) = kept(tmp_path, a_row("a", Status.FAILED, source="stdin:2"))
 
-    assert line.text == b'{"prompt":"long"}'
+    assert line.text == b'{"id":"a","prompt":"long"}'
 
 
 @pytest.mark.parametrize(

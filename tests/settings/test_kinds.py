@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch_runner.progress import deserved
-from batch_runner.settings.kinds import Count, Duration, KeyValue, Rate, Share, VariableName, Words
+from batch_runner.settings.kinds import Count, Duration, KeyValue, Rate, Share, States, VariableName
 from batch_runner.totals import Totals
 
-KINDS: list[click.ParamType[Any]] = [Count(), Duration(), KeyValue(), Rate(), Share(), VariableName(), Words()]
+KINDS: list[click.ParamType[Any]] = [Count(), Duration(), KeyValue(), Rate(), Share(), States(), VariableName()]
 
 
 @pytest.mark.parametrize(
@@ -128,10 +128,23 @@ def test_what_is_no_pair_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "words"), [("a", ("a",)), ("a,b", ("a", "b")), (" a , b ,", ("a", "b")), (["a", "b"], ("a", "b")), ("", ())]
+    ("text", "states"),
+    [
+        ("failed", ("failed",)),
+        ("failed,timeout", ("failed", "timeout")),
+        (" all , truncated ,", ("all", "truncated")),
+        (["failed", "timeout"], ("failed", "timeout")),
+        ("", ()),
+    ],
 )
-def test_words_stand_between_commas(text: object, words: tuple[str, ...]) -> None:
-    assert Words().convert(text, None, None) == words
+def test_states_stand_between_commas(text: object, states: tuple[str, ...]) -> None:
+    assert States().convert(text, None, None) == states
+
+
+@pytest.mark.parametrize("word", ["trunkated", "ok", "invalid_line", "failed;timeout"])
+def test_what_no_row_can_be_sent_again_from_is_refused(word: str) -> None:
+    with pytest.raises(click.BadParameter, match="nor a failure kind"):
+        States().convert(word, None, None)
 
 
 @pytest.mark.parametrize("name", ["MY_KEY", "_x", "key2"])

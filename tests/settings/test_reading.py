@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 
 from batch_runner.failures import UsageMistake
-from batch_runner.settings import Settings, did_you_mean, read_settings, table, text_or_file
+from batch_runner.settings import Settings, did_you_mean, read_settings, table
+from batch_runner.settings.reading import text_or_file
 
 
 def test_nothing_said_means_the_defaults() -> None:

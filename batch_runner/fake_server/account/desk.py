@@ -31,7 +31,7 @@ class AccountDesk:
     def routes(self) -> dict[tuple[str, str], Handler]:
         """The handlers, by method and path."""
         paths: dict[str, Statement] = {
-            MODELS: lambda play: statements.models(play.scenario.models, play.scenario.dialect),
+            MODELS: lambda play: statements.models(play.scenario.listed_models, play.scenario.dialect),
             "/v1/dashboard/billing/subscription": lambda play: statements.subscription(play.wallet),
             "/dashboard/billing/subscription": lambda play: statements.subscription(play.wallet),
             "/v1/dashboard/billing/usage": lambda play: statements.usage(play.wallet),

@@ -26,9 +26,10 @@ class Envelope:
 
     def body(self, answer: Answer) -> bytes:
         """The answer in one piece."""
-        choices = [_choice(place, choice) for place, choice in enumerate(answer.choices)]
-        usage = answer.usage.as_sent(details=self.usage_details)
-        return orjson.dumps({**self._outside("chat.completion"), "choices": choices, "usage": usage})
+        completion = self._outside("chat.completion")
+        completion["choices"] = [_choice(place, choice) for place, choice in enumerate(answer.choices)]
+        completion["usage"] = answer.usage.as_sent(details=self.usage_details)
+        return orjson.dumps(completion)
 
     def events(self, answer: Answer, *, with_usage: bool) -> bytes:
         """The answer as a stream."""

@@ -74,11 +74,11 @@ class Courier:
         return SENT_ALIVE if self.request.keep_alive and not isinstance(damage, CLOSING) else SENT
 
     def _head(self, *, off: int = 0) -> bytes:
-        reply, request = self.reply, self.request
+        reply = self.reply
         lines = self.service if reply.content_type in SERVICE_TYPES else ""
         if reply.headers:
             lines += "".join(f"{name}: {value}\r\n" for name, value in reply.headers.items())
-        return head(reply.status, reply.content_type, max(0, len(reply.body) + off), lines + connection(request))
+        return head(reply.status, reply.content_type, max(0, len(reply.body) + off), lines + connection(self.request))
 
     def _write(self, data: bytes) -> bool:
         transport = self.request.transport

@@ -35,11 +35,11 @@ TOO_LARGE = Complaint(413, "Request body too large. Please shorten it and try ag
 
 def complaint_about(request: ChatRequest, *, drops_unknown: bool = False) -> Complaint | None:
     """The first thing a model's family refuses about a request."""
-    if not answers_chat(request.model):
-        return not_on_this_route(request.model)
     family = family_of(request.model)
     if family is OTHER:
         return None
+    if not answers_chat(request.model):
+        return not_on_this_route(request.model)
     unknown = None if drops_unknown else _unknown_field(request)
     return unknown or _about_fields(request, family) or _about_messages(request, family)
 

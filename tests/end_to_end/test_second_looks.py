@@ -1,0 +1,285 @@
+"""What a careful reader found: refusals that must leave everything in place, keys that must stay home, words that bite."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from batch_runner import CannotStart, UsageMistake, read_results, run_file
+from batch_runner.fake_server import Canned, Fault, Fixed, Latency, Scenario
+from batch_runner.fake_server import Status as Answer
+from batch_runner.output.compact import compact
+from batch_runner.output.index import read_index
+from tests.end_to_end.conftest import COMMAND, Place, ServedHere, Servers
+
+
+def test_a_fresh_start_that_is_refused_leaves_the_output_in_its_place(place: Place) -> None:
+    place.write_questions(2)
+    place.run("run", place.prompts, "--endpoint", "fake")
+    before = place.out.read_bytes()
+
+    refused = place.run("run", place.prompts, "--endpoint", "apicore", "--fresh")
+
+    assert refused.status == 3
+    assert place.out.read_bytes() == before
+    assert not list(place.folder.glob("*.bak"))
+
+
+def test_a_fresh_retry_is_refused(place: Place) -> None:
+    place.write_questions(1)
+    place.run("run", place.prompts, "--endpoint", "fake")
+
+    refused = place.run("retry", place.out, "--fresh")
+
+    assert refused.status == 2
+    assert place.out.exists()
+
+
+def test_nothing_to_send_after_a_kill_still_tells_what_was_spent(place: Place) -> None:
+    place.write_questions(2)
+    place.run("run", place.prompts, "--endpoint", "fake")
+    lines = place.out.read_bytes().splitlines(keepends=True)
+    place.out.write_bytes(b"".join(line for line in lines if b'"status":"totals"' not in line))
+
+    told = place.run("run", place.prompts, "--endpoint", "fake", "--json").document
+
+    assert told["reason"].startswith("nothing to send")
+    assert told["job"]["tokens"]["total_tokens"] > 0
+    assert told["job"]["unclosed"]["prompt_tokens"] > 0
+
+
+@pytest.mark.parametrize("closed", ["2>&-", "2>&1 | true", ">&-", ">/dev/full"])
+def test_a_run_that_nobody_listens_to_is_made_all_the_same(place: Place, closed: str) -> None:
+    place.write_questions(3)
+    command = f"set -o pipefail; {' '.join(COMMAND)} run {place.prompts} --endpoint fake --json {closed}"
+
+    done = subprocess.run(["bash", "-c", command], cwd=place.folder, env=place.environment(), check=False, timeout=30)
+
+    assert done.returncode == 0
+    assert {row["status"] for row in place.rows()} == {"ok"}
+
+
+def test_a_remembered_key_does_not_follow_to_another_endpoint(place: Place, servers: Servers) -> None:
+    seen: list[str] = []
+
+    async def refuse(request: web.Request) -> web.StreamResponse:
+        seen.append(request.headers.get("Authorization", ""))
+        return web.json_response({"error": {"message": "no", "type": "invalid_request_error"}}, status=400)
+
+    first, second = servers.by_hand(refuse), servers.by_hand(refuse)
+    place.write_questions(1)
+    place.run("run", place.prompts, "--endpoint", first, "--api-key-env", "HOME_KEY", env={"HOME_KEY": "sk-for-the-first"})
+
+    env = {"HOME_KEY": "sk-for-the-first", "OPENAI_BASE_URL": second, "OPENAI_API_KEY": "sk-for-the-second"}
+    place.run("retry", place.out, "--endpoint", "openai", env=env)
+    place.run("retry", place.out, env=env)
+
+    assert seen == ["Bearer sk-for-the-first", "Bearer sk-for-the-second", "Bearer sk-for-the-second"]
+
+
+def test_a_key_on_the_command_line_beats_a_remembered_one(place: Place, gateway: ServedHere) -> None:
+    key_file = place.folder / "key"
+    key_file.write_text("sk-from-the-file")
+    place.write_questions(1)
+    gateway.plays(Scenario(faults=(Fault(Answer(400, {"error": {"message": "no"}}), attempts=(1,)),)))
+    place.run("run", place.prompts, "--endpoint", gateway.url, "--api-key-file", key_file)
+
+    place.run("retry", place.out, "--api-key-env", "OTHER_KEY", env={"OTHER_KEY": "sk-from-a-variable"})
+
+    assert gateway.books().authorizations == {"Bearer sk-from-the-file", "Bearer sk-from-a-variable"}
+
+
+def test_two_keys_on_one_command_line_are_one_too_many(place: Place) -> None:
+    place.write_questions(1)
+
+    refused = place.run("run", place.prompts, "--api-key-file", "key", "--api-key-env", "NAME")
+
+    assert refused.status == 2
+    assert "keep one" in refused.err
+
+
+def test_refused_rows_can_be_asked_again_by_their_kind(place: Place, gateway: ServedHere) -> None:
+    gateway.plays(Scenario(faults=(Fault(Canned("invalid_prompt"), attempts=(1,)),)))
+    place.write_questions(2)
+    place.run("run", place.prompts, "--endpoint", gateway.url)
+
+    again = place.run("retry", place.out, "--only", "policy")
+
+    assert again.status == 0
+    assert {row["status"] for row in place.rows()} == {"ok"}
+
+
+def test_an_only_that_fits_no_row_says_so(place: Place) -> None:
+    place.write_questions(1)
+    place.run("run", place.prompts, "--endpoint", "fake")
+
+    told = place.run("retry", place.out, "--only", "timeout")
+
+    assert "no row is timeout" in told.err
+
+
+def test_instructions_that_begin_with_an_at_sign_survive_a_retry(place: Place, gateway: ServedHere) -> None:
+    (place.folder / "system.txt").write_text("@team: be kind")
+    gateway.plays(Scenario(faults=(Fault(Answer(400, {"error": {"message": "no"}}), attempts=(1,)),)))
+    place.write_questions(1)
+    place.run("run", place.prompts, "--endpoint", gateway.url, "--system", "@system.txt")
+
+    again = place.run("retry", place.out)
+
+    assert again.status == 0
+    assert all("@team: be kind" in prompt for prompt in gateway.books().attempts)
+
+
+@pytest.mark.parametrize("flag", ["-n", "-c", "--max-completion-tokens", "--max-attempts"])
+def test_a_number_beyond_all_measure_is_a_mistake_not_a_fault(place: Place, flag: str) -> None:
+    place.write_questions(1)
+
+    refused = place.run("run", place.prompts, "--endpoint", "fake", flag, "9" * 30)
+
+    assert refused.status == 2
+    assert "whole number" in refused.err
+
+
+def test_a_batch_file_that_asks_for_a_missing_model_stops_before_ten_thousand_do(place: Place, gateway: ServedHere) -> None:
+    body = {"model": "o9-nano", "messages": [{"role": "user", "content": "hello"}]}
+    rows = [{"custom_id": f"r{number}", "method": "POST", "url": "/v1/chat/completions", "body": body} for number in range(200)]
+    place.write(rows)
+
+    ended = place.run("run", place.prompts, "--endpoint", gateway.url)
+
+    assert ended.status == 4
+    assert gateway.books().requests < 60
+
+
+def test_a_row_with_columns_named_url_and_body_is_still_a_row(place: Place) -> None:
+    place.write([{"url": "https://news.example/1", "body": "A long article", "prompt": "Summarise it."}])
+
+    ended = place.run("run", place.prompts, "--endpoint", "fake")
+
+    assert ended.status == 0
+    assert json.loads(place.rows()[0]["extra"]) == {"url": "https://news.example/1", "body": "A long article"}
+
+
+def test_the_words_of_a_service_do_not_command_the_terminal(place: Place, servers: Servers) -> None:
+    async def bite(_request: web.Request) -> web.StreamResponse:
+        return web.json_response({"error": {"message": "bad \x1b]0;owned\x07 one\ntwo"}}, status=400)
+
+    place.write_questions(1)
+    ended = place.run("run", place.prompts, "--endpoint", servers.by_hand(bite), "-v")
+    status = place.run("status", place.out)
+
+    for told in (ended.err, status.out):
+        assert "\x1b]0;" not in told
+        assert r"bad \x1b]0;owned\x07 one two" in told
+
+
+def test_several_parameters_fit_into_one_variable(place: Place, gateway: ServedHere) -> None:
+    place.write_questions(1)
+
+    ended = place.run(
+        "run",
+        place.prompts,
+        "--endpoint",
+        gateway.url,
+        "-m",
+        "o3-mini",
+        env={"BATCH_RUNNER_PARAM": '{"response_format": {"type": "text"}}'},
+    )
+
+    assert ended.status == 0
+
+
+def test_a_job_file_writes_parameters_as_a_table(place: Place, gateway: ServedHere) -> None:
+    place.write_questions(1)
+    job = f'inputs = "prompts.jsonl"\n[request]\nendpoint = "{gateway.url}"\nmodel = "o3-mini"\nparam = {{seed = 7}}\n'
+    (place.folder / "night.toml").write_text(job)
+
+    ended = place.run("job", "run", "night.toml")
+
+    assert ended.status == 0
+
+
+def test_a_long_line_is_retried_only_while_it_is_still_the_same(place: Place, gateway: ServedHere) -> None:
+    gateway.plays(Scenario(faults=(Fault(Answer(400, {"error": {"message": "no"}}), attempts=(1,)),)))
+    rows = [{"id": name, "prompt": f"I am {name}", "ballast": "x" * 1_200_000} for name in ("a", "b")]
+    place.write(rows)
+    place.run("run", place.prompts, "--endpoint", gateway.url)
+    place.write([{"id": "c", "prompt": "I am c"}, *rows])
+
+    refused = place.run("retry", place.out)
+    place.write(rows)
+    done = place.run("retry", place.out)
+
+    assert refused.status == 3
+    assert "isn't the line of row" in refused.err
+    assert done.status == 0
+    assert {row["id"]: row["status"] for row in place.rows()} == {"a": "ok", "b": "ok"}
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["http://.example/v1", f"http://{'a' * 70}.example/v1", "http://exa mple/v1", "http://a..b/v1"]
+)
+def test_an_endpoint_that_no_resolver_takes_is_a_mistake(place: Place, endpoint: str) -> None:
+    place.write_questions(1)
+
+    refused = place.run("run", place.prompts, "--endpoint", endpoint, env={"BATCH_RUNNER_API_KEY": "sk-something"})
+
+    assert refused.status == 2
+
+
+def test_an_output_must_be_a_regular_file(place: Place) -> None:
+    place.write_questions(1)
+    os.mkfifo(place.folder / "pipe")
+
+    refused = place.run("run", place.prompts, "--endpoint", "fake", "-o", "pipe")
+
+    assert refused.status == 3
+    assert "regular file" in refused.err
+
+
+async def test_no_input_is_not_taken_for_a_retry(tmp_path: Path) -> None:
+    with pytest.raises(UsageMistake, match="no input"):
+        await run_file([], tmp_path / "out.jsonl", endpoint="fake")
+
+
+async def test_an_input_without_rows_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty.jsonl").write_text("\n\n")
+
+    with pytest.raises(CannotStart, match="there is no row in"):
+        await run_file(tmp_path / "empty.jsonl", endpoint="fake")
+
+
+async def test_results_are_whole_though_the_output_is_compacted_while_they_are_read(tmp_path: Path) -> None:
+    prompts, out = tmp_path / "p.jsonl", tmp_path / "p.results.jsonl"
+    prompts.write_text("".join(json.dumps({"prompt": f"q{number}"}) + "\n" for number in range(4)))
+    await run_file(prompts, endpoint="fake")
+    lines = out.read_bytes().splitlines(keepends=True)
+    out.write_bytes(b"".join([*lines[:-1], *lines[1:3], lines[-1]]))
+
+    results = read_results(out)
+    first = next(results)
+    compact(out, read_index(out))
+
+    assert len({first.id, *(result.id for result in results)}) == 4
+
+
+async def test_an_output_that_is_moved_under_the_run_ends_it_with_what_was_recorded(tmp_path: Path, gateway: ServedHere) -> None:
+    gateway.plays(Scenario(latency=Latency(seconds=Fixed(0.1))))
+    prompts, out = tmp_path / "p.jsonl", tmp_path / "p.results.jsonl"
+    prompts.write_text("".join(json.dumps({"prompt": f"q{number}"}) + "\n" for number in range(60)))
+
+    running = asyncio.create_task(run_file(prompts, endpoint=gateway.url, concurrency=2))
+    while not out.exists() or out.stat().st_size < 6000:
+        await asyncio.sleep(0.02)
+    out.rename(tmp_path / "moved.jsonl")
+    report = await running
+
+    assert report.exit_status == 6
+    assert "moved or removed" in report.reason
+    assert report.run.rows["ok"] < 60
