@@ -31,7 +31,7 @@ $(TOOLS): $(READY)
 
 demo: $(READY)  ## run the main job on sample_inputs/ against the embedded endpoint
 	@status=0; $(RUN) job run jobs/demo.toml --fresh || status=$$?; \
-	test $$status -eq 10 || exit $$status; \
+	test $$status -eq 10 || { echo "the demo should end with 10, it ended with $$status"; exit 1; }; \
 	echo; echo "What came back (demo-output/demo.results.jsonl; the bad lines are there on purpose):"; \
 	$(VENV)/bin/python -c "$$LOOK"; \
 	echo; echo "Next: $(RUN) status demo-output/demo.results.jsonl"

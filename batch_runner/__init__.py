@@ -22,20 +22,23 @@ The way of a row, and with it the order of the modules. Each imports only what s
     verdict         what came of an attempt -> completion or failure, and whom that is about
     retry           whether and when an attempt is made again
     health          whether the run goes on
-    output/         the output file: lines, index, records, lock, journal, compaction
+    output/         the output file: lines, index, history, lock, journal, compaction
     plan            the first pass: what is new, changed, done
     tally           what one row has come to so far
     progress        what reporters are shown
+    state           the parts of a run that change
     worker          one row, top to bottom
-    runner          the pool, the drain, the totals
+    alongside       a task beside the main work
+    runner          the pool and its drain
     preparation     an order -> a run that could begin
     reporters/      live line, timed lines, heartbeat, summary
     results/        reading an output
-    api             run_file: builds it all and runs it
+    execution       builds a run, runs it, says how it ended
+    api             run_file
     nightly/        job files
     commands/       the command line, thin
 
-`fake_server/`, the embedded endpoint, imports nothing of these; only `api` and `commands` import it.
+`fake_server/`, the embedded endpoint, imports nothing of these; only `execution` and `commands` import it.
 """
 
 from __future__ import annotations

@@ -44,8 +44,11 @@ def _run() -> int:
         _say("\ninterrupted; nothing was sent\n")
         return EX_INTERRUPTED
     except click.ClickException as mistake:
-        mistake.show()
+        context = getattr(mistake, "ctx", None)
+        tell(f"Error: {mistake.format_message()} ({context.command_path if context else 'batch-runner'} --help)")
         return 2
+    except SystemExit:  # click's way out when nobody reads what it prints, such as a help text
+        return 0
     except Bug as bug:
         return _tell_bug(bug.__cause__ or bug)
     except BatchRunnerError as error:

@@ -72,7 +72,7 @@ def resolve(settings: Settings, environment: Mapping[str, str] = os.environ) -> 
     else:
         names = (*_KNOWN, FAKE)
         raise UsageMistake(f"--endpoint {name!r} is neither one of {', '.join(names)} nor a URL{did_you_mean(name, names)}")
-    return _at(url)
+    return _at(url, said_by=known.url_variable if known is not None and known.url_variable else "--endpoint")
 
 
 def with_key(endpoint: Endpoint, settings: Settings, environment: Mapping[str, str] = os.environ) -> Endpoint:
@@ -80,8 +80,8 @@ def with_key(endpoint: Endpoint, settings: Settings, environment: Mapping[str, s
     if endpoint.host == FAKE:
         return Endpoint(endpoint.url, FAKE, FAKE_KEY)
     key = _key(endpoint, settings, environment)
-    if key is not None and not (key.isascii() and key.isprintable()):
-        raise CannotStart("the key holds characters that no HTTP header can: is it the key itself, on one line?")
+    if key is not None and not re.fullmatch(r"[!-~]+", key):
+        raise CannotStart("the key holds blanks, or characters that no HTTP header can: is it the key itself, on one line?")
     return Endpoint(endpoint.url, endpoint.host, key)
 
 
@@ -110,25 +110,27 @@ def _key(endpoint: Endpoint, settings: Settings, environment: Mapping[str, str])
 def _from_file(name: str) -> str:
     try:
         key = Path(name).expanduser().read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise CannotStart(f"--api-key-file {name}: can't be read: {error.strerror}") from None
+    except (ValueError, RuntimeError) as error:  # no text in it, a NUL in its name, `~nobody`
         raise CannotStart(f"--api-key-file {name}: can't be read: {error}") from None
     if not key:
         raise CannotStart(f"--api-key-file {name} is empty")
     return key
 
 
-def _at(url: str) -> Endpoint:
+def _at(url: str, *, said_by: str) -> Endpoint:
     url = url.strip()
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
         ascii_host = host if host.isascii() else host.encode("idna").decode()
     except ValueError as error:  # UnicodeError is one
-        raise UsageMistake(f"--endpoint {redact(url)}: {error}") from None
+        raise UsageMistake(f"{said_by} {redact(url)}: {error}") from None
     if parts.scheme not in {"http", "https"} or not _is_host(ascii_host) or any(character.isspace() for character in url):
-        raise UsageMistake(f"--endpoint {redact(url)}: an endpoint is written https://HOST/v1")
+        raise UsageMistake(f"{said_by} {redact(url)}: an endpoint is written https://HOST/v1")
     if parts.username or parts.password or parts.query or parts.fragment:
-        raise UsageMistake(f"--endpoint {redact(url)}: neither a key nor a query can stand in it; name the key's variable with --api-key-env")  # fmt: skip # noqa: E501
+        raise UsageMistake(f"{said_by} {redact(url)}: neither a key nor a query can stand in it; name the key's variable with --api-key-env")  # fmt: skip # noqa: E501
     if ascii_host != host:
         url = parts._replace(netloc=ascii_host if port is None else f"{ascii_host}:{port}").geturl()
     return Endpoint(url.rstrip("/").removesuffix(ROUTE).rstrip("/"), host)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from fractions import Fraction
 
 
 class ExitStatus(IntEnum):
@@ -48,6 +49,12 @@ PRECEDENCE = (
     ExitStatus.OK,
 )
 """Which status counts when several hold, the first one first."""
+
+
+def deserved(*, rows: int, ok: int, max_failed: str) -> ExitStatus:
+    """The exit status that so many rows deserve; `max_failed` of them (a number, or a share as `1%`) need not be ok."""
+    allowed = rows * Fraction(max_failed[:-1]) / 100 if max_failed.endswith("%") else int(max_failed)
+    return ExitStatus.OK if rows - ok <= allowed else ExitStatus.ROWS_NOT_OK
 
 
 def gravest(*statuses: ExitStatus) -> ExitStatus:

@@ -19,7 +19,7 @@ from batch_runner.exits import ExitStatus
 
 
 class FailureKind(StrEnum):
-    """Why an attempt or a row failed; the word in an output line. `failure_guide.ADVICE` says what to do about each."""
+    """Why an attempt or a row failed; the word in an output line. `advice.ADVICE` says what to do about each."""
 
     RATE_LIMITED = "rate_limited"
     CONCURRENCY_LIMITED = "concurrency_limited"
@@ -71,18 +71,6 @@ MAYBE_BILLED = frozenset(
     {FailureKind.TIMEOUT, FailureKind.CONNECTION_LOST, FailureKind.UNREADABLE_REPLY, FailureKind.INTERRUPTED},
 )
 """The request left and its answer didn't arrive whole: the service may have worked, and billed."""
-
-
-RUN_ENDING = frozenset(
-    {
-        FailureKind.INVALID_KEY,
-        FailureKind.NO_ACCESS,
-        FailureKind.QUOTA_EXHAUSTED,
-        FailureKind.MODEL_NOT_FOUND,
-        FailureKind.WRONG_ENDPOINT,
-    },
-)
-"""No row of the run can succeed: key, money, model or address."""
 
 
 class Scope(Enum):

@@ -74,46 +74,47 @@ class Health:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._kinds: frozenset[FailureKind] = frozenset()
-        self._count = 0
-        self._since = 0.0
+        self._runs = dict.fromkeys(STREAKS, (0, 0.0))
+        """How long each streak is now, and when it began."""
+        self._latest: FailureKind | None = None
+        self._in_a_row = 0
         self._had_answer = False
-        self._latest = ""
         self.stop: Stop | None = None
 
     @property
     def trouble(self) -> str:
         """What every attempt lately has ended in, such as `unreachable`; empty while answers come."""
-        return self._latest if self._count >= TROUBLE_COUNT else ""
+        return str(self._latest) if self._latest is not None and self._in_a_row >= TROUBLE_COUNT else ""
 
     def answered(self) -> None:
         """An answer came: whatever went wrong before is over."""
         self._had_answer = True
-        self._kinds = frozenset()
-        self._count = 0
+        self._runs = dict.fromkeys(STREAKS, (0, 0.0))
+        self._latest, self._in_a_row = None, 0
 
     def failed(self, failure: Failure) -> Stop | None:
         """An attempt failed; the reason to end the run, if that makes one."""
-        self._latest = failure.kind
-        streaks = [streak for streak in STREAKS if failure.kind in streak.kinds]
-        self._count_in(streaks[0].kinds if streaks else frozenset({failure.kind}))
+        self._count(failure.kind)
         if (failure.wait or 0.0) > MOST_WAIT:
             self.stop = self.stop or Stop(failure.kind, f"the service asks to wait {failure.wait:,.0f} s: {failure.message}")
-        if self._is_about_run(failure) or any(self._worn_out(streak) for streak in streaks):
+        if self._is_about_run(failure) or any(self._worn_out(streak) for streak in STREAKS):
             self.stop = self.stop or Stop(failure.kind, failure.message)
         return self.stop
 
-    def _count_in(self, kinds: frozenset[FailureKind]) -> None:
-        if kinds != self._kinds:
-            self._kinds, self._count, self._since = kinds, 0, self._clock()
-        self._count += 1
+    def _count(self, kind: FailureKind) -> None:
+        now = self._clock()
+        for streak, (count, since) in self._runs.items():
+            self._runs[streak] = (count + 1, since if count else now) if kind in streak.kinds else (0, 0.0)
+        self._in_a_row = self._in_a_row + 1 if kind is self._latest else 1
+        self._latest = kind
 
     def _is_about_run(self, failure: Failure) -> bool:
         if failure.scope is not Scope.RUN:
             return False
-        return not (failure.hearsay and self._had_answer) or self._count >= HEARSAY_PATIENCE
+        return not (failure.hearsay and self._had_answer) or self._in_a_row >= HEARSAY_PATIENCE
 
     def _worn_out(self, streak: Streak) -> bool:
+        count, since = self._runs[streak]
         if streak.before_first_answer and self._had_answer:
             return False
-        return self._count >= streak.count and self._clock() - self._since >= streak.seconds
+        return count >= streak.count and self._clock() - since >= streak.seconds

@@ -22,7 +22,22 @@ def dumps(value: Any, *, sort_keys: bool = False) -> bytes:
 def loads_exactly(text: bytes) -> Any:
     """The value of a JSON text, integers beyond 64 bits included, which orjson turns into floats. Raises `ValueError`."""
     value = orjson.loads(text)
-    return json.loads(text) if LONG_NUMBER.search(text) else value
+    if not LONG_NUMBER.search(text):
+        return value
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def is_json(value: Any) -> bool:
+    """True for a value that JSON can write: NaN and lone surrogates are none."""
+    try:
+        json.dumps(value, allow_nan=False)
+        dumps(value)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
 
 
 def loads_leniently(text: bytes) -> Any:

@@ -75,8 +75,8 @@ class Leaving:
 
     def __init__(self, drain_timeout: float) -> None:
         self.drain_timeout = drain_timeout
-        self.cause: ExitStatus | None = None
-        """Why the run leaves before its rows are done; the first cause counts."""
+        self.causes: list[ExitStatus] = []
+        """Why the run leaves before its rows are done, in the order the causes came."""
         self.patient = Waits()
         """Waits for a slot or for a retry: ended when the run drains."""
         self.sends = Waits()
@@ -89,9 +89,9 @@ class Leaving:
 
     def drain(self, cause: ExitStatus) -> None:
         """Start nothing new, end every wait but those for answers, and those too when `drain_timeout` is over."""
+        self.causes.append(cause)
         if self.draining:
             return
-        self.cause = cause
         self.patient.end()
         asyncio.get_running_loop().call_later(self.drain_timeout, self.sends.end)
 

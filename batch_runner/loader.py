@@ -15,7 +15,6 @@ from typing import IO, TYPE_CHECKING, NamedTuple, Protocol
 from batch_runner.failures import CannotStart
 from batch_runner.forms import Unusable, read_line
 from batch_runner.identity import id_from_content, id_from_line
-from batch_runner.json_text import dumps
 from batch_runner.records import PromptRow, Rejected
 
 if sys.version_info >= (3, 14):
@@ -92,8 +91,7 @@ def draft(line: Line) -> Draft:
         row_id = own_id or id_from_line(line.text)
         return Draft(Rejected(row_id, line.source, line.text, asked.reason), own_id is not None)
     row_id = own_id or id_from_content(asked.asks)
-    extra = dumps(asked.extra).decode() if asked.extra else "{}"
-    return Draft(PromptRow(row_id, line.source, line.text, asked.asks, asked.as_written, extra), own_id is not None)
+    return Draft(PromptRow(row_id, line.source, line.text, asked.asks, asked.as_written, asked.extra), own_id is not None)
 
 
 def find_inputs(arguments: Iterable[str]) -> tuple[list[InputFile], list[str]]:
@@ -120,13 +118,15 @@ def copy_stdin(copy: Path) -> InputFile:
     """
     temporary = copy.with_name(copy.name + ".new")
     taken = 0
-    with zstd.open(temporary, "wb") as target:
-        while block := sys.stdin.buffer.read(1 << 20):
-            taken += target.write(block)
-    if not taken:
-        temporary.unlink()
-        raise CannotStart("standard input is empty")
-    temporary.replace(copy)
+    try:
+        with zstd.open(temporary, "wb") as target:
+            while block := sys.stdin.buffer.read(1 << 20):
+                taken += target.write(block)
+        if not taken:
+            raise CannotStart("standard input is empty")
+        temporary.replace(copy)
+    finally:
+        temporary.unlink(missing_ok=True)
     return InputFile(copy, "stdin")
 
 

@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
     from batch_runner.chat import Defaults
     from batch_runner.loader import Draft, Line, RowSource
+    from batch_runner.output.history import History
     from batch_runner.output.index import Entry
-    from batch_runner.output.records import Records
 
 BLOCK_LINES = 4096
 BLOCK_BYTES = 4 * 1024 * 1024
@@ -67,6 +67,8 @@ class Plan:
     """Lines that can't be sent and whose output line is still to be written."""
     uncapped: int
     """Rows to be sent whose answer has no cap of its own."""
+    as_written: int
+    """OpenAI Batch lines among the rows to be sent: the run's own parameters don't reach them."""
     largest: Tokens
     """The worst of any row to be sent, prompt and completion taken apart."""
 
@@ -76,6 +78,16 @@ class Plan:
         return self.new + self.again + self.changed
 
     @property
+    def to_record(self) -> int:
+        """Rows that would get a line: those sent, and those that can't be."""
+        return self.to_send + self.rejected
+
+    @property
+    def kept(self) -> int:
+        """Rows whose record stands."""
+        return self.rows - self.to_record
+
+    @property
     def rows(self) -> int:
         """Rows of the input."""
         return len(self.actions)
@@ -83,7 +95,7 @@ class Plan:
     @property
     def nothing_to_do(self) -> bool:
         """True when the output needs no line."""
-        return self.to_send == 0 and self.rejected == 0
+        return self.to_record == 0
 
     def items(self, source: RowSource) -> Iterator[tuple[PromptRow | Rejected, bool]]:
         """The second pass: every row that needs a line in the output, and whether there is a record of it already."""
@@ -110,7 +122,7 @@ class Plan:
 
 def make_plan(
     source: RowSource,
-    records: Records,
+    history: History,
     *,
     run: Defaults,
     again: Again,
@@ -123,7 +135,7 @@ def make_plan(
     `real`: answers of the embedded endpoint don't count. `all_rows`: the rows of this run are those of the output, `source`
     giving only the ones that may be sent. Raises `CannotStart` when the input can't be read or ids of its own repeat.
     """
-    planner = _Planner(records, run, again, real=real)
+    planner = _Planner(history, run, again, real=real)
     for block in _blocks(islice(source.lines(), limit)):
         planner.take(block)
     if planner.repeats:
@@ -154,9 +166,9 @@ class KeySet:
 class _Planner:
     """Gathers the plan block by block."""
 
-    def __init__(self, records: Records, run: Defaults, again: Again, *, real: bool) -> None:
-        self._records = records
-        self._index = records.index
+    def __init__(self, history: History, run: Defaults, again: Again, *, real: bool) -> None:
+        self._history = history
+        self._index = history.index
         self._run = run
         self._again = again
         self._real = real
@@ -168,6 +180,7 @@ class _Planner:
         self._by_action: Counter[Action] = Counter()
         self._new = 0
         self._uncapped = 0
+        self._as_written = 0
         self._largest = Tokens(0, 0)
         self.repeats: dict[str, str] = {}
         """Ids of their own that stand again, and where."""
@@ -185,7 +198,7 @@ class _Planner:
     def plan(self, *, all_rows: bool, limited: bool) -> Plan:
         standing = self._index.living() if all_rows else self._standing
         if all_rows:
-            standing[UNATTEMPTED] = self._records.unattempted
+            standing[UNATTEMPTED] = self._history.unattempted
         elif not limited:
             standing[NOT_IN_INPUT] = self._index.not_seen().total()
         sent = self._by_action[Action.SEND]
@@ -199,6 +212,7 @@ class _Planner:
             changed=self._by_action[Action.CHANGED],
             rejected=self._by_action[Action.RECORD],
             uncapped=self._uncapped,
+            as_written=self._as_written,
             largest=self._largest,
         )
 
@@ -223,7 +237,7 @@ class _Planner:
         return row, int(handles[0])
 
     def _take_row(self, row: PromptRow | Rejected, entry: Entry | None) -> None:
-        if entry is not None and entry.fake and self._real:
+        if entry is not None and entry.made_up and self._real:
             entry = None
         action = self._decide_rejected(row, entry) if isinstance(row, Rejected) else self._decide(row, entry)
         self._actions.append(action | (RECORDED if entry is not None else 0))
@@ -233,11 +247,12 @@ class _Planner:
     def _decide(self, row: PromptRow, entry: Entry | None) -> Action:
         request = build_request(row, self._run)
         same = entry is not None and entry.fingerprint_key == key_of_fingerprint(request.fingerprint)
-        kind = self._records.kind_of(entry) if entry is not None and self._again.kinds else None
+        kind = self._history.kind_of(entry) if entry is not None and self._again.kinds else None
         action = decide(entry.status if entry is not None else None, same=same, again=self._again, kind=kind)
         if action is not Action.KEEP:
             self._new += entry is None
             self._uncapped += request.max_completion_tokens is None
+            self._as_written += row.as_written
             self._largest = Tokens(
                 max(self._largest.prompt, request.worst.prompt), max(self._largest.completion, request.worst.completion)
             )

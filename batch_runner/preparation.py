@@ -6,6 +6,7 @@ Nothing is sent here. Whatever is wrong with input, settings or output is found 
 from __future__ import annotations
 
 import os
+import shutil
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +19,9 @@ from batch_runner.failures import CannotStart, FailureKind, UsageMistake
 from batch_runner.identity import Again
 from batch_runner.loader import STDIN, InputFile, InputFiles, RowSource, copy_stdin, find_inputs, is_glob
 from batch_runner.output.compact import remove_remains
+from batch_runner.output.history import History
 from batch_runner.output.kept_inputs import KeptInputs, stdin_copy_path
 from batch_runner.output.lock import lock
-from batch_runner.output.records import Records
 from batch_runner.plan import Plan, make_plan
 from batch_runner.records import REPEATABLE, RETRIED
 from batch_runner.settings import as_written, table
@@ -56,7 +57,7 @@ class Prepared:
     """With its key, if anything is to be sent."""
     defaults: Defaults
     source: RowSource
-    records: Records
+    history: History
     plan: Plan
     left_out: tuple[str, ...]
     """Inputs passed over because they are outputs of ours."""
@@ -100,19 +101,19 @@ def prepare(
             output.parent.mkdir(parents=True, exist_ok=True)
             held.enter_context(lock(output))
             remove_remains(output)
-        records = held.enter_context(Records(output, as_new=settings.rows.fresh))
-        _check_endpoint(records, endpoint, accepted=settings.rows.accept_other_endpoint)
-        if records.index.lines == 0:
+        history = held.enter_context(History(output, as_new=settings.rows.fresh))
+        _check_endpoint(history, endpoint, accepted=settings.rows.accept_other_endpoint)
+        if history.index.lines == 0:
             endpoint = with_key(endpoint, settings, environment)  # a long plan shouldn't come before a missing key
         source: RowSource
         if order.inputs is not None:
             with _told_when_unusable():
                 source = InputFiles.of(copy_stdin(stdin_copy_path(output)) if file is None else file for file in files)
         else:
-            source = KeptInputs(records, REPEATABLE if again.kinds else again.states)
+            source = KeptInputs(history, REPEATABLE if again.kinds else again.states)
         plan = make_plan(
             source,
-            records,
+            history,
             run=run_defaults,
             again=again,
             limit=settings.rows.limit,
@@ -129,7 +130,7 @@ def prepare(
         if settings.rows.fresh and not plan.nothing_to_do:  # only now: whatever refuses a run leaves the output in its place
             with _told_when_unusable():
                 _set_aside(output, compact_timestamp(clock()))
-        yield Prepared(order, output, endpoint, run_defaults, source, records, plan, tuple(left_out))
+        yield Prepared(order, output, endpoint, run_defaults, source, history, plan, tuple(left_out))
 
 
 @contextmanager
@@ -196,17 +197,24 @@ def _check_apart(files: list[InputFile | None], output: Path) -> None:
 
 
 def _set_aside(output: Path, at: str) -> None:
-    if output.exists():
-        output.rename(output.with_name(f"{output.name}.{at}.bak"))
+    """Move the output, and the copy of standard input that belongs to it, out of the way; nothing is ever overwritten."""
+    if not output.exists():
+        return
+    names = (f"{output.name}.{at}{number}.bak" for number in ("", *(f"-{count}" for count in range(2, 1000))))
+    aside = next(path for path in map(output.with_name, names) if not path.exists())
+    output.rename(aside)
+    copy = stdin_copy_path(output)
+    if copy.exists():
+        shutil.copyfile(copy, stdin_copy_path(aside))
 
 
-def _check_endpoint(records: Records, endpoint: Endpoint, *, accepted: bool) -> None:
-    last = records.index.last_run
+def _check_endpoint(history: History, endpoint: Endpoint, *, accepted: bool) -> None:
+    last = history.index.last_run
     if last is None or last.endpoint == endpoint.host or accepted:
         return
     kept = "its answers are not kept, they are made up" if last.endpoint == FAKE else "its answers are kept"
     raise CannotStart(
-        f"{records.path} was made by {last.endpoint}, this run asks {endpoint.host}: start anew with --fresh, name another "
+        f"{history.path} was made by {last.endpoint}, this run asks {endpoint.host}: start anew with --fresh, name another "
         f"output with -o, or go on in it with --accept-other-endpoint ({kept})",
     )
 

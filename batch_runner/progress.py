@@ -6,34 +6,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from batch_runner.exits import ExitStatus
-from batch_runner.records import Status
-from batch_runner.totals import UNATTEMPTED, Totals
-
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from batch_runner.exits import ExitStatus
     from batch_runner.failures import Failure
-
-
-@dataclass(frozen=True, slots=True)
-class Outlook:
-    """What a run is about to do."""
-
-    run_id: str
-    output: Path
-    endpoint: str
-    model: str
-    rows: int
-    """Rows of the input."""
-    to_send: int
-    new: int
-    again: int
-    changed: int
-    rejected: int
-    kept: int
-    concurrency: int
-    rpm: float | None
+    from batch_runner.totals import Totals
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +69,8 @@ class RunReport:
 class Reporter(Protocol):
     """Shows a run to somebody. Told at its start, a few times a second, and at its end."""
 
-    def started(self, outlook: Outlook) -> None:
-        """The run begins."""
+    def started(self, run_id: str, to_record: int) -> None:
+        """The run begins; so many rows are to get a line."""
         ...
 
     def update(self, snapshot: Snapshot) -> None:
@@ -103,13 +81,10 @@ class Reporter(Protocol):
         """An attempt brought no answer; the next one follows in `wait` seconds, or none does."""
         ...
 
+    def stopping(self, reason: str) -> None:
+        """The service ended the run; answers on their way are still waited for."""
+        ...
+
     def ended(self, report: RunReport) -> None:
         """The run is over; `report.exit_status` says how."""
         ...
-
-
-def deserved(standing: Counter[str], max_failed: str) -> ExitStatus:
-    """The exit status that rows standing so deserve; `max_failed` of them (a number, or a share as `1%`) need not be ok."""
-    rows = sum(standing[status] for status in (*Status, UNATTEMPTED))
-    allowed = rows * float(max_failed[:-1]) / 100 if max_failed.endswith("%") else int(max_failed)
-    return ExitStatus.OK if rows - standing[Status.OK] <= allowed else ExitStatus.ROWS_NOT_OK

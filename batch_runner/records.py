@@ -46,8 +46,8 @@ class PromptRow:
     """What the row itself asks for: `messages`, and whatever of the run's parameters it overrides."""
     as_written: bool = False
     """True for an OpenAI Batch line, whose body is sent as it stands."""
-    extra: str = "{}"
-    """The row's own fields, as JSON text."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """The row's own fields."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +261,7 @@ class Result:
     attempts: tuple[Attempt, ...] = ()
     latency_s: float | None = None
     """The answering attempt, from send to last byte."""
-    extra: str = "{}"
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """The row's own fields."""
     input: str = ""
     body: str = ""

@@ -39,9 +39,6 @@ class Tally:
         self._run_id = run_id
         self._attempts = list(past.attempts)
         self._bills = dict(past.bills)
-        self._last: Completion | Failure | None = None
-        self._reply_text = ""
-        self._seconds: float | None = None
         self.made = 0
         """Attempts of this run."""
         self.tried = 0
@@ -56,19 +53,13 @@ class Tally:
             self._bills[self._request.model] = self._bills.get(self._request.model, Bill()) + bill
         kind = verdict.status if isinstance(verdict, Completion) else verdict.kind
         self._attempts = _stretched(self._attempts, Attempt(at, outcome.seconds, kind))
-        self._last = verdict
-        self._seconds = outcome.seconds
-        self._reply_text = _reply_text(outcome, verdict)
         self.made += 1
         self.tried += kind not in NOT_THE_ROWS
         self.owed += kind in MAYBE_BILLED
         return bill
 
-    def answer(self, finished_at: str) -> Result:
-        """The result of a row whose last attempt brought an answer."""
-        completion = self._last
-        if not isinstance(completion, Completion):
-            raise TypeError("the last attempt brought no answer")
+    def answer(self, completion: Completion, reply: Outcome, finished_at: str) -> Result:
+        """The result of a row whose last attempt brought `completion` in `reply`."""
         return replace(
             self._result(completion.status, finished_at),
             answer=completion.answer,
@@ -78,20 +69,19 @@ class Tally:
             model_answered=completion.model_answered,
             request_id=completion.request_id,
             usage=completion.usage or UNTOLD_USAGE,
-            latency_s=self._seconds,
+            latency_s=reply.seconds,
+            body=reply.body.strip().decode(errors="replace") if isinstance(reply, Reply) else "",
         )
 
-    def failure(self, status: Status, finished_at: str) -> Result:
-        """The result of a row that is given up, or left, after a failed attempt."""
-        failure = self._last
-        if not isinstance(failure, Failure):
-            raise TypeError("the last attempt didn't fail")
+    def failure(self, failure: Failure, status: Status, finished_at: str) -> Result:
+        """The result of a row that is given up, or left, after its last attempt ended in `failure`."""
         return replace(
             self._result(status, finished_at),
             failure=failure.kind,
             message=failure.message,
             http_status=failure.http_status,
             request_id=failure.request_id,
+            body=failure.body,
         )
 
     def _cost(self, verdict: Completion | Failure) -> Bill:
@@ -117,7 +107,6 @@ class Tally:
             attempts=tuple(self._attempts),
             extra=self._row.extra,
             input="" if status is Status.OK else kept_input(self._row.line),
-            body=self._reply_text,
         )
 
 
@@ -158,9 +147,3 @@ def _stretched(attempts: list[Attempt], attempt: Attempt) -> list[Attempt]:
 
 def _others(bills: Mapping[str, Bill], model: str) -> dict[str, Bill]:
     return {other: bill for other, bill in bills.items() if other != model}
-
-
-def _reply_text(outcome: Outcome, verdict: Completion | Failure) -> str:
-    if isinstance(verdict, Failure):
-        return verdict.body
-    return outcome.body.strip().decode(errors="replace") if isinstance(outcome, Reply) else ""

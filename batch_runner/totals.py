@@ -30,15 +30,15 @@ class Totals:
     """By status; for a job also `unattempted` and `not_in_input`."""
     attempts: int = 0
     failures: Counter[str] = field(default_factory=Counter)
-    """Rows that ended `failed` or `unfinished`, by failure kind."""
+    """Rows that a run left without an answer, by failure kind; one that two runs left so counts twice."""
     bills: dict[str, Bill] = field(default_factory=dict)
     """By the model that was asked."""
     unclosed: Usage = Usage()
     """What runs that were killed may have cost beside what they recorded: at most their in-flight ceilings."""
     usage_missing: int = 0
     """Answers whose usage the service didn't tell."""
-    answered_as: Counter[str] = field(default_factory=Counter)
-    """Answers by `model asked -> model answered`."""
+    answered_as: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Answers by the model asked and the model that answered."""
     latencies: Counter[int] = field(default_factory=Counter)
     """Answers by place in `LATENCY_EDGES`."""
     wall_ms: int = 0
@@ -50,7 +50,7 @@ class Totals:
 
     def answered(self, model: str, model_answered: str, seconds: float, *, usage_known: bool) -> None:
         """Count one answer."""
-        self.answered_as[f"{model} -> {model_answered}"] += 1
+        self.answered_as[model, model_answered] += 1
         self.latencies[bisect_left(LATENCY_EDGES, seconds)] += 1
         self.usage_missing += not usage_known
 
@@ -93,7 +93,7 @@ class Totals:
             "usage_missing": self.usage_missing,
             "by_kind": _text(self.failures),
             "by_model": _text({model: [bill.spent.as_dict(), bill.maybe_billed.as_dict()] for model, bill in self.bills.items()}),
-            "answered_as": _text(self.answered_as),
+            "answered_as": _text([[*pair, count] for pair, count in self.answered_as.items()]),
             "latency_s": _text({str(place): count for place, count in sorted(self.latencies.items())}),
             "wall_s": self.wall_ms / 1000,
         }
@@ -111,7 +111,7 @@ class Totals:
             },
             unclosed=Usage.from_dict(numbers["unclosed"]),
             usage_missing=numbers["usage_missing"],
-            answered_as=Counter(orjson.loads(numbers["answered_as"])),
+            answered_as=Counter({(asked, answered): count for asked, answered, count in orjson.loads(numbers["answered_as"])}),
             latencies=Counter({int(place): count for place, count in orjson.loads(numbers["latency_s"]).items()}),
             wall_ms=round(numbers["wall_s"] * 1000),
         )

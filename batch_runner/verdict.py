@@ -19,7 +19,7 @@ from batch_runner.records import Completion, NoAnswer, Outcome, Reply, Unreached
 from batch_runner.redaction import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
 HEARSAY = frozenset({FailureKind.INVALID_KEY, FailureKind.NO_ACCESS, FailureKind.QUOTA_EXHAUSTED})
 GATEWAY_TYPES = frozenset({"one_api_error", "new_api_error", "rix_api_error"})
@@ -165,21 +165,21 @@ BY_STATUS = (
 """What a status means when its body says nothing. 504 and 524 are a proxy's word that the service was still working."""
 
 
-def judge(outcome: Outcome, *, own_model: bool = False, key: str | None = None) -> Completion | Failure:
+def judge(outcome: Outcome, *, now: float, own_model: bool = False, key: str | None = None) -> Completion | Failure:
     """The answer, or what stood in its way and whom that is about.
 
-    `own_model`: the row itself named its model, so a model that doesn't exist is the row's fault, not the run's.
-    `key` is masked in whatever is kept of the service's words.
+    `now`: seconds since 1970, which a `Retry-After` date is held against. `own_model`: the row itself named its model, so a
+    model that doesn't exist is the row's fault, not the run's. `key` is masked in whatever is kept of the service's words.
     """
     if isinstance(outcome, Unreached):
         return Failure(Kind.UNREACHABLE, Scope.ROW, redact(outcome.reason, key))
     if isinstance(outcome, NoAnswer):
         return Failure(_kind_of_loss(outcome), Scope.ROW, redact(outcome.reason, key))
     completion = read_completion(outcome)
-    return completion if completion is not None else _judge_reply(outcome, own_model=own_model, key=key)
+    return completion if completion is not None else _judge_reply(outcome, now=now, own_model=own_model, key=key)
 
 
-def told_wait(headers: Mapping[str, str], message: str, *, now: Callable[[], float]) -> float | None:
+def told_wait(headers: Mapping[str, str], message: str, *, now: float) -> float | None:
     """Seconds that a reply asks us to wait: `retry-after-ms`, `Retry-After` in seconds or as a date, or a hint in the text."""
     wait = _wait_in_headers(headers, now)
     if wait is None:
@@ -187,13 +187,13 @@ def told_wait(headers: Mapping[str, str], message: str, *, now: Callable[[], flo
     return None if wait is None else min(max(0.0, wait), MOST_WAIT)
 
 
-def _wait_in_headers(headers: Mapping[str, str], now: Callable[[], float]) -> float | None:
+def _wait_in_headers(headers: Mapping[str, str], now: float) -> float | None:
     for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         value = headers.get(name, "").strip()
         if re.fullmatch(r"-?\d+(\.\d+)?", value, re.ASCII):
             return float(value) * scale
     try:
-        return parsedate_to_datetime(headers.get("retry-after", "")).timestamp() - now()
+        return parsedate_to_datetime(headers.get("retry-after", "")).timestamp() - now
     except (ValueError, TypeError, OverflowError):
         return None
 
@@ -212,7 +212,7 @@ def _kind_of_loss(outcome: NoAnswer) -> FailureKind:
     return Kind.TIMEOUT if outcome.timed_out else Kind.CONNECTION_LOST
 
 
-def _judge_reply(reply: Reply, *, own_model: bool, key: str | None) -> Failure:
+def _judge_reply(reply: Reply, *, now: float, own_model: bool, key: str | None) -> Failure:
     body = loads_leniently(reply.body)
     complaint = read_complaint(reply.status, body)
     kind, scope, message = _kind_of_reply(reply, complaint, own_model=own_model)
@@ -222,7 +222,7 @@ def _judge_reply(reply: Reply, *, own_model: bool, key: str | None) -> Failure:
         redact(whole_text(message), key)[:MOST_MESSAGE],
         http_status=reply.status,
         request_id=request_id(reply.headers),
-        wait=told_wait(reply.headers, message, now=_wall_clock),
+        wait=told_wait(reply.headers, message, now=now),
         body=redact(reply.body.decode(errors="replace"), key)[:MOST_BODY],
         hearsay=kind in HEARSAY and (complaint is None or complaint.type not in GATEWAY_TYPES),
     )
@@ -307,9 +307,3 @@ def _glimpse(reply: Reply) -> str:
 
 def _text(value: Any) -> str:
     return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
-
-
-def _wall_clock() -> float:
-    import time  # noqa: PLC0415 - the one impure thing here: a Retry-After date is about the wall clock
-
-    return time.time()

@@ -14,6 +14,7 @@ from batch_runner.exits import MEANINGS
 from batch_runner.failures import FailureKind
 from batch_runner.health import STREAKS
 from batch_runner.settings import table
+from batch_runner.verdict import BY_BODY, BY_STATUS
 
 ROOT = Path(__file__).parent.parent
 PAGES = ("README.md", "docs/errors.md", "docs/running.md")
@@ -86,7 +87,7 @@ def _handling(kind: FailureKind) -> str:
         return f"tried at most {retry.MOST_MAYBE_BILLED} times; its worst case counts as maybe billed"
     if kind in failures.TRANSIENT:
         return "tried again, up to `--max-attempts`"
-    if kind in failures.RUN_ENDING:
+    if any(rule.kind is kind and rule.scope is failures.Scope.RUN for rule in (*BY_BODY, *BY_STATUS)):
         return "the run stops, exit 4; rows that weren't sent stay unattempted"
     if kind is FailureKind.POLICY:
         return "`refused`, not tried again"

@@ -138,6 +138,12 @@ def test_a_file_that_holds_no_key_is_told(tmp_path: Path, content: bytes | None,
         key_for(asked("apicore", api_key_file=str(path)), ALL_KEYS)
 
 
+@pytest.mark.parametrize("name", [pytest.param("~nobody-here/key", id="of nobody's"), pytest.param("a\0b", id="no name")])
+def test_a_key_file_that_can_not_be_named_so_is_told(name: str) -> None:
+    with pytest.raises(CannotStart, match=r"--api-key-file .*: can't be read"):
+        key_for(asked("apicore", api_key_file=name), ALL_KEYS)
+
+
 def test_spaces_around_a_key_are_not_part_of_it() -> None:
     assert key_for(asked("apicore"), {"APICORE_API_KEY": " apicore-key\n"}) == "apicore-key"
 

@@ -92,6 +92,9 @@ def test_an_answer_in_between_takes_hearsay_back(bench: Bench) -> None:
         pytest.param(K.RATE_LIMITED, 20, 3600.0, True, True, id="refused for an hour"),
         pytest.param(K.RATE_LIMITED, 5000, 3599.0, True, False, id="refused for less"),
         pytest.param(K.BAD_REQUEST, 20, 0.0, False, True, id="a request that can't work"),
+        pytest.param(K.MODEL_NOT_FOUND, 20, 0.0, False, True, id="a model that no row can ask"),
+        pytest.param(K.MODEL_NOT_FOUND, 19, 0.0, False, False, id="a model that some rows can't ask"),
+        pytest.param(K.MODEL_NOT_FOUND, 5000, 9999.0, True, False, id="a model that a row named, after answers"),
         pytest.param(K.UNSUPPORTED_PARAMETER, 19, 0.0, False, False, id="a request that may yet work"),
         pytest.param(K.BAD_REQUEST, 5000, 9999.0, True, False, id="bad rows after answers"),
         pytest.param(K.POLICY, 5000, 9999.0, False, False, id="refused prompts"),
@@ -127,6 +130,46 @@ def test_another_kind_of_failure_ends_a_streak(bench: Bench) -> None:
     bench.fail(K.POLICY)
 
     assert bench.fail(K.UNREACHABLE, 4, over=100.0) is None
+
+
+def test_a_streak_that_was_broken_begins_anew_with_its_next_failure(bench: Bench) -> None:
+    bench.fail(K.SERVER_ERROR, 49, over=290.0)
+    bench.fail(K.UNREACHABLE)
+
+    assert bench.fail(K.SERVER_ERROR, 60, over=299.0) is None
+    bench.now += 1.0
+    assert bench.fail(K.SERVER_ERROR) is not None
+
+
+def test_the_streak_after_the_first_answer_begins_there(bench: Bench) -> None:
+    assert bench.fail(K.UNREACHABLE, 4, over=60.0) is None
+    bench.health.answered()
+
+    assert bench.fail(K.UNREACHABLE, 5, over=119.0) is None
+    bench.now += 1.0
+    assert bench.fail(K.UNREACHABLE) is not None
+
+
+def test_failures_outside_a_streak_do_not_lengthen_it(bench: Bench) -> None:
+    bench.fail(K.POLICY, 100, over=10_000.0)
+
+    assert bench.fail(K.SERVER_ERROR, 60, over=299.0) is None
+    bench.now += 1.0
+    assert bench.fail(K.TIMEOUT) is not None
+
+
+def test_kinds_of_a_request_that_can_not_work_count_together(bench: Bench) -> None:
+    bench.fail(K.MODEL_NOT_FOUND, 10)
+
+    assert bench.fail(K.BAD_REQUEST, 9) is None
+    assert bench.fail(K.UNSUPPORTED_PARAMETER) is not None
+
+
+def test_kinds_of_different_streaks_do_not_count_together(bench: Bench) -> None:
+    for _ in range(1000):
+        assert bench.fail(K.SERVER_ERROR) is None
+        assert bench.fail(K.RATE_LIMITED) is None
+        bench.now += 60.0
 
 
 def test_a_wait_of_hours_ends_the_run(bench: Bench) -> None:

@@ -129,7 +129,7 @@ def test_the_fake_server_and_the_client_know_nothing_of_each_other(path: Path) -
 
     if path not in OURS:
         assert known <= {"fake_server"}
-    elif room_of(dotted(path)) not in {"api", "commands"}:
+    elif room_of(dotted(path)) not in {"execution", "commands"}:
         assert "fake_server" not in known
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch_runner.json_text import dumps, loads_leniently, whole_text
+from batch_runner.json_text import dumps, loads_exactly, loads_leniently, whole_text
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -18,6 +18,33 @@ json_values = st.recursive(
 @settings(max_examples=100, deadline=None)
 def test_what_is_written_says_the_same(value: object) -> None:
     assert json.loads(dumps(value)) == value
+
+
+@given(value=json_values)
+@settings(max_examples=100, deadline=None)
+def test_what_was_written_is_read_exactly(value: object) -> None:
+    assert loads_exactly(dumps(value)) == value
+
+
+@pytest.mark.parametrize("number", [10**18, 2**63 - 1, 2**63, 2**64, -(2**63) - 1, 2**70, 10**40])
+def test_a_long_integer_is_read_to_its_last_digit(number: int) -> None:
+    assert loads_exactly(b'{"n":[%d]}' % number) == {"n": [number]}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"{", id="cut off"),
+        pytest.param(b'{"n":12345678901234567890', id="cut off behind a long number"),
+        pytest.param(b'{"n":NaN}', id="NaN"),
+        pytest.param(b'{"n":%s}' % (b"9" * 5000), id="more digits than Python takes"),
+        pytest.param(b'{"n":12345678901234567890,"t":' + b"[" * 1010 + b"]" * 1010 + b"}", id="too deep beside a long number"),
+    ],
+)
+def test_what_is_no_json_is_refused_when_read_exactly(text: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        loads_exactly(text)
 
 
 @pytest.mark.parametrize("sort_keys", [True, False])

@@ -129,16 +129,18 @@ async def test_hanging_up_ends_requests_in_flight_at_once() -> None:
     assert now() == pytest.approx(1)
 
 
-async def test_the_first_cause_counts() -> None:
+async def test_every_cause_is_kept_in_the_order_it_came() -> None:
     leaving = Leaving(drain_timeout=300)
 
     leaving.drain(ExitStatus.STOPPED_BY_SERVICE)
     leaving.hang_up(ExitStatus.INTERRUPTED)
 
-    assert leaving.cause is ExitStatus.STOPPED_BY_SERVICE
+    leaving.drain(ExitStatus.TERMINATED)
+
+    assert leaving.causes == [ExitStatus.STOPPED_BY_SERVICE, ExitStatus.INTERRUPTED, ExitStatus.TERMINATED]
 
 
 async def test_a_run_that_stays_has_no_cause() -> None:
     leaving = Leaving(drain_timeout=300)
 
-    assert (leaving.cause, leaving.draining) == (None, False)
+    assert (leaving.causes, leaving.draining) == ([], False)

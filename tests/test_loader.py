@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch_runner.failures import CannotStart
+from batch_runner.json_text import dumps
 from batch_runner.loader import (
     RUN_LINE_START,
     UTF8_BOM,
@@ -160,14 +161,26 @@ def test_a_deeply_nested_column_travels_to_the_output(depth: int) -> None:
 
     row = row_of(f'{{"prompt":"hi","tree":{nested}}}'.encode())
 
-    assert row.extra == f'{{"tree":{nested}}}'
+    assert dumps(row.extra).decode() == f'{{"tree":{nested}}}'
 
 
-def test_columns_of_the_rows_own_travel_as_json_text() -> None:
+def test_columns_of_the_rows_own_travel_as_values() -> None:
     row = row_of('{"prompt":"hi","label":"好","n":1.0}'.encode())
 
-    assert row.extra == '{"label":"好","n":1.0}'
-    assert row_of(HI).extra == "{}"
+    assert row.extra == {"label": "好", "n": 1.0}
+    assert isinstance(row.extra["n"], float)
+    assert row_of(HI).extra == {}
+
+
+def test_a_line_that_is_nested_too_deeply_beside_a_long_number_is_rejected() -> None:
+    nested = "[" * 1010 + "]" * 1010
+
+    assert rejected_of(f'{{"prompt":"hi","n":{2**70},"tree":{nested}}}'.encode()).reason
+
+
+@pytest.mark.parametrize("number", [2**63, 2**64, 2**70, -(2**70), 10**40])
+def test_an_integer_beyond_64_bits_is_not_rounded(number: int) -> None:
+    assert row_of(f'{{"prompt":"hi","n":[{number}]}}'.encode()).extra == {"n": [number]}
 
 
 def test_an_edited_label_buys_nothing() -> None:

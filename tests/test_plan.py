@@ -13,8 +13,8 @@ from batch_runner.chat import Defaults, build_request
 from batch_runner.failures import CannotStart, FailureKind
 from batch_runner.identity import Again, line_fingerprint
 from batch_runner.loader import InputFile, InputFiles, Line, draft
+from batch_runner.output.history import History
 from batch_runner.output.lines import Run, row_line, run_line
-from batch_runner.output.records import Records
 from batch_runner.plan import BLOCK_LINES, KeySet, Plan, make_plan
 from batch_runner.records import PromptRow, Rejected, Result, Status
 from batch_runner.totals import NOT_IN_INPUT, UNATTEMPTED, Totals
@@ -47,7 +47,7 @@ class Bench:
 
     def plan(self, again: Again = AS_USUAL, *, real: bool = True, limit: int | None = None) -> Plan:
         """Plan a run of the input over the output."""
-        with Records(self.output) as records:
+        with History(self.output) as records:
             return make_plan(self.source, records, run=self.run, again=again, limit=limit, real=real)
 
     def sent(self, again: Again = AS_USUAL, *, real: bool = True, limit: int | None = None) -> list[str]:
@@ -175,7 +175,7 @@ def test_a_file_may_be_split_and_renamed_between_runs(bench: Bench) -> None:
         (bench.folder / name).write_text("\n".join(prompts(*texts)))
         parts.append(InputFile(bench.folder / name, name))
 
-    with Records(bench.output) as records:
+    with History(bench.output) as records:
         plan = make_plan(InputFiles.of(parts), records, run=RUN, again=AS_USUAL)
 
     assert plan.nothing_to_do
@@ -496,6 +496,21 @@ def test_a_limit_takes_the_first_rows_done_or_not(bench: Bench) -> None:
     assert bench.plan(limit=3).rows == 3
 
 
+@pytest.mark.parametrize(
+    ("limit", "unattempted"),
+    [pytest.param(None, 2, id="no limit"), pytest.param(2, 0, id="limit"), pytest.param(3, 1, id="larger")],
+)
+def test_rows_beyond_a_limit_are_not_known_to_be_unattempted(bench: Bench, limit: int | None, unattempted: int) -> None:
+    bench.write(*prompts("a", "b", "c", "d"))
+    rows = [row for row, _ in bench.plan().items(bench.source)][:2]
+    standing = bench.plan(limit=limit).standing
+    opening = run_line(Run("r", AT, REAL), Totals(rows=standing))
+    bench.output.write_bytes(opening + b"".join(row_line(bench._result(row, Status.OK, None)) for row in rows))
+
+    with History(bench.output) as history:
+        assert history.unattempted == unattempted
+
+
 def test_a_limit_looks_no_further(bench: Bench) -> None:
     bench.write('{"id":"a","prompt":"a"}', '{"id":"a","prompt":"b"}', "{")
 
@@ -577,7 +592,7 @@ class Given:
 
 
 def ids_by_text(texts: Sequence[bytes], nowhere: Path) -> Counter[tuple[bytes, str]]:
-    plan = make_plan(Given(texts), Records(nowhere), run=RUN, again=AS_USUAL)
+    plan = make_plan(Given(texts), History(nowhere), run=RUN, again=AS_USUAL)
     return Counter((row.line, row.id) for row, _ in plan.items(Given(texts)))
 
 
@@ -618,7 +633,7 @@ def test_no_line_is_lost_and_no_id_given_twice(tmp_path_factory: pytest.TempPath
 def test_any_lines_can_be_planned(tmp_path_factory: pytest.TempPathFactory, texts: list[bytes]) -> None:
     nowhere = tmp_path_factory.getbasetemp() / "nowhere"
 
-    plan = make_plan(Given(texts), Records(nowhere), run=RUN, again=AS_USUAL)
+    plan = make_plan(Given(texts), History(nowhere), run=RUN, again=AS_USUAL)
 
     assert plan.rows == len(texts)
     assert plan.to_send + plan.rejected == len(texts)

@@ -62,23 +62,23 @@ def test_an_answer_is_told_in_full() -> None:
     tally = a_tally()
     tally.count(a_reply(), an_answer(), AT)
 
-    result = tally.answer(END)
+    result = tally.answer(an_answer(), a_reply(), END)
 
     assert (result.id, result.status, result.source, result.run_id) == ("a", Status.OK, "in.jsonl:7", "run-2")
     assert (result.model, result.max_completion_tokens, result.fingerprint) == ("o1", 50, REQUEST.fingerprint)
     assert (result.answer, result.finish_reason, result.model_answered) == ("hello", "stop", "o1-2024")
     assert (result.usage, result.bill, result.other_bills) == (TEN, Bill(TEN), {})
     assert (result.latency_s, result.http_status, result.request_id) == (1.5, 200, "req_1")
-    assert (result.extra, result.input, result.body) == ('{"label":"x"}', "", '{"id":"chatcmpl-1"}')
+    assert (result.extra, result.input, result.body) == ({"label": "x"}, "", '{"id":"chatcmpl-1"}')
     assert result.attempts == (Attempt(AT, 1.5, "ok"),)
     assert (result.failure, result.finished_at) == (None, END)
 
 
 def test_a_failure_keeps_the_input_line_and_what_the_service_said() -> None:
-    tally = a_tally()
-    tally.count(a_reply(b"raw", 400), a_failure(K.BAD_REQUEST, http_status=400, request_id="req_1", body="masked"), AT)
+    tally, failure = a_tally(), a_failure(K.BAD_REQUEST, http_status=400, request_id="req_1", body="masked")
+    tally.count(a_reply(b"raw", 400), failure, AT)
 
-    result = tally.failure(Status.FAILED, END)
+    result = tally.failure(failure, Status.FAILED, END)
 
     assert (result.status, result.failure, result.message, result.http_status) == (Status.FAILED, K.BAD_REQUEST, "no", 400)
     assert (result.input, result.body, result.request_id) == (LINE.decode(), "masked", "req_1")
@@ -88,10 +88,10 @@ def test_a_failure_keeps_the_input_line_and_what_the_service_said() -> None:
 
 @pytest.mark.parametrize("status", [Status.TRUNCATED, Status.REFUSED])
 def test_an_answer_that_is_not_ok_keeps_its_input_line_too(status: Status) -> None:
-    tally = a_tally()
-    tally.count(a_reply(), an_answer(status=status, message="I can't."), AT)
+    tally, answer = a_tally(), an_answer(status=status, message="I can't.")
+    tally.count(a_reply(), answer, AT)
 
-    result = tally.answer(END)
+    result = tally.answer(answer, a_reply(), END)
 
     assert (result.status, result.input, result.message) == (status, LINE.decode(), "I can't.")
     assert result.attempts[0].outcome == status
@@ -104,7 +104,7 @@ def test_an_attempt_whose_answer_never_came_is_charged_at_its_worst(kind: Failur
     bill = tally.count(NoAnswer("gone", 2.0), a_failure(kind), AT)
 
     assert bill == Bill(maybe_billed=WORST)
-    assert tally.failure(Status.UNFINISHED, END).bill == bill
+    assert tally.failure(a_failure(kind), Status.UNFINISHED, END).bill == bill
     assert tally.owed == 1
 
 
@@ -134,7 +134,7 @@ def test_a_stretch_of_like_outcomes_is_one_entry() -> None:
         tally.count(Unreached("x", 0.5), a_failure(kind), AT)
     tally.count(a_reply(), an_answer(), LATER)
 
-    assert [(each.outcome, each.count, each.seconds) for each in tally.answer(END).attempts] == [
+    assert [(each.outcome, each.count, each.seconds) for each in tally.answer(an_answer(), a_reply(), END).attempts] == [
         ("rate_limited", 2, 1.0),
         ("timeout", 1, 0.5),
         ("rate_limited", 1, 0.5),
@@ -151,7 +151,7 @@ def test_what_earlier_runs_did_is_carried_on() -> None:
     tally = a_tally(past)
     tally.count(a_reply(), an_answer(), LATER)
 
-    result = tally.answer(END)
+    result = tally.answer(an_answer(), a_reply(), END)
 
     assert result.bill == Bill(TEN + TEN)
     assert result.other_bills == {"o3": Bill(maybe_billed=TEN)}
@@ -173,7 +173,7 @@ def test_an_answer_without_a_usage_costs_what_nobody_told() -> None:
     bill = tally.count(a_reply(), an_answer(usage=None), AT)
 
     assert bill == Bill(NO_USAGE)
-    assert tally.answer(END).usage == UNTOLD_USAGE
+    assert tally.answer(an_answer(usage=None), a_reply(), END).usage == UNTOLD_USAGE
 
 
 def test_a_body_is_kept_as_it_was_received() -> None:
@@ -181,7 +181,7 @@ def test_a_body_is_kept_as_it_was_received() -> None:
     tally = a_tally()
     tally.count(a_reply(body), an_answer(), AT)
 
-    kept = json.loads(row_line(tally.answer(END)))["body"]
+    kept = json.loads(row_line(tally.answer(an_answer(), a_reply(body), END)))["body"]
 
     assert kept == '{"n":123456789012345678901234567890,"s":"\\ud83d","bad":"\ufffd"}'
 
@@ -191,20 +191,10 @@ def test_a_row_that_was_answered_after_all_keeps_no_failure() -> None:
     tally.count(NoAnswer("gone", 2.0), a_failure(K.TIMEOUT, body="old"), AT)
     tally.count(a_reply(), an_answer(), LATER)
 
-    result = tally.answer(END)
+    result = tally.answer(an_answer(), a_reply(), END)
 
     assert (result.failure, result.message, result.body) == (None, "", '{"id":"chatcmpl-1"}')
     assert result.bill == Bill(TEN, WORST)
-
-
-def test_the_last_attempt_decides_what_can_be_told() -> None:
-    tally = a_tally()
-    tally.count(a_reply(), an_answer(), AT)
-
-    with pytest.raises(TypeError):
-        tally.failure(Status.FAILED, END)
-    with pytest.raises(TypeError):
-        a_tally().answer(END)
 
 
 def test_a_line_that_can_not_be_sent_is_recorded_with_its_reason() -> None:

@@ -109,8 +109,19 @@ def test_answers_by_another_model_than_was_asked_are_counted() -> None:
     sums.answered("o1-mini", "gpt-4o", 1.0, usage_known=True)
     sums.answered("o1-mini", "gpt-4o", 1.0, usage_known=False)
 
-    assert sums.answered_as == {"o1-mini -> gpt-4o": 2}
+    assert sums.answered_as == {("o1-mini", "gpt-4o"): 2}
     assert sums.usage_missing == 1
+
+
+def test_an_arrow_in_a_models_name_confuses_nobody() -> None:
+    sums = Totals()
+    sums.answered("a -> b", "c", 1.0, usage_known=True)
+    sums.answered("a", "b -> c", 1.0, usage_known=True)
+
+    written = sums.as_json()
+
+    assert orjson.loads(written["answered_as"]) == [["a -> b", "c", 1], ["a", "b -> c", 1]]
+    assert Totals.from_json(written) == sums
 
 
 @pytest.mark.parametrize("seconds", [0.1, 0.5, 1.84, 60.0, 599.0, 3000.0])

@@ -59,7 +59,7 @@ def hidden(status: str) -> dict[str, Any]:
 
 
 def failure_of(reply: Reply, *, own_model: bool = False, key: str | None = None) -> Failure:
-    verdict = judge(reply, own_model=own_model, key=key)
+    verdict = judge(reply, now=0.0, own_model=own_model, key=key)
     assert isinstance(verdict, Failure), verdict
     return verdict
 
@@ -258,7 +258,7 @@ def test_a_model_that_a_row_named_itself_is_the_rows_fault() -> None:
 
 
 def test_an_answer_counts_under_any_status() -> None:
-    verdict = judge(a_reply({"choices": [{"message": {"content": "hi"}}]}, 500))
+    verdict = judge(a_reply({"choices": [{"message": {"content": "hi"}}]}, 500), now=0.0)
 
     assert isinstance(verdict, Completion)
     assert (verdict.status, verdict.http_status) == (Status.OK, 500)
@@ -298,7 +298,7 @@ def test_only_a_gateways_own_word_about_the_key_is_certain(status: int, body: di
     ],
 )
 def test_no_reply_is_about_the_row(outcome: Unreached | NoAnswer, kind: FailureKind) -> None:
-    assert judge(outcome) == Failure(kind, ROW, outcome.reason)
+    assert judge(outcome, now=0.0) == Failure(kind, ROW, outcome.reason)
 
 
 # waits
@@ -332,12 +332,12 @@ def test_no_reply_is_about_the_row(outcome: Unreached | NoAnswer, kind: FailureK
     ],
 )
 def test_a_reply_tells_how_long_to_wait(headers: dict[str, str], message: str, seconds: float | None) -> None:
-    assert told_wait(headers, message, now=lambda: 10.0) == (None if seconds is None else pytest.approx(seconds))
+    assert told_wait(headers, message, now=10.0) == (None if seconds is None else pytest.approx(seconds))
 
 
 @pytest.mark.parametrize("value", ["9" * 400, "Fri, 31 Dec 9999 23:59:59 GMT", "1" + "0" * 18])
 def test_nobody_is_believed_who_says_to_wait_for_ever(value: str) -> None:
-    wait = told_wait({"retry-after": value}, "", now=lambda: 0.0)
+    wait = told_wait({"retry-after": value}, "", now=0.0)
 
     assert wait is None or wait <= 86_400
 
@@ -397,7 +397,7 @@ headers = st.dictionaries(
 @given(status=st.integers(100, 599), body=bodies, told=headers)
 @settings(max_examples=150, deadline=None)
 def test_whatever_a_service_says_can_be_judged_and_kept(status: int, body: dict[str, Any], told: dict[str, str]) -> None:
-    verdict = judge(Reply(status, told, json.dumps(body).encode(), 1.0), key=KEY)
+    verdict = judge(Reply(status, told, json.dumps(body).encode(), 1.0), now=0.0, key=KEY)
 
     orjson.dumps([verdict.message, verdict.request_id, verdict.body if isinstance(verdict, Failure) else verdict.answer])
 
@@ -405,7 +405,7 @@ def test_whatever_a_service_says_can_be_judged_and_kept(status: int, body: dict[
 @given(status=st.integers(100, 599), body=st.binary(max_size=60))
 @settings(max_examples=150, deadline=None)
 def test_any_bytes_can_be_judged(status: int, body: bytes) -> None:
-    assert isinstance(judge(a_reply(body, status)), Failure)
+    assert isinstance(judge(a_reply(body, status), now=0.0), Failure)
 
 
 @pytest.mark.parametrize("digits", ["5000", "1_000"])

@@ -11,14 +11,12 @@ class Concurrency:
     def __init__(self, ceiling: int) -> None:
         self.ceiling = ceiling
         self.in_flight = 0
-        self.most_in_flight = 0
         self._places = asyncio.Semaphore(ceiling)
 
     async def take(self) -> None:
         """Wait for a free place."""
         await self._places.acquire()
         self.in_flight += 1
-        self.most_in_flight = max(self.most_in_flight, self.in_flight)
 
     def give_back(self) -> None:
         """Free a place that was taken."""

@@ -6,8 +6,14 @@ import asyncio
 
 from aiolimiter import AsyncLimiter
 
-BUCKET_SECONDS = 0.1
-PIECE_SECONDS = 0.05
+CATCH_UP_SECONDS = 0.02
+"""What a late timer may catch up, beside one request: in no second more than 2 % and a request above the rate."""
+
+MOST_PRICE_SECONDS = 0.08
+"""Slower than this, a request is its own second, and catching one up would be a burst."""
+
+PIECES = 2
+"""A price is paid in parts of the bucket: aiolimiter takes no more at once than the bucket holds."""
 
 
 class Pace:
@@ -23,16 +29,20 @@ class Pace:
         self.rate = rate
         self._begun = False
         self._turn = asyncio.Lock()
-        self._bucket = AsyncLimiter(BUCKET_SECONDS, BUCKET_SECONDS)
+        size = CATCH_UP_SECONDS + min(60.0 / rate if rate else 0.0, MOST_PRICE_SECONDS)
+        self._bucket = AsyncLimiter(size, size)
 
     async def permit(self) -> None:
         """Wait until one more request may be sent."""
         if self.rate is None:
             return
         async with self._turn:
-            price = 60.0 / self.rate if self._begun else 0.0
-            self._begun = True
+            if not self._begun:
+                self._begun = True
+                await self._bucket.acquire(self._bucket.max_rate)  # starts full: nothing is saved up yet
+                return
+            price = 60.0 / self.rate
             while price > 0:
-                piece = min(price, PIECE_SECONDS)
+                piece = min(price, self._bucket.max_rate / PIECES)
                 await self._bucket.acquire(piece)
                 price -= piece

@@ -73,11 +73,6 @@ class LocalAdmission:
         return self._concurrency.in_flight
 
     @property
-    def most_in_flight(self) -> int:
-        """The most slots that were in use at once."""
-        return self._concurrency.most_in_flight
-
-    @property
     def pause_left(self) -> float:
         """Seconds that a shared pause still lasts."""
         return self._cooldown.left

@@ -80,8 +80,8 @@ def _rank(ctx: click.Context, name: str) -> int:
 def _endpoint_at(ctx: click.Context, rank: int) -> Any:
     """The endpoint that the source of this rank names."""
     if SOURCES[rank] is ParameterSource.ENVIRONMENT:
-        return os.environ.get("BATCH_RUNNER_ENDPOINT")
-    return (ctx.default_map or {}).get("endpoint")
+        return os.environ.get("BATCH_RUNNER_ENDPOINT", ctx.params["endpoint"])  # set for this shell, whatever the endpoint
+    return (ctx.default_map or {}).get("endpoint", "apicore")
 
 
 def _option(entry: Setting) -> Callable[[F], F]:

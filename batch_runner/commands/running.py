@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batch_runner.api import carry_out
 from batch_runner.commands.terminal import Face, print_json
+from batch_runner.execution import carry_out
 from batch_runner.exits import ExitStatus
 from batch_runner.loader import STDIN
 from batch_runner.output.kept_inputs import stdin_copy_path
@@ -34,7 +34,11 @@ SHOW_CURSOR = "\x1b[?25h"
 MEANT_ONCE = frozenset({"--fresh", "--rerun-changed"})
 """Flags that the command to go on with must not repeat."""
 
-CAUSES = {signal.SIGINT: ExitStatus.INTERRUPTED, signal.SIGTERM: ExitStatus.TERMINATED}
+CAUSES = {
+    signal.SIGINT: ExitStatus.INTERRUPTED,
+    signal.SIGTERM: ExitStatus.TERMINATED,
+    signal.SIGHUP: ExitStatus.TERMINATED,  # the terminal was closed
+}
 
 
 def run_order(order: Order, face: Face) -> int:
@@ -63,12 +67,13 @@ async def _under_signals(prepared: Prepared, reporter: Reporter, face: Face) -> 
     async def watch(leaving: Leaving) -> None:
         exits = _Exits(leaving, face)
         loop = asyncio.get_running_loop()
-        for number in CAUSES:
+        heard = [number for number in CAUSES if signal.getsignal(number) is not signal.SIG_IGN]  # nohup means it
+        for number in heard:
             loop.add_signal_handler(number, exits.asked, number)
         try:
             await asyncio.Event().wait()
         finally:
-            for number in CAUSES:
+            for number in heard:
                 loop.remove_signal_handler(number)
 
     return await carry_out(prepared, reporter=reporter, watch=watch)
@@ -115,23 +120,27 @@ def _reporter(face: Face) -> Reporter:
 def _notes(prepared: Prepared) -> Iterator[str]:
     """What is good to know before the first request."""
     plan, settings = prepared.plan, prepared.settings
+    unreadable = prepared.history.index.unreadable_lines
+    if unreadable:
+        yield f"{shown(prepared.output)} has lines that can't be read ({unreadable:,}): their rows count as new"
     for name in prepared.left_out:
         yield f"passed over {name}: it is an output of batch-runner"
     if plan.nothing_to_do:
         return
-    kept = plan.rows - plan.to_send - plan.rejected
     parts = [
         (plan.new, "new"),
         (plan.again, "again"),
         (plan.changed, "changed"),
         (plan.rejected, "invalid"),
-        (kept, "done"),
+        (plan.kept, "done"),
     ]
     told = ", ".join(f"{count:,} {word}" for count, word in parts if count)
     yield f"{rows(plan.rows)}: {told} → {prepared.endpoint.host}, {shown(prepared.output)}"
     if plan.uncapped:
         most = plan.largest.completion
         yield f"{rows(plan.uncapped)} without --max-completion-tokens: an answer may use up to {most:,} tokens"
+    if plan.as_written and (prepared.defaults.system or prepared.defaults.params):
+        yield f"{rows(plan.as_written)} in OpenAI Batch form: sent as written, without the run's own parameters"
     if settings.request.temperature not in (None, 1) and settings.request.model.startswith("o"):
         yield f"{settings.request.model} takes no temperature but 1: the service will probably refuse"
 

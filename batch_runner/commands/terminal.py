@@ -47,8 +47,14 @@ class Face:
         """A rich console on stderr."""
         from rich.console import Console
 
+        class Undeterred(Console):
+            """Goes on when nobody reads it any more; rich's own console ends the program."""
+
+            def on_broken_pipe(self) -> None:
+                self.quiet = True
+
         forced = {"always": True, "never": False}.get(self.color)
-        return Console(
+        return Undeterred(
             stderr=True,
             force_terminal=True if forced else None,
             no_color=True if forced is False else None,

@@ -76,4 +76,5 @@ def environment() -> str:
     settings = [(entry.variable, f"{entry.flag}: {entry.facts.help}") for entry in table() if entry.variable]
     width = max(len(name) for name, _ in settings)
     lines = [f"{name:<{width}}  {meaning}\n" for name, meaning in (*keys, *settings)]
-    return "".join(lines) + "\nA flag wins over a variable, a variable over a job file.\n"
+    rest = "\nBATCH_RUNNER_PARAM holds a JSON object. A flag wins over a variable, a variable over a job file.\n"
+    return "".join(lines) + rest

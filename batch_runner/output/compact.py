@@ -5,8 +5,8 @@ from __future__ import annotations
 import shutil
 from typing import IO, TYPE_CHECKING
 
-from batch_runner.output.index import Index, read_head, whole_lines
-from batch_runner.output.journal import sync_folder, sync_to_disk
+from batch_runner.output.file import sync_folder, sync_to_disk, whole_lines
+from batch_runner.output.index import Index, read_head
 from batch_runner.output.lines import RUN
 
 if TYPE_CHECKING:

@@ -16,14 +16,15 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import orjson
 
+from batch_runner.endpoint import FAKE
 from batch_runner.failures import CannotStart
 from batch_runner.identity import key_of_fingerprint, key_of_id
+from batch_runner.output.file import open_output, opens_as_ours, whole_lines
 from batch_runner.output.lines import FORMAT_VERSION, HEAD, RUN, TOTALS, Run, read_run
 from batch_runner.records import Status
 from batch_runner.totals import Totals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -32,7 +33,7 @@ LINES_IN_A_RUN = 1_000_000
 STATUSES = tuple(Status)
 DEAD = 0x80
 SEEN = 0x40
-FAKE = 0x20
+MADE_UP = 0x20
 STATUS_BITS = 0x0F
 BOOKKEEPING = frozenset({RUN, TOTALS})
 FINGERPRINT = re.compile(rb"v\d+:[0-9a-f]{32}")
@@ -47,7 +48,7 @@ class Entry:
     fingerprint_key: int
     offset: int
     """Where its last line starts in the file."""
-    fake: bool
+    made_up: bool
     """Answered by the embedded endpoint."""
 
 
@@ -171,11 +172,11 @@ class Index:
         self.job = Totals.from_json(document["totals"]["job"])
 
     def _add_row(self, head: Head, offset: int) -> None:
-        fake = self.last_run is not None and self.last_run.endpoint == "fake"
+        made_up = self.last_run is not None and self.last_run.endpoint == FAKE
         self._ids.append(key_of_id(head.id))
         self._fingerprints.append(key_of_fingerprint(head.fingerprint))
         self._places.append(offset)
-        self._flags.append(STATUSES.index(Status(head.status)) | (FAKE if fake else 0))
+        self._flags.append(STATUSES.index(Status(head.status)) | (MADE_UP if made_up else 0))
         if len(self._ids) >= LINES_IN_A_RUN:
             self.settle()
 
@@ -211,7 +212,7 @@ class Index:
             STATUSES[flags & STATUS_BITS],
             int(columns.fingerprints[place]),
             int(columns.places[place]),
-            bool(flags & FAKE),
+            bool(flags & MADE_UP),
         )
 
     def lookup(self, row_id: str) -> Entry | None:
@@ -241,7 +242,7 @@ class Index:
 
     def living_places(self, *, real_only: bool = False) -> list[int]:
         """Where the last line of each id starts, in file order; `real_only` leaves out made-up answers."""
-        passed_over = DEAD | FAKE if real_only else DEAD
+        passed_over = DEAD | MADE_UP if real_only else DEAD
         places = [columns.places[(columns.flags & passed_over) == 0] for columns in self._columns]
         return np.sort(np.concatenate(places)).tolist() if places else []
 
@@ -270,16 +271,6 @@ def read_index(path: Path) -> Index:
         return index_of(file, path)
 
 
-def open_output(path: Path) -> IO[bytes] | None:
-    """The output at `path`, open for reading; `None` when there is none. Raises `CannotStart` when it can't be read."""
-    try:
-        return path.open("rb")
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise CannotStart(f"{path}: can't be read: {error.strerror}") from None
-
-
 def index_of(file: IO[bytes], path: Path) -> Index:
     """The index of an open output. A torn last line counts as absent.
 
@@ -301,36 +292,3 @@ def index_of(file: IO[bytes], path: Path) -> Index:
 def last_run_of(path: Path) -> Run | None:
     """The last run line of the output at `path`; `None` when there is no output. Raises as `read_index` does."""
     return read_index(path).last_run
-
-
-def opens_as_ours(file: IO[bytes], path: Path) -> bool:
-    """False for a file without one whole line of ours: empty, or torn while its first line was written.
-
-    Raises `CannotStart` for any other file that doesn't open with a run line. Leaves `file` at its start.
-    """
-    first = file.readline()
-    file.seek(0)
-    start = b'{"id":"","status":"run",'
-    if first.startswith(start) and first.endswith(b"\n"):
-        return True
-    if first.startswith(start) or start.startswith(first):
-        return False
-    raise CannotStart(f"{path} wasn't made by batch-runner, so it stays as it is: name another output with -o")
-
-
-def whole_lines(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
-    r"""Every line with the offset it starts at. A last line without its `\\n` counts when it parses, else it is torn."""
-    offset = 0
-    for line in file:
-        if not line.endswith(b"\n") and not _parses(line):
-            return
-        yield offset, line
-        offset += len(line)
-
-
-def _parses(line: bytes) -> bool:
-    try:
-        orjson.loads(line)
-    except orjson.JSONDecodeError:
-        return False
-    return True

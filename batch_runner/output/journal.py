@@ -18,7 +18,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Self
 
 from batch_runner.failures import CannotStart, OutputLost
-from batch_runner.output.index import opens_as_ours, whole_lines
+from batch_runner.output.file import sync_folder, sync_to_disk
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,15 +26,16 @@ if TYPE_CHECKING:
 
 SYNC_SECONDS = 0.5
 
-sync_to_disk = getattr(os, "fdatasync", os.fsync)
-"""macOS has no `fdatasync`."""
-
 
 class Journal:
-    """An output open for appending; a context manager. The caller holds its lock."""
+    """An output open for appending; a context manager. The caller holds its lock.
 
-    def __init__(self, path: Path) -> None:
+    `whole`: bytes up to the end of its last whole line, as its index tells; what stands after it is torn.
+    """
+
+    def __init__(self, path: Path, whole: int) -> None:
         self.path = path
+        self._whole = whole
         self.lost: OSError | None = None
         """The error after which nothing could be written any more."""
         self.lines_lost = 0
@@ -47,10 +48,14 @@ class Journal:
     def __enter__(self) -> Self:
         try:
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
-            self._repair()
-            sync_folder(self.path.parent)
         except OSError as error:
             raise CannotStart(f"{self.path}: can't be written: {error.strerror}") from None
+        try:
+            self._repair()
+            sync_folder(self.path.parent)
+        except (OSError, CannotStart) as error:
+            os.close(self._file)
+            raise CannotStart(f"{self.path}: {error}") from None
         self._thread.start()
         return self
 
@@ -78,16 +83,13 @@ class Journal:
         await asyncio.wrap_future(written)
 
     def _repair(self) -> None:
-        r"""Cut off a torn last line; give a whole one the `\\n` it lacks."""
-        with self.path.open("rb") as file:
-            size = 0
-            last = b"\n"
-            if opens_as_ours(file, self.path):
-                for offset, line in whole_lines(file):
-                    size, last = offset + len(line), line
-        if size != os.fstat(self._file).st_size:
-            os.ftruncate(self._file, size)
-        if not last.endswith(b"\n"):
+        r"""Cut off what stands after the last whole line; give that line the `\n` it may lack."""
+        size = os.fstat(self._file).st_size
+        if size < self._whole:
+            raise CannotStart("somebody else changed it since it was read: run again")
+        if size > self._whole:
+            os.ftruncate(self._file, self._whole)
+        if self._whole and os.pread(self._file, 1, self._whole - 1) != b"\n":
             os.write(self._file, b"\n")
 
     def _work(self) -> None:
@@ -149,12 +151,3 @@ def _settle(futures: list[Future[None]], lost: OSError | None) -> None:
             future.set_result(None)
         else:
             future.set_exception(OutputLost(lost.strerror or str(lost)))
-
-
-def sync_folder(path: Path) -> None:
-    """Make sure that the names of the files in a folder survive a power loss too."""
-    folder = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -14,7 +14,7 @@ from batch_runner.output.lines import HEAD
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from batch_runner.output.records import Records
+    from batch_runner.output.history import History
     from batch_runner.records import Status
 
 STDIN_COPY = ".input.jsonl.zst"
@@ -29,21 +29,24 @@ def stdin_copy_path(output: Path) -> Path:
 class KeptInputs:
     """A row source: the rows of an output whose last line has one of `states`."""
 
-    def __init__(self, records: Records, states: frozenset[Status]) -> None:
-        self._records = records
+    def __init__(self, history: History, states: frozenset[Status]) -> None:
+        self._history = history
         self._states = states
 
     def lines(self) -> Iterator[Line]:
         """The input line of each such row, under the id it has in the output; lines too long to be kept come last."""
         elsewhere: dict[str, str] = {}
-        with self._records.path.open("rb") as file:
-            for place in self._records.index.living_places():
+        with self._history.path.open("rb") as file:
+            for place in self._history.index.living_places():
                 file.seek(place)
                 line = file.readline()
                 head = HEAD.match(line)
                 if head is None or head[2].decode() not in self._states:
                     continue
-                kept = orjson.loads(line)
+                try:
+                    kept = orjson.loads(line)
+                except orjson.JSONDecodeError:
+                    continue  # damaged inside: only a run of the input can send that row again
                 if kept["input"]:
                     yield Line(kept["input"].encode(), kept["source"], kept["id"])
                 else:
@@ -61,9 +64,9 @@ class KeptInputs:
             raise CannotStart(f"{next(iter(wanted))}: there is no such line any more; run the input again instead of retry")
 
     def _input_file(self, name: str) -> InputFile:
-        path = stdin_copy_path(self._records.path) if name == "stdin" else Path(name)
+        path = stdin_copy_path(self._history.path) if name == "stdin" else Path(name)
         if not path.exists():
-            raise CannotStart(f"{self._records.path} doesn't keep the long lines of {name}, and that file isn't here")
+            raise CannotStart(f"{self._history.path} doesn't keep the long lines of {name}, and that file isn't here")
         return InputFile(path, name)
 
 

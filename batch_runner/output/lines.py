@@ -1,4 +1,4 @@
-"""Records <-> bytes: the output format, version 1. Pure. `docs/output.md` tells it to users.
+"""History <-> bytes: the output format, version 1. Pure. `docs/output.md` tells it to users.
 
 Every line has the same keys in the same order and no key changes its type, so that pandas, polars, DuckDB, pyarrow and
 `datasets` read a file alike. What a resume reads stands first, before any long text.
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from batch_runner.admission import Ceiling
+from batch_runner.json_text import dumps, loads_exactly
 from batch_runner.records import Attempt, Bill, Past, Result, Status, Usage
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def row_line(result: Result) -> bytes:
             "source": result.source,
             "finished_at": result.finished_at,
             "run_id": result.run_id,
-            "extra": result.extra,
+            "extra": dumps(result.extra).decode() if result.extra else "{}",
             "input": result.input,
             "body": result.body,
         },
@@ -115,7 +116,7 @@ def read_run(line: Mapping[str, Any]) -> Run:
         endpoint=about["endpoint"],
         program=about["program"],
         job=about["job"],
-        settings=orjson.loads(about["settings"]),
+        settings=loads_exactly(about["settings"].encode()),
         inputs=tuple(orjson.loads(about["inputs"])),
         ceiling=Ceiling(**about["ceiling"]),
         version=about["version"],
@@ -163,7 +164,7 @@ def read_result(line: Mapping[str, Any]) -> Result:
         usage=Usage.from_dict(line["usage"]),
         attempts=past.attempts,
         latency_s=line["latency_s"],
-        extra=line["extra"],
+        extra=loads_exactly(line["extra"].encode()),
         input=line["input"],
         body=line["body"],
     )
@@ -209,4 +210,4 @@ def _others_text(bills: Mapping[str, Bill]) -> str:
 
 
 def _text(value: Any) -> str:
-    return orjson.dumps(value).decode()
+    return dumps(value).decode()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from batch_runner.failures import Failure
-    from batch_runner.progress import Outlook, RunReport, Snapshot
+    from batch_runner.progress import RunReport, Snapshot
 
 EVERY_SECONDS = 2.0
 SCHEMA = 1
@@ -36,16 +36,16 @@ class Heartbeat:
         self._facts: dict[str, Any] = {}
         self._last = float("-inf")
 
-    def started(self, outlook: Outlook) -> None:
+    def started(self, run_id: str, to_record: int) -> None:
         """Write it for the first time."""
         self._facts = {
             "schema": SCHEMA,
             "pid": os.getpid(),
             "host": socket.gethostname(),
-            "run_id": outlook.run_id,
+            "run_id": run_id,
             "started": timestamp(time.time()),
         }
-        self._write("running", {"to_record": outlook.to_send + outlook.rejected, "recorded": 0})
+        self._write("running", {"to_record": to_record, "recorded": 0})
 
     def update(self, snapshot: Snapshot) -> None:
         """Write it again when two seconds have passed."""
@@ -70,6 +70,10 @@ class Heartbeat:
 
     def attempt_failed(self, row_id: str, failure: Failure, wait: float | None) -> None:
         """Nothing: the counts tell."""
+
+    def stopping(self, reason: str) -> None:
+        """Note why; the next beat tells."""
+        self._facts["stopping"] = reason
 
     def ended(self, report: RunReport) -> None:
         """Write how it ended."""

@@ -12,7 +12,7 @@ from batch_runner.reporters.wording import duration, one_line, short
 
 if TYPE_CHECKING:
     from batch_runner.failures import Failure
-    from batch_runner.progress import Outlook, RunReport, Snapshot
+    from batch_runner.progress import RunReport, Snapshot
 
 FIRST_SECONDS = 10.0
 MOST_SECONDS = 300.0
@@ -26,7 +26,7 @@ class Lines:
         self._next = FIRST_SECONDS
         self._gap = FIRST_SECONDS
 
-    def started(self, outlook: Outlook) -> None:
+    def started(self, run_id: str, to_record: int) -> None:
         """Nothing: the command has said what will be done."""
 
     def update(self, snapshot: Snapshot) -> None:
@@ -40,6 +40,10 @@ class Lines:
         """A line, when asked to be verbose."""
         if self._verbose:
             self._say(failure_in_words(row_id, failure, wait))
+
+    def stopping(self, reason: str) -> None:
+        """A line, so that nobody wonders about the wait."""
+        self._say(f"stopping: {one_line(reason)}; waiting for the answers on their way")
 
     def ended(self, report: RunReport) -> None:
         """Nothing: the summary follows."""

@@ -8,12 +8,13 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column
 
 from batch_runner.reporters.lines import failure_in_words, progress_in_words
+from batch_runner.reporters.wording import one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from batch_runner.failures import Failure
-    from batch_runner.progress import Outlook, RunReport, Snapshot
+    from batch_runner.progress import RunReport, Snapshot
 
 
 class Live:
@@ -25,9 +26,9 @@ class Live:
         words = TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis"))
         self._bar = Progress(BarColumn(bar_width=16), words, console=console, transient=True, refresh_per_second=4)
 
-    def started(self, outlook: Outlook) -> None:
+    def started(self, _run_id: str, to_record: int) -> None:
         """Draw it."""
-        self._task = self._bar.add_task("starting", total=outlook.to_send + outlook.rejected)
+        self._task = self._bar.add_task("starting", total=to_record)
         self._bar.start()
 
     def update(self, snapshot: Snapshot) -> None:
@@ -38,6 +39,10 @@ class Live:
         """A line above it, when asked to be verbose."""
         if self._verbose:
             self._console.print(failure_in_words(row_id, failure, wait), markup=False)
+
+    def stopping(self, reason: str) -> None:
+        """A line above it, so that nobody wonders about the wait."""
+        self._console.print(f"stopping: {one_line(reason)}; waiting for the answers on their way", markup=False)
 
     def ended(self, _report: RunReport) -> None:
         """Take it away."""

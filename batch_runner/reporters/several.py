@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from batch_runner.failures import Failure
-    from batch_runner.progress import Outlook, Reporter, RunReport, Snapshot
+    from batch_runner.progress import Reporter, RunReport, Snapshot
 
 
 class Several:
@@ -16,11 +16,11 @@ class Several:
     def __init__(self, *reporters: Reporter) -> None:
         self._reporters = reporters
 
-    def started(self, outlook: Outlook) -> None:
+    def started(self, run_id: str, to_record: int) -> None:
         """The run begins."""
         for reporter in self._reporters:
             with suppress(OSError):
-                reporter.started(outlook)
+                reporter.started(run_id, to_record)
 
     def update(self, snapshot: Snapshot) -> None:
         """The run goes on."""
@@ -33,6 +33,12 @@ class Several:
         for reporter in self._reporters:
             with suppress(OSError):
                 reporter.attempt_failed(row_id, failure, wait)
+
+    def stopping(self, reason: str) -> None:
+        """The service ended the run."""
+        for reporter in self._reporters:
+            with suppress(OSError):
+                reporter.stopping(reason)
 
     def ended(self, report: RunReport) -> None:
         """The run is over."""

@@ -107,10 +107,10 @@ def _pace_lines(run: Totals) -> Iterator[str]:
     median, slow = run.latency_quantile(0.5), run.latency_quantile(0.95)
     latency = f", half of the answers within {duration(median)}, 95 % within {duration(slow)}" if median and slow else ""
     yield f"time     {duration(seconds)}{pace}{latency}"
-    other = {pair: count for pair, count in run.answered_as.items() if len(set(pair.split(" -> "))) > 1}
-    for pair, count in other.items():
-        asked, answered = (one_line(model, 60) for model in pair.split(" -> "))
-        yield f"model    {rows(count)} asked of {asked}, answered by {answered or 'a model without a name'}"
+    for (asked, answered), count in run.answered_as.items():
+        if asked != answered:
+            answering = one_line(answered, 60) or "a model without a name"
+            yield f"model    {rows(count)} asked of {one_line(asked, 60)}, answered by {answering}"
 
 
 def _larger_cap(report: RunReport) -> int:

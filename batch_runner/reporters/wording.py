@@ -25,7 +25,7 @@ def one_line(text: str, most: int = 160) -> str:
     """Somebody else's words on one line: a service's message must neither break the layout nor command the terminal."""
     line = " ".join(text[: 4 * most].split())
     line = "".join(character if character.isprintable() else f"\\x{ord(character):02x}" for character in line)
-    return line if len(line) <= most else line[: most - 1] + "…"
+    return line if len(line) <= most and len(text) <= 4 * most else line[: most - 1] + "…"
 
 
 def rows(count: int) -> str:

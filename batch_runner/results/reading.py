@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from batch_runner.output.history import History
 from batch_runner.output.lines import read_result
-from batch_runner.output.records import Records
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,5 +20,5 @@ def read_results(path: str | Path) -> Iterator[Result]:
 
     Bookkeeping lines, replaced lines and a torn last line are left out. Raises `CannotStart` when the file isn't an output.
     """
-    with Records(Path(os.path.realpath(path))) as records:
-        yield from map(read_result, records.living_lines())
+    with History(Path(os.path.realpath(path))) as history:
+        yield from map(read_result, history.living_lines())

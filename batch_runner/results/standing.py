@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from batch_runner.advice import ADVICE
 from batch_runner.failures import CannotStart, FailureKind
+from batch_runner.output.history import History
 from batch_runner.output.lines import read_result
-from batch_runner.output.records import Records
 from batch_runner.reporters.heartbeat import heartbeat_path
 from batch_runner.reporters.summary import cost_lines, standing_in_words
 from batch_runner.reporters.wording import duration, one_line
@@ -28,7 +30,8 @@ if TYPE_CHECKING:
     from batch_runner.totals import Totals
 
 SCHEMA = 1
-DONE = frozenset({"ok", "truncated"})
+STALE_SECONDS = 60.0
+"""A heartbeat this old is a dead run's: a living one beats every two seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +51,16 @@ class Standing:
 
 def read_standing(output: Path) -> Standing:
     """Read the output, and its heartbeat where there is one. Raises `CannotStart` when it isn't an output."""
-    with Records(output) as records:
-        index = records.index
+    with History(output) as history:
+        index = history.index
         if index.last_run is None:
             raise CannotStart(f"{output}: there is no such output, or nothing in it")
         heartbeat = _heartbeat(output)
         at_work = _at_work(heartbeat, index.last_run.id)
-        job = index.job if index.closed or at_work else records.job_so_far(real=False)
-        job.rows = index.living()
-        job.rows += Counter({UNATTEMPTED: records.unattempted})
+        job = index.job if index.closed or at_work else history.job_so_far(real=False)
+        job = replace(job, rows=index.living() + Counter({UNATTEMPTED: history.unattempted}))
         failures, examples = Counter[str](), dict[str, str]()
-        for result in map(read_result, records.living_lines()):
+        for result in map(read_result, history.living_lines()):
             if result.failure is not None:
                 failures[result.failure] += 1
                 examples.setdefault(result.failure, f"{result.source}: {result.message}")
@@ -119,15 +121,15 @@ def _heartbeat(output: Path) -> dict[str, Any]:
 
 
 def _at_work(heartbeat: Mapping[str, Any], run_id: str) -> bool:
-    """Whether the process behind a heartbeat lives; on another host, its word is taken."""
+    """Whether the run behind a heartbeat lives: it beat lately, and where its process can be looked at, that is there."""
     if heartbeat.get("run_id") != run_id or heartbeat.get("state") not in {"running", "draining"}:
         return False
-    if heartbeat.get("host") != socket.gethostname():
-        return True
     try:
-        os.kill(int(heartbeat["pid"]), 0)
+        age = time.time() - datetime.fromisoformat(heartbeat["updated"]).timestamp()
+        if heartbeat["host"] == socket.gethostname():
+            os.kill(int(heartbeat["pid"]), 0)
     except PermissionError:
-        return True
-    except (OSError, ValueError, KeyError, TypeError):
+        pass  # somebody else's process, but a process
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return False
-    return True
+    return age < STALE_SECONDS

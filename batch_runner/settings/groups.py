@@ -205,10 +205,5 @@ def build(values: Mapping[str, Any], convert: Callable[[Setting, Any], Any]) -> 
     for entry in table():
         if entry.name in values:
             by_group[entry.group][entry.name] = convert(entry, values[entry.name])
-    return Settings(
-        request=RequestSettings(**by_group["request"]),
-        limits=LimitSettings(**by_group["limits"]),
-        retry=RetrySettings(**by_group["retry"]),
-        rows=RowSettings(**by_group["rows"]),
-        ending=EndingSettings(**by_group["ending"]),
-    )
+    groups: dict[str, Any] = {group.name: type(group.default) for group in fields(Settings)}
+    return Settings(**{name: group(**by_group[name]) for name, group in groups.items()})

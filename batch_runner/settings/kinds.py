@@ -6,9 +6,9 @@ import re
 from typing import Any, NoReturn
 
 import click
-import orjson
 
 from batch_runner.failures import FailureKind
+from batch_runner.json_text import loads_exactly
 from batch_runner.records import REPEATABLE
 from batch_runner.settings.nearest import did_you_mean
 
@@ -83,8 +83,8 @@ class Share(click.ParamType[str]):
         """Check that `value` is one of the two and keep it as written."""
         text = str(value).strip()
         number = text.removesuffix("%")
-        whole = re.fullmatch(r"\d+(_\d+)*", number, re.ASCII)
-        percent = text.endswith("%") and re.fullmatch(r"\d+(\.\d+)?", number, re.ASCII) and float(number) <= 100  # noqa: PLR2004 - per cent
+        whole = re.fullmatch(r"\d{1,15}|\d{1,3}(_\d{3}){1,4}", number, re.ASCII)
+        percent = text.endswith("%") and re.fullmatch(r"\d{1,3}(\.\d{1,9})?", number, re.ASCII) and float(number) <= 100  # noqa: PLR2004 - per cent
         if isinstance(value, bool) or not (percent or (whole and not text.endswith("%"))):
             self.fail(f"{value!r} is neither a number of rows nor a share: write 10 or 1%", param, ctx)
         return text
@@ -96,11 +96,11 @@ class KeyValue(click.ParamType[tuple[str, Any]]):
     name = "key=value"
 
     def split_envvar_value(self, rv: str) -> list[Any]:
-        """Several pairs in one variable: a JSON object, or KEY=VALUE words."""
+        """Several pairs in one variable: a JSON object. A single KEY=VALUE is taken too."""
         try:
-            pairs = orjson.loads(rv)
-        except orjson.JSONDecodeError:
-            return rv.split()
+            pairs = loads_exactly(rv.encode(errors="surrogateescape"))
+        except ValueError:
+            return [rv]
         return list(pairs.items()) if isinstance(pairs, dict) else [rv]
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, Any]:
@@ -111,8 +111,8 @@ class KeyValue(click.ParamType[tuple[str, Any]]):
         if not equals or not key.strip():
             self.fail(f"{value!r} isn't KEY=VALUE", param, ctx)
         try:
-            return key.strip(), orjson.loads(text)
-        except orjson.JSONDecodeError:
+            return key.strip(), loads_exactly(text.encode(errors="surrogateescape"))
+        except ValueError:
             return key.strip(), text
 
 

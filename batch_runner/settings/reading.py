@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batch_runner.failures import UsageMistake
+from batch_runner.json_text import is_json
 from batch_runner.settings.groups import Setting, Settings, build, table
 from batch_runner.settings.nearest import did_you_mean
 
@@ -45,7 +46,7 @@ def read_settings(values: Mapping[str, Any]) -> Settings:
 
 def convert(entry: Setting, value: Any) -> Any:
     """The value of one setting in its own type; raises `UsageMistake` when it can't be meant so."""
-    if value is None or value == entry.default:
+    if value is None or (type(value) is type(entry.default) and value == entry.default):
         return entry.default
     try:
         if entry.facts.many:
@@ -64,7 +65,7 @@ def text_or_file(value: str, setting: str) -> str:
         return value[1:]
     try:
         return Path(value[1:]).expanduser().read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:  # also `~nobody`, and a NUL in the name
         raise UsageMistake(f"{setting}: can't read {value[1:]}: {error}") from None
 
 
@@ -88,3 +89,5 @@ def _check_params(settings: Settings) -> None:
             raise UsageMistake(f"--param {key}=…: use {FLAGGED_PARAMETERS[key]} for that")
         if key == "stream" and value:
             raise UsageMistake("--param stream=true: answers are read whole; leave it out")
+        if not is_json({key: value}):
+            raise UsageMistake(f"--param {key!r}: {value!r} can't be written as JSON")

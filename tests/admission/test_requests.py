@@ -1,4 +1,5 @@
 import asyncio
+import math
 from collections.abc import Callable, Coroutine
 from itertools import pairwise
 from typing import Any
@@ -40,6 +41,62 @@ def test_no_second_sees_a_burst(play: Play, rate: float) -> None:
 
     busiest = max(sum(1 for other in at if moment <= other < moment + 1.0) for moment in at)
     assert busiest <= rate / 60 * 1.1 + 2
+
+
+def most_in_a_second(at: list[float]) -> int:
+    """The most permits that any second holds, wherever it begins."""
+    most = first = 0
+    for last, moment in enumerate(at):
+        while moment - at[first] >= 1.0:
+            first += 1
+        most = max(most, last - first + 1)
+    return most
+
+
+@pytest.mark.parametrize("per_second", [50, 500, 1000])
+def test_a_quick_rate_is_used_and_hardly_exceeded(play: Play, per_second: int) -> None:
+    at = play(permits(Pace(60 * per_second), 11 * per_second))
+
+    assert most_in_a_second(at) <= math.ceil(1.02 * per_second) + 2
+    assert sum(moment <= 10.0 for moment in at) >= 0.99 * 10 * per_second
+
+
+@pytest.mark.parametrize("per_second", [50, 500, 1000])
+def test_a_second_without_requests_is_no_credit(play: Play, per_second: int) -> None:
+    async def pause_and_go_on() -> list[float]:
+        pace = Pace(60 * per_second)
+        before = await permits(pace, per_second)
+        await asyncio.sleep(1.0)
+        return before + await permits(pace, 3 * per_second)
+
+    assert most_in_a_second(play(pause_and_go_on())) <= math.ceil(1.02 * per_second) + 2
+
+
+@pytest.mark.parametrize("rate", [1, 60, 600, 3_000, 30_000, 60_000])
+def test_a_run_does_not_begin_with_a_burst(play: Play, rate: float) -> None:
+    price = 60 / rate
+
+    at = play(permits(Pace(rate), 100))
+
+    assert at[0] < 0.001
+    assert [number for number, moment in enumerate(at) if moment < number * price - 0.02 - price] == []
+
+
+@pytest.mark.parametrize("per_second", [50, 500, 1000])
+def test_a_late_timer_catches_up_a_little_and_no_more(play: Play, per_second: int) -> None:
+    async def oversleep() -> tuple[float, list[float]]:
+        pace, at = Pace(60 * per_second), list[float]()
+        await permits(pace, 5)
+        await asyncio.sleep(0.5)
+        began = asyncio.get_running_loop().time()
+        at = await permits(pace, per_second)
+        return began, at
+
+    began, at = play(oversleep())
+
+    at_once = sum(moment - began < 0.001 for moment in at)
+    assert at_once <= per_second * 0.021 + 1
+    assert at[-1] - began >= 1.0 - 0.02 - 1 / per_second - 0.001
 
 
 def test_requests_pass_evenly(play: Play) -> None:

@@ -329,6 +329,7 @@ class Place:
             "PATH": os.environ.get("PATH", ""),
             "HOME": str(self.folder),
             "PYTHONPATH": str(REPOSITORY),
+            "PYTHONDONTWRITEBYTECODE": "1",  # under a limit on file sizes, Python writes torn ones without a word
             "LANG": "C.UTF-8",
             "TMPDIR": str(self.folder),
             "BATCH_RUNNER_API_KEY": KEY,

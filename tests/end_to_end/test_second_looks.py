@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from batch_runner.fake_server import Canned, Fault, Fixed, Latency, Scenario
 from batch_runner.fake_server import Status as Answer
 from batch_runner.output.compact import compact
 from batch_runner.output.index import read_index
-from tests.end_to_end.conftest import COMMAND, Place, ServedHere, Servers
+from tests.end_to_end.conftest import COMMAND, Place, ServedHere, Servers, until
 
 
 def test_a_fresh_start_that_is_refused_leaves_the_output_in_its_place(place: Place) -> None:
@@ -283,3 +284,118 @@ async def test_an_output_that_is_moved_under_the_run_ends_it_with_what_was_recor
     assert report.exit_status == 6
     assert "moved or removed" in report.reason
     assert report.run.rows["ok"] < 60
+
+
+async def test_each_fresh_start_keeps_what_the_one_before_it_made(tmp_path: Path) -> None:
+    prompts = tmp_path / "p.jsonl"
+    prompts.write_text('{"prompt":"q"}\n')
+
+    for _ in range(4):
+        await run_file(prompts, endpoint="fake", fresh=True)
+
+    assert len(list(tmp_path.glob("*.bak"))) == 3  # noqa: ASYNC240 - a test folder
+
+
+def test_rows_that_were_never_sent_are_not_forgotten(place: Place, gateway: ServedHere) -> None:
+    place.write_questions(20)
+    gateway.plays(Scenario(faults=(Fault(Canned("insufficient_quota"), first_request=6),)))
+    stopped = place.run("run", place.prompts, "--endpoint", gateway.url, "-c", "1")
+
+    status = place.run("status", place.out, "--json").document
+    gateway.plays(Scenario())
+    retried = place.run("retry", place.out)
+
+    assert stopped.status == 4
+    assert status["rows"]["unattempted"] == 10
+    assert retried.status == 10
+    assert "10 rows never sent" in retried.err
+
+
+def test_real_spending_survives_a_made_up_run_on_the_same_output(place: Place, gateway: ServedHere) -> None:
+    accepted = ("--accept-other-endpoint", "--json")
+    place.write([{"id": "a", "prompt": "one"}])
+    first = place.run("run", place.prompts, "--endpoint", gateway.url, "--json").document
+    place.write([{"id": "a", "prompt": "one"}, {"id": "b", "prompt": "two"}])
+    place.run("run", place.prompts, "--endpoint", "fake", *accepted)
+    place.write([{"id": "a", "prompt": "one"}, {"id": "b", "prompt": "two"}, {"id": "c", "prompt": "three"}])
+
+    last = place.run("run", place.prompts, "--endpoint", gateway.url, *accepted).document
+
+    assert last["job"]["tokens"]["total_tokens"] == gateway.books().billed["total_tokens"]
+    assert last["job"]["tokens"]["total_tokens"] > first["job"]["tokens"]["total_tokens"]
+
+
+def test_interrupted_beats_stopped_by_the_service(place: Place, gateway: ServedHere) -> None:
+    place.write_questions(6)
+    slow = Latency(seconds=Fixed(20.0))
+    gateway.plays(Scenario(latency=slow, faults=(Fault(Canned("insufficient_quota"), first_request=4, at_door=True),)))
+    started = place.start("run", place.prompts, "--endpoint", gateway.url, "-c", "4", "--drain-timeout", "1s")
+    until(lambda: gateway.books().requests >= 4, what="the refusal")
+
+    started.signal(signal.SIGINT)
+    ended = started.ended()
+
+    assert ended.status == 130
+    assert "stopping: quota_exhausted" in ended.err
+
+
+def test_a_closed_terminal_drains(place: Place, gateway: ServedHere) -> None:
+    place.write_questions(40)
+    gateway.plays(Scenario(latency=Latency(seconds=Fixed(0.2))))
+    started = place.start("run", place.prompts, "--endpoint", gateway.url, "-c", "2")
+    until(lambda: place.recorded() >= 2, what="two answers")
+
+    started.signal(signal.SIGHUP)
+    ended = started.ended()
+
+    assert ended.status == 143
+    assert place.totals()["run"]["ok"] == len(place.rows())
+
+
+def test_a_damaged_line_counts_as_new_and_is_told(place: Place) -> None:
+    place.write_questions(3)
+    place.run("run", place.prompts, "--endpoint", "fake")
+    lines = place.out.read_bytes().splitlines(keepends=True)
+    place.out.write_bytes(b"".join([lines[0], lines[1][:60] + b"\n", *lines[2:]]))
+
+    again = place.run("run", place.prompts, "--endpoint", "fake")
+
+    assert again.status == 0
+    assert "can't be read (1)" in again.err
+    assert "1 new, 2 done" in again.err
+
+
+@pytest.mark.parametrize("arguments", ["--help", "run --help", "frobnicate", "help exit-codes"])
+def test_nobody_reading_a_help_text_is_no_fault(place: Place, arguments: str) -> None:
+    command = f"set -o pipefail; {' '.join(COMMAND)} {arguments} 2>&1 | true"
+
+    done = subprocess.run(["bash", "-c", command], cwd=place.folder, env=place.environment(), check=False, timeout=30)
+
+    assert done.returncode == (2 if arguments == "frobnicate" else 0)
+
+
+def test_a_key_with_a_blank_in_it_is_not_sent(place: Place) -> None:
+    place.write_questions(1)
+
+    refused = place.run("run", place.prompts, "--endpoint", "apicore", env={"APICORE_API_KEY": "sk-one two"})
+
+    assert refused.status == 3
+    assert "blanks" in refused.err
+    assert "one two" not in refused.err
+
+
+def test_a_key_named_for_this_shell_goes_with_any_endpoint(place: Place, gateway: ServedHere) -> None:
+    place.write_questions(1)
+
+    place.run("run", place.prompts, "--endpoint", gateway.url, env={"BATCH_RUNNER_API_KEY_ENV": "MINE", "MINE": "sk-mine-alone"})
+
+    assert gateway.books().authorizations == {"Bearer sk-mine-alone"}
+
+
+async def test_own_fields_come_back_as_values(tmp_path: Path) -> None:
+    (tmp_path / "p.jsonl").write_text('{"prompt":"q","label":{"a":[1,null]},"big":123456789012345678901234567890}\n')
+
+    report = await run_file(tmp_path / "p.jsonl", endpoint="fake")
+
+    (result,) = read_results(report.output)
+    assert result.extra == {"label": {"a": [1, None]}, "big": 123456789012345678901234567890}

@@ -80,7 +80,7 @@ def test_made_up_answers_are_still_known_for_what_they_are(tmp_path: Path) -> No
     index = read_index(path)
 
     entries = {name: index.lookup(name) for name in "ab"}
-    assert {name: entry.fake for name, entry in entries.items() if entry is not None} == {"a": True, "b": False}
+    assert {name: entry.made_up for name, entry in entries.items() if entry is not None} == {"a": True, "b": False}
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def test_a_record_is_found_by_its_id(tmp_path: Path) -> None:
     entry = read_index(path).lookup("b")
 
     assert entry is not None
-    assert (entry.status, entry.fake) == (Status.FAILED, False)
+    assert (entry.status, entry.made_up) == (Status.FAILED, False)
     assert entry.fingerprint_key == key_of_fingerprint(FINGERPRINT)
     assert entry.offset == len(a_run() + a_row("a"))
     assert read_index(path).lookup("c") is None
@@ -73,7 +73,7 @@ def test_answers_of_the_embedded_endpoint_are_marked(tmp_path: Path) -> None:
 
     found = [index.lookup(row_id) for row_id in ("a", "b")]
 
-    assert [entry.fake for entry in found if entry is not None] == [True, False]
+    assert [entry.made_up for entry in found if entry is not None] == [True, False]
 
 
 def test_the_last_run_line_tells_how_the_last_run_began(tmp_path: Path) -> None:

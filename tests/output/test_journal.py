@@ -35,12 +35,12 @@ def write(path: Path, data: bytes) -> None:
 
 
 def open_and_close(path: Path) -> None:
-    with Journal(path):
+    with Journal(path, read_index(path).size):
         pass
 
 
 async def test_a_line_is_in_the_file_when_append_returns(path: Path) -> None:
-    with Journal(path) as journal:
+    with Journal(path, read_index(path).size) as journal:
         await journal.append(RUN_LINE)
         assert read(path) == RUN_LINE
 
@@ -51,7 +51,7 @@ async def test_a_line_is_in_the_file_when_append_returns(path: Path) -> None:
 async def test_many_appends_at_once_are_all_written_and_none_is_torn(path: Path) -> None:
     lines = [a_row(str(number)) for number in range(500)]
 
-    with Journal(path) as journal:
+    with Journal(path, read_index(path).size) as journal:
         await journal.append(RUN_LINE)
         await asyncio.gather(*(journal.append(line, synced=number % 50 == 0) for number, line in enumerate(lines)))
 
@@ -63,7 +63,7 @@ async def test_many_appends_at_once_are_all_written_and_none_is_torn(path: Path)
 async def test_lines_keep_the_order_in_which_they_were_handed_over(path: Path) -> None:
     lines = [RUN_LINE, *(a_row(str(number)) for number in range(50))]
 
-    with Journal(path) as journal:
+    with Journal(path, read_index(path).size) as journal:
         await asyncio.gather(*map(journal.append, lines))
 
     assert read(path) == b"".join(lines)
@@ -72,7 +72,7 @@ async def test_lines_keep_the_order_in_which_they_were_handed_over(path: Path) -
 async def test_an_output_is_appended_to_and_never_overwritten(path: Path) -> None:
     write(path, RUN_LINE + a_row("a") + TOTALS_LINE)
 
-    with Journal(path) as journal:
+    with Journal(path, read_index(path).size) as journal:
         await journal.append(RUN_LINE)
 
     assert read(path) == RUN_LINE + a_row("a") + TOTALS_LINE + RUN_LINE
@@ -96,7 +96,7 @@ async def test_a_last_line_cut_anywhere_costs_no_other_line(path: Path, last: by
         write(path, whole + last[:cut])
         index = read_index(path)
 
-        with Journal(path) as journal:
+        with Journal(path, read_index(path).size) as journal:
             await journal.append(a_row("c"))
 
         kept = last if cut >= len(last) - 1 else b""
@@ -126,11 +126,30 @@ def test_a_first_line_cut_anywhere_leaves_an_empty_output(path: Path) -> None:
 async def test_a_lone_run_line_that_lacks_only_its_end_can_be_gone_on_with(path: Path) -> None:
     write(path, RUN_LINE.rstrip(b"\n"))
 
-    with Journal(path) as journal:
+    with Journal(path, read_index(path).size) as journal:
         await journal.append(RUN_LINE)
         await journal.append(a_row("a"))
 
     assert read_index(path).lookup("a") is not None
+
+
+def test_what_stands_after_the_last_whole_line_is_cut_off_and_nothing_else(path: Path) -> None:
+    write(path, RUN_LINE + a_row("a") + b'{"id":"torn')
+
+    with Journal(path, len(RUN_LINE + a_row("a"))):
+        pass
+
+    assert read(path) == RUN_LINE + a_row("a")
+
+
+@pytest.mark.parametrize("data", [pytest.param(b"", id="gone"), pytest.param(RUN_LINE, id="shorter")])
+def test_an_output_that_somebody_else_cut_is_refused_and_stays(path: Path, data: bytes) -> None:
+    write(path, data)
+
+    with pytest.raises(CannotStart, match="somebody else changed it"), Journal(path, len(RUN_LINE) + 50):
+        pass
+
+    assert read(path) == data
 
 
 def test_a_damaged_line_in_the_middle_is_left_alone(path: Path) -> None:
@@ -154,12 +173,14 @@ def test_a_file_that_is_not_ours_is_refused_and_stays(path: Path) -> None:
 def test_an_output_that_can_not_be_written_is_told_before_anything_is_sent(tmp_path: Path) -> None:
     (tmp_path / "out.jsonl").mkdir()
 
-    with pytest.raises(CannotStart, match="can't be written"):
-        open_and_close(tmp_path / "out.jsonl")
+    with pytest.raises(CannotStart, match="can't be written"), Journal(tmp_path / "out.jsonl", 0):
+        pass
+    with pytest.raises(CannotStart, match="can't be read"):
+        read_index(tmp_path / "out.jsonl")
 
 
 async def test_a_cancelled_append_costs_nobody_else_their_line(path: Path) -> None:
-    with Journal(path) as journal:
+    with Journal(path, read_index(path).size) as journal:
         await journal.append(RUN_LINE)
         given_up = asyncio.create_task(journal.append(a_row("a"), synced=True))
         with journal._something:  # the writer can't take the line before its caller has gone
@@ -174,7 +195,7 @@ async def test_a_cancelled_append_costs_nobody_else_their_line(path: Path) -> No
 
 
 async def test_after_a_failed_write_nothing_more_is_written(path: Path) -> None:
-    with Journal(path) as journal:
+    with Journal(path, read_index(path).size) as journal:
         await journal.append(RUN_LINE)
         good = os.dup(journal._file)
         read_only = os.open(path, os.O_RDONLY)
@@ -193,7 +214,7 @@ async def test_after_a_failed_write_nothing_more_is_written(path: Path) -> None:
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has a device that is always full")  # noqa: PTH110 - a decorator
 async def test_a_full_disk_loses_the_output_and_says_so() -> None:
-    journal = Journal(Path("/dev/null"))
+    journal = Journal(Path("/dev/null"), 0)
     with journal:
         full = os.open("/dev/full", os.O_WRONLY)
         os.dup2(full, journal._file)
@@ -213,7 +234,7 @@ def test_a_new_output_has_the_mode_that_the_user_gives_new_files(path: Path) -> 
 
 
 def test_the_writer_thread_ends_with_its_journal(path: Path) -> None:
-    journal = Journal(path)
+    journal = Journal(path, read_index(path).size)
 
     with journal:
         assert journal._thread.is_alive()

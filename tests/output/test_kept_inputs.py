@@ -5,9 +5,9 @@ import pytest
 
 from batch_runner.failures import CannotStart
 from batch_runner.loader import Line, draft
+from batch_runner.output.history import History
 from batch_runner.output.kept_inputs import KeptInputs, stdin_copy_path
 from batch_runner.output.lines import Run, row_line, run_line
-from batch_runner.output.records import Records
 from batch_runner.records import Result, Status
 from batch_runner.totals import Totals
 
@@ -28,7 +28,7 @@ def a_row(row_id: str, status: Status, line: str = "", source: str = "in.jsonl:1
 def kept(folder: Path, *lines: bytes, states: frozenset[Status] = RETRIED) -> list[Line]:
     path = folder / "out.jsonl"
     path.write_bytes(RUN_LINE + b"".join(lines))
-    with Records(path) as records:
+    with History(path) as records:
         return list(KeptInputs(records, states).lines())
 
 
@@ -69,7 +69,7 @@ def test_asking_twice_gives_the_same(tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl"
     path.write_bytes(RUN_LINE + a_row("a", Status.FAILED, '{"prompt":"a"}'))
 
-    with Records(path) as records:
+    with History(path) as records:
         source = KeptInputs(records, RETRIED)
         first = list(source.lines())
         with path.open("ab") as out:

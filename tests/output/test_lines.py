@@ -51,6 +51,11 @@ attempts = st.builds(
     Attempt, st.just(AT), st.integers(0, 10**7).map(lambda milliseconds: milliseconds / 1000), st.text(), st.integers(1, 99)
 )
 seconds = st.integers(0, 10**7).map(lambda milliseconds: milliseconds / 1000)
+own_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
 results = st.builds(
     Result,
     id=st.text(),
@@ -74,7 +79,7 @@ results = st.builds(
     usage=told_usages,
     attempts=st.lists(attempts, max_size=3).map(tuple),
     latency_s=st.none() | seconds,
-    extra=st.text(),
+    extra=st.dictionaries(st.text(), own_values, max_size=3),
     input=st.text(),
     body=st.text(),
 )
@@ -105,6 +110,15 @@ def test_a_result_comes_back_as_it_was_written(result: Result) -> None:
     assert read.answer == result.answer
     assert written.endswith(b"\n")
     assert written.count(b"\n") == 1
+
+
+def test_a_rows_own_fields_are_json_text_only_on_its_line() -> None:
+    own = {"label": "好", "n": 2**70, "tree": [1.0, None]}
+
+    line = orjson.loads(row_line(a_result(extra=own)))
+
+    assert line["extra"] == '{"label":"好","n":1180591620717411303424,"tree":[1.0,null]}'
+    assert read_result(line).extra == own
 
 
 @given(result=results)

@@ -7,27 +7,9 @@ import orjson
 import pytest
 
 from batch_runner.exits import ExitStatus
-from batch_runner.progress import Outlook, RunReport, Snapshot
+from batch_runner.progress import RunReport, Snapshot
 from batch_runner.reporters.heartbeat import Heartbeat, heartbeat_path
 from batch_runner.totals import Totals
-
-
-def an_outlook(output: Path) -> Outlook:
-    return Outlook(
-        run_id="r",
-        output=output,
-        endpoint="fake",
-        model="o1",
-        rows=10,
-        to_send=7,
-        new=7,
-        again=0,
-        changed=0,
-        rejected=1,
-        kept=2,
-        concurrency=4,
-        rpm=None,
-    )
 
 
 def a_snapshot(seconds: float, recorded: int = 2, *, draining: bool = False) -> Snapshot:
@@ -55,13 +37,13 @@ def beat(output: Path) -> dict[str, Any]:
 
 
 def test_it_stands_beside_the_output(output: Path) -> None:
-    Heartbeat(output).started(an_outlook(output))
+    Heartbeat(output).started("r", 8)
 
     assert [path.name for path in output.parent.iterdir()] == ["out.jsonl.status.json"]
 
 
 def test_it_tells_who_is_at_work(output: Path) -> None:
-    Heartbeat(output).started(an_outlook(output))
+    Heartbeat(output).started("r", 8)
 
     told = beat(output)
     assert (told["schema"], told["pid"], told["run_id"], told["state"]) == (1, os.getpid(), "r", "running")
@@ -70,7 +52,7 @@ def test_it_tells_who_is_at_work(output: Path) -> None:
 
 def test_it_tells_how_far_the_run_is(output: Path) -> None:
     heartbeat = Heartbeat(output)
-    heartbeat.started(an_outlook(output))
+    heartbeat.started("r", 8)
 
     heartbeat.update(a_snapshot(30.0))
 
@@ -82,7 +64,7 @@ def test_it_tells_how_far_the_run_is(output: Path) -> None:
 
 def test_it_is_written_every_two_seconds_at_most(output: Path) -> None:
     heartbeat = Heartbeat(output)
-    heartbeat.started(an_outlook(output))
+    heartbeat.started("r", 8)
 
     seen = list[int]()
     for number in range(10):
@@ -94,16 +76,31 @@ def test_it_is_written_every_two_seconds_at_most(output: Path) -> None:
 
 def test_it_tells_that_the_run_is_leaving(output: Path) -> None:
     heartbeat = Heartbeat(output)
-    heartbeat.started(an_outlook(output))
+    heartbeat.started("r", 8)
 
     heartbeat.update(a_snapshot(1.0, draining=True))
 
     assert beat(output)["state"] == "draining"
 
 
+def test_it_keeps_why_the_service_ended_the_run(output: Path) -> None:
+    heartbeat = Heartbeat(output)
+    heartbeat.started("r", 8)
+    before = beat(output)
+
+    heartbeat.stopping("invalid_key: no")
+    heartbeat.update(a_snapshot(1.0, draining=True))
+    during = beat(output)
+    heartbeat.ended(RunReport(Totals(), Totals(), ExitStatus.STOPPED_BY_SERVICE, "no key", output, run_id="r"))
+
+    assert "stopping" not in before
+    assert (during["state"], during["stopping"]) == ("draining", "invalid_key: no")
+    assert (beat(output)["state"], beat(output)["stopping"]) == ("ended", "invalid_key: no")
+
+
 def test_it_tells_how_the_run_ended(output: Path) -> None:
     heartbeat = Heartbeat(output)
-    heartbeat.started(an_outlook(output))
+    heartbeat.started("r", 8)
 
     heartbeat.ended(RunReport(Totals(), Totals(attempts=3), ExitStatus.STOPPED_BY_SERVICE, "no key", output, run_id="r"))
 
@@ -121,7 +118,8 @@ def test_a_run_that_never_began_leaves_none(output: Path) -> None:
 def test_one_that_can_not_be_written_stops_nothing(tmp_path: Path) -> None:
     heartbeat = Heartbeat(tmp_path / "gone" / "out.jsonl")
 
-    heartbeat.started(an_outlook(tmp_path))
+    heartbeat.started("r", 8)
     heartbeat.update(a_snapshot(1.0))
+    heartbeat.stopping("invalid_key: no")
 
     assert list(tmp_path.iterdir()) == []

@@ -90,3 +90,12 @@ def test_failed_attempts_are_told_only_when_asked_for(capsys: pytest.CaptureFixt
 
     assert quiet == ""
     assert "row a: server_error: oops" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verbose", [True, False])
+def test_why_the_service_ends_the_run_is_told_at_once_on_one_line(capsys: pytest.CaptureFixture[str], *, verbose: bool) -> None:
+    Lines(verbose=verbose).stopping("invalid_key: no\nsuch \x1b[31mkey")
+
+    told = capsys.readouterr()
+    assert told.err.endswith(" stopping: invalid_key: no such \\x1b[31mkey; waiting for the answers on their way\n")
+    assert (told.err.count("\n"), told.out) == (1, "")

@@ -5,13 +5,12 @@ import pytest
 
 from batch_runner.exits import ExitStatus
 from batch_runner.failures import Failure, FailureKind, Scope
-from batch_runner.progress import Outlook, RunReport, Snapshot
+from batch_runner.progress import RunReport, Snapshot
 from batch_runner.reporters.several import Several
 from batch_runner.totals import Totals
 
 REPORT = RunReport(Totals(), Totals(), ExitStatus.OK, "", Path("out.jsonl"))
 FAILURE = Failure(FailureKind.TIMEOUT, Scope.ROW, "late")
-OUTLOOK: Any = object()
 SNAPSHOT: Any = object()
 
 
@@ -22,14 +21,17 @@ class Listener:
         self.told = list[object]()
         self._error = error
 
-    def started(self, outlook: Outlook) -> None:
-        self._keep(outlook)
+    def started(self, run_id: str, to_record: int) -> None:
+        self._keep((run_id, to_record))
 
     def update(self, snapshot: Snapshot) -> None:
         self._keep(snapshot)
 
     def attempt_failed(self, row_id: str, failure: Failure, wait: float | None) -> None:
         self._keep((row_id, failure, wait))
+
+    def stopping(self, reason: str) -> None:
+        self._keep(reason)
 
     def ended(self, report: RunReport) -> None:
         self._keep(report)
@@ -41,13 +43,14 @@ class Listener:
 
 
 def tell_all(several: Several) -> None:
-    several.started(OUTLOOK)
+    several.started("r", 8)
     several.update(SNAPSHOT)
     several.attempt_failed("a", FAILURE, 1.0)
+    several.stopping("invalid_key: no")
     several.ended(REPORT)
 
 
-EVERYTHING = [OUTLOOK, SNAPSHOT, ("a", FAILURE, 1.0), REPORT]
+EVERYTHING = [("r", 8), SNAPSHOT, ("a", FAILURE, 1.0), "invalid_key: no", REPORT]
 
 
 def test_everyone_is_told_everything() -> None:

@@ -1,6 +1,8 @@
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from batch_runner.reporters.wording import duration, rows, short
+from batch_runner.reporters.wording import duration, one_line, rows, short
 
 
 @pytest.mark.parametrize(
@@ -42,3 +44,42 @@ def test_a_large_number_is_told_in_short(number: float, words: str) -> None:
 @pytest.mark.parametrize(("count", "words"), [(0, "0 rows"), (1, "1 row"), (1234, "1,234 rows")])
 def test_rows_are_counted(count: int, words: str) -> None:
     assert rows(count) == words
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        pytest.param("no such key", "no such key", id="as it is"),
+        pytest.param("", "", id="nothing"),
+        pytest.param("没有这个模型", "没有这个模型", id="Chinese"),
+        pytest.param(" no\n\tsuch\r\nkey\u2028 ", "no such key", id="broken lines"),
+        pytest.param("\x1b[2Jgone\x07", "\\x1b[2Jgone\\x07", id="commands to the terminal"),
+        pytest.param("a\x9bb\x7f", "a\\x9bb\\x7f", id="other control characters"),
+        pytest.param("a\u202eb", "a\\x202eb", id="text turned round"),
+    ],
+)
+def test_somebody_elses_words_take_one_line_and_command_nothing(text: str, line: str) -> None:
+    assert one_line(text) == line
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        pytest.param("x" * 20, "x" * 20, id="just fits"),
+        pytest.param("x" * 21, "x" * 19 + "…", id="one too many"),
+        pytest.param("x" + " " * 1000 + "y", "x…", id="mostly blanks"),
+        pytest.param("x" * 10**6, "x" * 19 + "…", id="far too many"),
+        pytest.param("\x1b" * 20, r"\x1b" * 4 + r"\x1" + "…", id="escapes count"),
+    ],
+)
+def test_a_long_line_is_cut_and_says_so(text: str, line: str) -> None:
+    assert one_line(text, 20) == line
+
+
+@given(text=st.text(alphabet=st.characters(exclude_categories=[])), most=st.integers(1, 200))
+@settings(max_examples=200, deadline=None)
+def test_any_words_fit_on_one_line_of_the_terminal(text: str, most: int) -> None:
+    line = one_line(text, most)
+
+    assert len(line) <= most
+    assert line.isprintable()

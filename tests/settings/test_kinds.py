@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch_runner.progress import deserved
+from batch_runner.exits import deserved
 from batch_runner.settings.kinds import Count, Duration, KeyValue, Rate, Share, States, VariableName
-from batch_runner.totals import Totals
 
 KINDS: list[click.ParamType[Any]] = [Count(), Duration(), KeyValue(), Rate(), Share(), States(), VariableName()]
 
@@ -43,13 +42,13 @@ def test_what_is_no_duration_is_refused(text: object) -> None:
 
 @pytest.mark.parametrize(
     ("text", "number"),
-    [("1000", 1000), ("1_000", 1000), ("1,000", 1000), ("1k", 1000), ("1.5k", 1500), ("2M", 2_000_000), (7, 7)],
+    [("1000", 1000), ("1_000", 1000), ("1,000", 1000), ("1k", 1000), ("1.5k", 1500), ("2M", 2_000_000), (7, 7), (10**12, 10**12)],
 )
 def test_a_count_is_written_as_people_write_it(text: object, number: int) -> None:
     assert Count().convert(text, None, None) == number
 
 
-@pytest.mark.parametrize("text", ["", "0", "-1", "1.5", "many", "1e3", True, False, 0, 0.5, None])
+@pytest.mark.parametrize("text", ["", "0", "-1", "1.5", "many", "1e3", True, False, 0, 0.5, None, 10**12 + 1, "9" * 400])
 def test_what_is_no_count_is_refused(text: object) -> None:
     with pytest.raises(click.BadParameter, match="isn't a whole number above zero"):
         Count().convert(text, None, None)
@@ -99,7 +98,7 @@ def test_whatever_share_is_accepted_can_be_used_at_the_end_of_a_run(text: str) -
     except click.BadParameter:
         return
 
-    deserved(Totals().rows, share)
+    deserved(rows=10, ok=9, max_failed=share)
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from batch_runner.failures import UsageMistake
-from batch_runner.settings import Settings, did_you_mean, read_settings, table
+from batch_runner.settings import Settings, as_written, did_you_mean, read_settings, table
 from batch_runner.settings.reading import text_or_file
+
+ENDLESS: list[Any] = []
+ENDLESS.append(ENDLESS)
 
 
 def test_nothing_said_means_the_defaults() -> None:
@@ -49,12 +54,27 @@ def test_an_unknown_setting_is_named_with_the_nearest_one() -> None:
         pytest.param({"concurrency": True}, "concurrency: True isn't a whole number", id="boolean as count"),
         pytest.param({"retry_failed": "yes"}, "retry_failed: 'yes' is neither true nor false", id="text as boolean"),
         pytest.param({"retry_failed": 1}, "retry_failed: 1 is neither", id="number as boolean"),
+        pytest.param({"retry_failed": 0}, "retry_failed: 0 is neither", id="zero as boolean"),
+        pytest.param({"retry_failed": 0.0}, "retry_failed: 0.0 is neither", id="zero with a point as boolean"),
+        pytest.param({"concurrency": 10**12 + 1}, r"concurrency: .* up to 10\^12", id="count beyond reason"),
+        pytest.param({"api_key_env": "A", "api_key_file": "b"}, "both name a key: keep one", id="two keys"),
         pytest.param({"model": 5}, "model: 5 isn't text", id="number as text"),
         pytest.param({"reasoning_effort": "much"}, "reasoning_effort: 'much'", id="choice"),
         pytest.param({"temperature": "hot"}, "temperature: 'hot'", id="float"),
         pytest.param({"param": ["seed"]}, "param: 'seed' isn't KEY=VALUE", id="pair"),
         pytest.param({"param": {"model": "o3"}}, "use --model", id="model as param"),
         pytest.param({"param": ["max_completion_tokens=5"]}, "use --max-completion-tokens", id="cap as param"),
+        pytest.param({"param": ["max_tokens=5"]}, "--param max_tokens=…: use --max-completion-tokens", id="old cap as param"),
+        pytest.param({"param": {"x": {1}}}, "--param 'x': .1. can't be written as JSON", id="a set as param"),
+        pytest.param({"param": {"x": b"y"}}, "--param 'x': b'y' can't be written as JSON", id="bytes as param"),
+        pytest.param({"param": {"x": [object]}}, "--param 'x': .* can't be written as JSON", id="a class inside a param"),
+        pytest.param({"param": {"x": float("nan")}}, "--param 'x': nan can't be written as JSON", id="NaN as param"),
+        pytest.param({"param": {"x": [float("inf")]}}, "--param 'x': .inf. can't be written as JSON", id="infinity inside one"),
+        pytest.param({"param": ["x=\udcff"]}, "--param 'x': .* can't be written as JSON", id="a byte that is no UTF-8 as param"),
+        pytest.param({"param": {"x": ENDLESS}}, "--param 'x': .* can't be written as JSON", id="a param that holds itself"),
+        pytest.param({"system": "@~nobody-here/x"}, "system: can't read ~nobody-here/x", id="a file of nobody's"),
+        pytest.param({"system": "@a\0b"}, "system: can't read", id="a file that no name can be of"),
+        pytest.param({"max_failed": "9" * 5000}, "max_failed: .* neither a number of rows nor a share", id="too many digits"),
         pytest.param({"param": ["messages=[]"]}, "use the input rows", id="messages as param"),
         pytest.param({"param": ["stream=true"]}, "answers are read whole", id="stream"),
     ],
@@ -96,3 +116,39 @@ def test_a_file_that_can_not_be_read_is_named(tmp_path: Path, content: bytes | N
 
     with pytest.raises(UsageMistake, match=r"--system: can't read .*x\.txt"):
         text_or_file(f"@{path}", "--system")
+
+
+@pytest.mark.parametrize(
+    ("system", "meant"),
+    [
+        pytest.param("Be brief.", "Be brief.", id="text"),
+        pytest.param(" \n", None, id="blank"),
+        pytest.param("@@home is where", "@home is where", id="text that begins with @"),
+        pytest.param("@@@x", "@@x", id="text that begins with two"),
+        pytest.param("me@home", "me@home", id="@ inside"),
+    ],
+)
+def test_a_system_text_is_what_was_meant(system: str, meant: str | None) -> None:
+    assert read_settings({"system": system}).request.system == meant
+
+
+def test_a_system_text_can_stand_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "x.txt").write_bytes(b"\xef\xbb\xbf@all: be brief.\n")
+
+    assert read_settings({"system": f"@{tmp_path}/x.txt"}).request.system == "@all: be brief."
+
+
+def test_a_system_file_that_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageMistake, match=r"system: can't read .*x\.txt"):
+        read_settings({"system": f"@{tmp_path}/x.txt"})
+
+
+@given(text=st.text(alphabet=st.sampled_from("@ax \n"), max_size=6))
+@settings(max_examples=100, deadline=None)
+def test_a_text_as_written_is_read_as_just_that_text(text: str) -> None:
+    assert text_or_file(as_written(text), "--system") == text
+    assert read_settings({"system": as_written(text)}).request.system == (text.strip() or None)
+
+
+def test_numbers_beyond_64_bits_are_parameters_too() -> None:
+    assert read_settings({"param": {"seed": 2**70}}).request.param == (("seed", 2**70),)

@@ -1,12 +1,12 @@
 """`/stats.html`: the books as a small page that a person can leave open."""
 
-import json
 from collections.abc import Mapping
 from html import escape
 
 from batch_runner.fake_server.books.ledger import Books, Row
 
 ROWS_SHOWN = 200
+PROMPT_SHOWN = 100
 PAGE = """<!DOCTYPE html>
 <html lang="en">
 <meta charset="utf-8">
@@ -47,7 +47,8 @@ def _rows(newest: Mapping[str, Row], count: int) -> str:
 
 
 def _row(key: str, row: Row) -> list[object]:
-    return [key, row.prompt, ", ".join(f"{attempt.outcome} at {attempt.at:.1f} s" for attempt in row.attempts)]
+    prompt = row.prompt if len(row.prompt) <= PROMPT_SHOWN else row.prompt[:PROMPT_SHOWN] + "…"
+    return [key, prompt, ", ".join(f"{attempt.outcome} at {attempt.at:.1f} s" for attempt in row.attempts)]
 
 
 def _table(title: str, names: tuple[str, ...], lines: list[list[object]]) -> str:
@@ -60,5 +61,5 @@ def _cell(value: object) -> str:
     if isinstance(value, int | float):
         return f'<td class="number">{value:,.3f}</td>' if isinstance(value, float) else f'<td class="number">{value:,}</td>'
     if isinstance(value, Mapping):
-        value = json.dumps(value, ensure_ascii=False)
+        value = ", ".join(f"{name} {number:,}" for name, number in value.items()).replace("_", " ")
     return f"<td>{'' if value is None else escape(str(value))}</td>"

@@ -1,4 +1,4 @@
-"""What an output already holds, by row: the index, and the lines behind it."""
+"""What an output already holds: its index, the lines behind it, and what they add up to."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 import orjson
 
+from batch_runner.endpoint import FAKE
 from batch_runner.failures import CannotStart, FailureKind
-from batch_runner.output.index import Index, index_of, open_output
+from batch_runner.output.file import open_output
+from batch_runner.output.index import Index, index_of
 from batch_runner.output.lines import read_bills, read_past
 from batch_runner.records import NO_PAST, Past, Status, Usage
 from batch_runner.totals import NOT_IN_INPUT, UNATTEMPTED, Totals
@@ -20,8 +22,8 @@ if TYPE_CHECKING:
     from batch_runner.output.index import Entry
 
 
-class Records:
-    """The records of the output at `path` as they stood when it was opened; a context manager.
+class History:
+    """What the output at `path` held when it was opened; a context manager.
 
     `as_new`: as if the output were empty, for a run that will set it aside.
     """
@@ -46,30 +48,32 @@ class Records:
         if self._file is not None:
             self._file.close()
 
-    def line_of(self, entry: Entry) -> dict[str, Any]:
-        """The parsed line behind an entry."""
+    def line_of(self, entry: Entry) -> dict[str, Any] | None:
+        """The parsed line behind an entry; `None` when it is damaged inside."""
         if self._file is None:
             raise ValueError("no lines behind an empty index")
         self._file.seek(entry.offset)
-        line: dict[str, Any] = orjson.loads(self._file.readline())
-        return line
+        return _parsed(self._file.readline())
 
     def past(self, row_id: str) -> Past:
         """What earlier runs did for a row."""
         entry = self.index.lookup(row_id)
-        return NO_PAST if entry is None else read_past(self.line_of(entry))
+        line = self.line_of(entry) if entry is not None else None
+        return NO_PAST if line is None else read_past(line)
 
     def kind_of(self, entry: Entry) -> FailureKind | None:
         """Why the row behind an entry has no answer, if it has none."""
         if entry.status is Status.OK:
             return None
-        kind = self.line_of(entry)["failure"]
-        return FailureKind(kind) if kind else None
+        line = self.line_of(entry)
+        return FailureKind(line["failure"]) if line is not None and line["failure"] else None
 
     @property
     def unattempted(self) -> int:
         """Rows of the input that no run has sent yet, as far as the last run knew its input."""
         known = self.index.job.rows
+        if self.index.closed:
+            return known[UNATTEMPTED]
         rows = sum(known[status] for status in (*Status, UNATTEMPTED))
         return max(0, rows + known[NOT_IN_INPUT] - self.index.living().total())
 
@@ -78,8 +82,10 @@ class Records:
         lines tell. `real`: what the embedded endpoint was asked is left out.
         """
         run = self.index.last_run
-        if run is None or (real and run.endpoint == "fake"):
+        if run is None:
             return Totals()
+        if real and run.endpoint == FAKE:
+            return self._recounted(real_only=True)
         if self.index.closed:
             return self.index.job
         counted = self._recounted(real_only=real)
@@ -109,4 +115,15 @@ class Records:
             return
         for place in self.index.living_places(real_only=real_only):
             self._file.seek(place)
-            yield orjson.loads(self._file.readline())
+            line = _parsed(self._file.readline())
+            if line is not None:
+                yield line
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    """A row line; `None` when it is damaged somewhere behind its head."""
+    try:
+        parsed: dict[str, Any] = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return None
+    return parsed

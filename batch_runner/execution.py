@@ -1,0 +1,197 @@
+"""What was prepared -> how it ended. Builds the objects a run consists of, in one place, and runs them."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from batch_runner import __version__
+from batch_runner.admission import Ceiling, Exposure, LocalAdmission
+from batch_runner.alongside import alongside
+from batch_runner.clock import compact_timestamp, timestamp
+from batch_runner.endpoint import FAKE, FAKE_KEY, Endpoint
+from batch_runner.exits import ExitStatus, deserved, gravest
+from batch_runner.failures import BatchRunnerError, Bug, OutputLost
+from batch_runner.health import Health
+from batch_runner.leaving import Leaving
+from batch_runner.output.compact import compact, is_due
+from batch_runner.output.index import read_index
+from batch_runner.output.journal import Journal
+from batch_runner.output.lines import Run, run_line, totals_line
+from batch_runner.preparation import Prepared, recorded_settings
+from batch_runner.progress import RunReport
+from batch_runner.records import Status
+from batch_runner.reporters.heartbeat import Heartbeat
+from batch_runner.reporters.several import Several
+from batch_runner.runner import Runner
+from batch_runner.state import State
+from batch_runner.totals import UNATTEMPTED, Totals
+from batch_runner.transport import HttpTransport
+from batch_runner.worker import Worker
+
+if TYPE_CHECKING:
+    from collections import Counter
+
+    from batch_runner.progress import Reporter
+
+Watch = Callable[[Leaving], Coroutine[Any, Any, None]]
+"""Something that may ask a run to leave while it goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What is left of a run whose last row is through."""
+
+    state: State
+    job: Totals
+    """Of all runs of this output, this one included; rows as they stand."""
+    unfinished_business: bool
+    examples: dict[str, str]
+    broken: Exception | None
+
+
+async def carry_out(prepared: Prepared, *, reporter: Reporter, watch: Watch | None = None) -> RunReport:
+    """Run what was prepared. Raises `Bug` when a fault of ours ended the run."""
+    if prepared.plan.nothing_to_do:
+        return _nothing_to_do(prepared, reporter)
+    reporter = Several(reporter, Heartbeat(prepared.output))
+    async with AsyncExitStack() as open_things:
+        endpoint = await _ready(prepared, open_things)
+        leaving = Leaving(prepared.settings.ending.drain_timeout)
+        if watch is not None:
+            await open_things.enter_async_context(alongside(watch(leaving)))
+        ending = await _send_all(prepared, endpoint, leaving, reporter)
+    report = _compacted(_report(prepared, ending))
+    reporter.ended(report)
+    if ending.broken is not None and not isinstance(ending.broken, BatchRunnerError):
+        raise Bug(f"{type(ending.broken).__name__}: {ending.broken}") from ending.broken
+    return report
+
+
+async def _ready(prepared: Prepared, open_things: AsyncExitStack) -> Endpoint:
+    """The endpoint, started if it is the embedded one."""
+    if prepared.real or prepared.plan.to_send == 0:
+        return prepared.endpoint
+    from batch_runner.fake_server import FakeGateway  # noqa: PLC0415 - brings a web server along
+
+    gateway = await open_things.enter_async_context(FakeGateway())
+    return Endpoint(gateway.url, FAKE, FAKE_KEY)
+
+
+async def _send_all(prepared: Prepared, endpoint: Endpoint, leaving: Leaving, reporter: Reporter) -> Ending:
+    settings, plan = prepared.settings, prepared.plan
+    before = replace(prepared.history.job_so_far(real=prepared.real), rows=plan.standing)
+    run = _run_of(prepared)
+    whole = 0 if settings.rows.fresh else prepared.history.index.size
+    with Journal(prepared.output, whole) as journal:
+
+        async def raise_to(ceiling: Ceiling) -> None:
+            await journal.append(run_line(replace(run, ceiling=ceiling), before), synced=True)
+
+        state = State(
+            run_id=run.id,
+            admission=LocalAdmission(
+                concurrency=settings.limits.concurrency,
+                rpm=settings.limits.rpm,
+                exposure=Exposure(run.ceiling, raise_to),
+                waits=leaving.patient,
+                random=random.random,
+            ),
+            health=Health(asyncio.get_running_loop().time),
+            journal=journal,
+            totals=Totals(),
+            reporter=reporter,
+            leaving=leaving,
+            clock=time.time,
+        )
+        try:
+            await raise_to(run.ceiling)
+        except OutputLost as lost:
+            return Ending(state, before, unfinished_business=True, examples={}, broken=lost)
+        async with HttpTransport(endpoint, timeout=settings.request.timeout, sends=leaving.sends) as transport:
+            worker = Worker(state, transport, prepared.defaults, settings.retry.max_attempts, endpoint.key, random.random)
+            runner = Runner(plan, prepared.source, prepared.history, worker, state, concurrency=settings.limits.concurrency)
+            reporter.started(run.id, plan.to_record)
+            await runner.run()
+        job = replace(before.merge(state.totals), rows=+runner.standing)
+        broken = runner.broken or await _record_totals(state, job)
+    return Ending(state, job, runner.unfinished_business, runner.examples, broken)
+
+
+async def _record_totals(state: State, job: Totals) -> OutputLost | None:
+    """Close the run with its totals line; what stood in the way, if anything did."""
+    try:
+        await state.journal.append(totals_line(state.run_id, state.now(), job, state.totals), synced=True)
+    except OutputLost as lost:
+        return lost
+    return None
+
+
+def _run_of(prepared: Prepared) -> Run:
+    now = time.time()
+    slots = min(prepared.settings.limits.concurrency, prepared.plan.to_send)
+    return Run(
+        id=f"{compact_timestamp(now)}-{secrets.token_hex(3)}",
+        started_at=timestamp(now),
+        endpoint=prepared.endpoint.host,
+        program=f"batch-runner {__version__}",
+        job=prepared.order.job,
+        settings=recorded_settings(prepared.settings),
+        inputs=prepared.order.inputs or (),
+        ceiling=Ceiling().plus(prepared.plan.largest, slots),
+    )
+
+
+def _nothing_to_do(prepared: Prepared, reporter: Reporter) -> RunReport:
+    job = replace(prepared.history.job_so_far(real=prepared.real), rows=prepared.plan.standing)
+    only = prepared.settings.retry.only
+    reason = f"nothing to send: no row is {' or '.join(only)}" if only else "nothing to send: every row has its record"
+    report = RunReport(job, Totals(), _as_rows_deserve(prepared, job.rows), reason, prepared.output)
+    reporter.ended(report)
+    return report
+
+
+def _report(prepared: Prepared, ending: Ending) -> RunReport:
+    status, reason = _verdict(prepared, ending)
+    state = ending.state
+    return RunReport(ending.job, state.totals, status, reason, prepared.output, run_id=state.run_id, examples=ending.examples)
+
+
+def _verdict(prepared: Prepared, ending: Ending) -> tuple[ExitStatus, str]:
+    """The exit status, and why the run ended before its rows did."""
+    state, rows = ending.state, _as_rows_deserve(prepared, ending.job.rows)
+    if isinstance(ending.broken, OutputLost):
+        lost = f"; {state.journal.lines_lost} lines had no place" if state.journal.lines_lost else ""
+        return ExitStatus.OUTPUT_LOST, f"{prepared.output} can't be written: {ending.broken}{lost}"
+    if ending.broken is not None:
+        return gravest(*state.leaving.causes, rows), str(ending.broken)
+    if not state.leaving.causes or not ending.unfinished_business:
+        return rows, ""
+    reason = "told to leave; the same command goes on"
+    if state.health.stop is not None:
+        reason = f"{state.health.stop.kind}: {state.health.stop.message}"
+    return gravest(*state.leaving.causes), reason
+
+
+def _as_rows_deserve(prepared: Prepared, standing: Counter[str]) -> ExitStatus:
+    rows = sum(standing[status] for status in (*Status, UNATTEMPTED))
+    return deserved(rows=rows, ok=standing[Status.OK], max_failed=prepared.settings.ending.max_failed)
+
+
+def _compacted(report: RunReport) -> RunReport:
+    """Leave one line per row after a normal end."""
+    if report.exit_status not in {ExitStatus.OK, ExitStatus.ROWS_NOT_OK}:
+        return report
+    index = read_index(report.output)
+    if is_due(index.size, index.lines, index.dead_lines - 1):  # the totals line just written is alive
+        try:
+            compact(report.output, index)
+        except OSError as error:
+            return replace(report, reason=f"replaced lines stay in the output, it can't be compacted: {error.strerror}")
+    return report

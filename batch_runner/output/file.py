@@ -1,0 +1,69 @@
+"""The output as a file: opening it, its whole lines, getting it onto the disk."""
+
+from __future__ import annotations
+
+import os
+from typing import IO, TYPE_CHECKING
+
+import orjson
+
+from batch_runner.failures import CannotStart
+from batch_runner.loader import RUN_LINE_START
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+sync_to_disk = getattr(os, "fdatasync", os.fsync)
+"""macOS has no `fdatasync`."""
+
+
+def open_output(path: Path) -> IO[bytes] | None:
+    """The output at `path`, open for reading; `None` when there is none. Raises `CannotStart` when it can't be read."""
+    try:
+        return path.open("rb")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise CannotStart(f"{path}: can't be read: {error.strerror}") from None
+
+
+def opens_as_ours(file: IO[bytes], path: Path) -> bool:
+    """False for a file without one whole line of ours: empty, or torn while its first line was written.
+
+    Raises `CannotStart` for any other file that doesn't open with a run line. Leaves `file` at its start.
+    """
+    first = file.readline()
+    file.seek(0)
+    if first.startswith(RUN_LINE_START) and first.endswith(b"\n"):
+        return True
+    if first.startswith(RUN_LINE_START) or RUN_LINE_START.startswith(first):
+        return False
+    raise CannotStart(f"{path} wasn't made by batch-runner, so it stays as it is: name another output with -o")
+
+
+def whole_lines(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
+    r"""Every line with the offset it starts at. A last line without its `\n` counts when it parses, else it is torn."""
+    offset = 0
+    for line in file:
+        if not line.endswith(b"\n") and not _parses(line):
+            return
+        yield offset, line
+        offset += len(line)
+
+
+def sync_folder(path: Path) -> None:
+    """Make sure that the names of the files in a folder survive a power loss too."""
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _parses(line: bytes) -> bool:
+    try:
+        orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return False
+    return True
