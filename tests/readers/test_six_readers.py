@@ -73,6 +73,7 @@ def late_rows() -> Iterator[Result]:
     for name, facts in told.items():
         fields = {**common, **facts, **odd[name]}
         fields["status"] = Status(str(fields["status"]))
+        fields["extra"] = json.loads(str(fields.get("extra", "{}")))
         fields["failure"] = FailureKind(str(fields["failure"])) if "failure" in fields else None
         yield Result(id=name, **fields)  # type: ignore[arg-type]  # by name
 
