@@ -21,7 +21,17 @@ from batch_runner.redaction import redact
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-HEARSAY = frozenset({FailureKind.INVALID_KEY, FailureKind.NO_ACCESS, FailureKind.QUOTA_EXHAUSTED})
+HEARSAY = frozenset(
+    {
+        FailureKind.INVALID_KEY,
+        FailureKind.NO_ACCESS,
+        FailureKind.QUOTA_EXHAUSTED,
+        FailureKind.MODEL_NOT_FOUND,
+        FailureKind.WRONG_ENDPOINT,
+    },
+)
+"""Kinds that may be about somebody behind the gateway, or a proxy's page that comes and goes."""
+
 GATEWAY_TYPES = frozenset({"one_api_error", "new_api_error", "rix_api_error"})
 """The error types under which a gateway speaks for itself."""
 

@@ -277,7 +277,9 @@ def test_an_answer_counts_under_any_status() -> None:
         pytest.param(401, gateway("无效的令牌", type="one_api_error"), False, id="one-api's own"),
         pytest.param(403, gateway("用户额度不足", "insufficient_user_quota", "rix_api_error"), False, id="a fork's own"),
         pytest.param(403, "<html>blocked</html>", True, id="a proxy's page"),
-        pytest.param(404, openai(NO_SUCH, "model_not_found"), False, id="a model is nobody's secret"),
+        pytest.param(404, openai(NO_SUCH, "model_not_found"), True, id="OpenAI's words about a model"),
+        pytest.param(404, gateway("no such model", "model_not_found"), False, id="a gateway's own about a model"),
+        pytest.param(200, "<html>one moment please</html>", True, id="a page instead of an answer"),
         pytest.param(500, error("x"), False, id="a server error"),
     ],
 )

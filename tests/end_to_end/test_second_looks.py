@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from batch_runner import CannotStart, UsageMistake, read_results, run_file
-from batch_runner.fake_server import Canned, Fault, Fixed, Latency, Scenario
+from batch_runner.fake_server import Canned, Fault, Fixed, Html, Latency, Scenario
 from batch_runner.fake_server import Status as Answer
 from batch_runner.output.compact import compact
 from batch_runner.output.index import read_index
@@ -399,3 +399,20 @@ async def test_own_fields_come_back_as_values(tmp_path: Path) -> None:
 
     (result,) = read_results(report.output)
     assert result.extra == {"label": {"a": [1, None]}, "big": 123456789012345678901234567890}
+
+
+def test_a_page_that_comes_and_goes_ends_no_run_that_has_had_answers(place: Place, gateway: ServedHere) -> None:
+    place.write_questions(30)
+    gateway.plays(
+        Scenario(
+            faults=(
+                Fault(Html(status=200), first_request=8, last_request=9),
+                Fault(Html(status=404), first_request=15, last_request=15),
+            )
+        )
+    )
+
+    ended = place.run("run", place.prompts, "--endpoint", gateway.url, "-c", "2")
+
+    assert ended.status == 0
+    assert {row["status"] for row in place.rows()} == {"ok"}
