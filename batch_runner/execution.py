@@ -67,7 +67,7 @@ async def carry_out(prepared: Prepared, *, reporter: Reporter, watch: Watch | No
         if watch is not None:
             await open_things.enter_async_context(alongside(watch(leaving)))
         ending = await _send_all(prepared, endpoint, leaving, reporter)
-    report = _compacted(_report(prepared, ending))
+        report = await _whatever_comes(asyncio.to_thread(_compacted, _report(prepared, ending)))
     reporter.ended(report)
     if ending.broken is not None and not isinstance(ending.broken, BatchRunnerError):
         raise Bug(f"{type(ending.broken).__name__}: {ending.broken}") from ending.broken
@@ -150,7 +150,7 @@ def _run_of(prepared: Prepared) -> Run:
 
 def _nothing_to_do(prepared: Prepared, reporter: Reporter) -> RunReport:
     job = replace(prepared.history.job_so_far(real=prepared.real), rows=prepared.plan.standing)
-    only = prepared.settings.retry.only
+    only = [state for state in prepared.settings.retry.only if state != "all"]
     reason = f"nothing to send: no row is {' or '.join(only)}" if only else "nothing to send: every row has its record"
     report = RunReport(job, Totals(), _as_rows_deserve(prepared, job.rows), reason, prepared.output)
     reporter.ended(report)
@@ -182,6 +182,16 @@ def _verdict(prepared: Prepared, ending: Ending) -> tuple[ExitStatus, str]:
 def _as_rows_deserve(prepared: Prepared, standing: Counter[str]) -> ExitStatus:
     rows = sum(standing[status] for status in (*Status, UNATTEMPTED))
     return deserved(rows=rows, ok=standing[Status.OK], max_failed=prepared.settings.ending.max_failed)
+
+
+async def _whatever_comes(work: Coroutine[Any, Any, RunReport]) -> RunReport:
+    """Wait for `work` to its end even when cancelled: the lock on the output must not go before the hand on it does."""
+    task = asyncio.create_task(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
 
 
 def _compacted(report: RunReport) -> RunReport:

@@ -55,8 +55,7 @@ class RowSource(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class InputFile:
+class InputFile(NamedTuple):
     """A file of prompts and the name it goes by in results and messages."""
 
     path: Path
@@ -75,6 +74,10 @@ class InputFiles:
         """Look at `files`; raises `CannotStart` when one can't be read."""
         files = tuple(files)
         return cls(files, tuple(_size(file) for file in files))
+
+    def moved(self, path: Path, to: Path) -> InputFiles:
+        """The same, after the file at `path` was moved."""
+        return InputFiles(tuple(file._replace(path=to) if file.path == path else file for file in self.files), self.sizes)
 
     def lines(self) -> Iterator[Line]:
         """Every line that isn't blank."""
@@ -112,21 +115,13 @@ def is_glob(argument: str) -> bool:
 
 
 def copy_stdin(copy: Path) -> InputFile:
-    """Take standard input whole into `copy` (zstd), so that it can be read twice. An earlier copy stays until it is whole.
-
-    Raises `CannotStart` when nothing comes.
-    """
-    temporary = copy.with_name(copy.name + ".new")
+    """Take standard input whole into `copy` (zstd), so that it can be read twice. Raises `CannotStart` when nothing comes."""
     taken = 0
-    try:
-        with zstd.open(temporary, "wb") as target:
-            while block := sys.stdin.buffer.read(1 << 20):
-                taken += target.write(block)
-        if not taken:
-            raise CannotStart("standard input is empty")
-        temporary.replace(copy)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with zstd.open(copy, "wb") as target:
+        while block := sys.stdin.buffer.read(1 << 20):
+            taken += target.write(block)
+    if not taken:
+        raise CannotStart("standard input is empty")
     return InputFile(copy, "stdin")
 
 

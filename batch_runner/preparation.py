@@ -105,12 +105,7 @@ def prepare(
         _check_endpoint(history, endpoint, accepted=settings.rows.accept_other_endpoint)
         if history.index.lines == 0:
             endpoint = with_key(endpoint, settings, environment)  # a long plan shouldn't come before a missing key
-        source: RowSource
-        if order.inputs is not None:
-            with _told_when_unusable():
-                source = InputFiles.of(copy_stdin(stdin_copy_path(output)) if file is None else file for file in files)
-        else:
-            source = KeptInputs(history, REPEATABLE if again.kinds else again.states)
+        source = _source(order, files, history, again, held)
         plan = make_plan(
             source,
             history,
@@ -125,12 +120,33 @@ def prepare(
         _settle_changed(plan, settings, output, confirm)
         if plan.to_send:
             endpoint = with_key(endpoint, settings, environment)
-        if not plan.nothing_to_do and not os.access(output if output.exists() else output.parent, os.W_OK):
-            raise CannotStart(f"{output}: can't be written: permission denied")
-        if settings.rows.fresh and not plan.nothing_to_do:  # only now: whatever refuses a run leaves the output in its place
+        if not plan.nothing_to_do:
             with _told_when_unusable():
-                _set_aside(output, compact_timestamp(clock()))
+                source = _made_ready(source, output, order, compact_timestamp(clock()))
         yield Prepared(order, output, endpoint, run_defaults, source, history, plan, tuple(left_out))
+
+
+def _source(order: Order, files: list[InputFile | None], history: History, again: Again, held: ExitStack) -> RowSource:
+    """Where the rows come from; a copy of standard input is taken, and removed again if the run doesn't begin."""
+    if order.inputs is None:
+        return KeptInputs(history, REPEATABLE if again.kinds else again.states)
+    new_copy = _new_copy(history.path)
+    held.callback(new_copy.unlink, missing_ok=True)
+    with _told_when_unusable():
+        return InputFiles.of(copy_stdin(new_copy) if file is None else file for file in files)
+
+
+def _made_ready(source: RowSource, output: Path, order: Order, at: str) -> RowSource:
+    """Everything in its place for a run that begins now; whatever refuses one has left everything in its place before."""
+    if not os.access(output if output.exists() else output.parent, os.W_OK):
+        raise CannotStart(f"{output}: can't be written: permission denied")
+    if order.settings.rows.fresh:
+        _set_aside(output, at)
+    if isinstance(source, InputFiles) and STDIN in (order.inputs or ()):
+        new, copy = _new_copy(output), stdin_copy_path(output)
+        new.replace(copy)
+        return source.moved(new, copy)
+    return source
 
 
 @contextmanager
@@ -205,7 +221,13 @@ def _set_aside(output: Path, at: str) -> None:
     output.rename(aside)
     copy = stdin_copy_path(output)
     if copy.exists():
-        shutil.copyfile(copy, stdin_copy_path(aside))
+        shutil.copyfile(copy, stdin_copy_path(aside))  # not moved: it may be the input of this very run
+
+
+def _new_copy(output: Path) -> Path:
+    """Where standard input is copied until the run is sure to begin."""
+    copy = stdin_copy_path(output)
+    return copy.with_name(copy.name.removesuffix(".zst") + ".new.zst")
 
 
 def _check_endpoint(history: History, endpoint: Endpoint, *, accepted: bool) -> None:

@@ -220,19 +220,6 @@ class Bill:
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
-    """What earlier runs did for a row: read from its last line, carried on in its next one."""
-
-    status: Status | None = None
-    bills: Mapping[str, Bill] = field(default_factory=dict)
-    """By the model that was asked."""
-    attempts: tuple[Attempt, ...] = ()
-
-
-NO_PAST = Past()
-
-
-@dataclass(frozen=True, slots=True)
 class Result:
     """What an output line says of a row. Field by field the format, see `docs/output.md`."""
 
@@ -265,3 +252,18 @@ class Result:
     """The row's own fields."""
     input: str = ""
     body: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What earlier runs did for a row: read from its last line, carried on in its next one."""
+
+    status: Status | None = None
+    bills: Mapping[str, Bill] = field(default_factory=dict)
+    """By the model that was asked."""
+    attempts: tuple[Attempt, ...] = ()
+    answer: Result | None = None
+    """The answer the row has, where it is asked again all the same: it stands until a better one comes."""
+
+
+NO_PAST = Past()

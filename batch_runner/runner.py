@@ -122,7 +122,9 @@ class Runner:
     def _look_after_output(self) -> None:
         """A file that was moved still takes the answers on their way; nothing new is bought for it."""
         if self.broken is None and not self._state.journal.in_place:
-            self.broken = OutputLost("it was moved or removed while the run went on")
+            self.broken = OutputLost(
+                "it was moved or removed while the run went on; put it back first, or its rows are bought again"
+            )
             self._state.leaving.drain(ExitStatus.OUTPUT_LOST)
 
     def _snapshot(self) -> Snapshot:

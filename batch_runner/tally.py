@@ -39,6 +39,7 @@ class Tally:
         self._run_id = run_id
         self._attempts = list(past.attempts)
         self._bills = dict(past.bills)
+        self._answer = past.answer
         self.made = 0
         """Attempts of this run."""
         self.tried = 0
@@ -74,7 +75,19 @@ class Tally:
         )
 
     def failure(self, failure: Failure, status: Status, finished_at: str) -> Result:
-        """The result of a row that is given up, or left, after its last attempt ended in `failure`."""
+        """The result of a row that is given up, or left, after its last attempt ended in `failure`.
+
+        A row that has an answer keeps it: asking again for a better one must not cost the one that was paid for.
+        """
+        if self._answer is not None:
+            return replace(
+                self._answer,
+                bill=self._bills.get(self._answer.model, Bill()),
+                other_bills=_others(self._bills, self._answer.model),
+                attempts=tuple(self._attempts),
+                finished_at=finished_at,
+                run_id=self._run_id,
+            )
         return replace(
             self._result(status, finished_at),
             failure=failure.kind,

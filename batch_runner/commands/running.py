@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 SHOW_CURSOR = "\x1b[?25h"
 """The live line hides it."""
 
-MEANT_ONCE = frozenset({"--fresh", "--rerun-changed"})
-"""Flags that the command to go on with must not repeat."""
+FRESH = "--fresh"
+"""The flag that the command to go on with must not repeat."""
 
 CAUSES = {
     signal.SIGINT: ExitStatus.INTERRUPTED,
@@ -147,7 +147,7 @@ def _notes(prepared: Prepared) -> Iterator[str]:
 
 def _sum_up(report: RunReport, order: Order, face: Face) -> None:
     copy = shown(stdin_copy_path(report.output))  # where standard input can be read once more
-    words = [copy if word == STDIN else word for word in sys.argv[1:] if word not in MEANT_ONCE]
+    words = [copy if word == STDIN else word for word in sys.argv[1:] if word != FRESH]
     command = ["batch-runner", *words]
     if face.as_json:
         print_json(summary_document(report, command, report.output))

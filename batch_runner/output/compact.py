@@ -40,9 +40,8 @@ def compact(path: Path, index: Index) -> int:
             shutil.copymode(path, temporary)
             sync_to_disk(new.fileno())
         temporary.replace(path)
-    except OSError:
-        remove_remains(path)
-        raise
+    finally:
+        remove_remains(path)  # whatever stopped it, a Ctrl-C too, leaves nothing half done behind
     sync_folder(path.parent)
     return index.lines - kept
 

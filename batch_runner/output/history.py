@@ -11,7 +11,7 @@ from batch_runner.failures import CannotStart, FailureKind
 from batch_runner.output.file import open_output
 from batch_runner.output.index import Index, index_of
 from batch_runner.output.lines import read_bills, read_past
-from batch_runner.records import NO_PAST, Past, Status, Usage
+from batch_runner.records import ANSWERED, NO_PAST, Past, Status, Usage
 from batch_runner.totals import NOT_IN_INPUT, UNATTEMPTED, Totals
 
 if TYPE_CHECKING:
@@ -59,7 +59,9 @@ class History:
         """What earlier runs did for a row."""
         entry = self.index.lookup(row_id)
         line = self.line_of(entry) if entry is not None else None
-        return NO_PAST if line is None else read_past(line)
+        if line is None:
+            return NO_PAST if entry is None else Past(entry.status)
+        return read_past(line)
 
     def kind_of(self, entry: Entry) -> FailureKind | None:
         """Why the row behind an entry has no answer, if it has none."""
@@ -103,7 +105,7 @@ class History:
                 totals.failures[line["failure"]] += 1
             for model, bill in read_bills(line).items():
                 totals.bill(model, bill)
-            if line["http_status"] == 200 and line["latency_s"] is not None and line["model_answered"]:  # noqa: PLR2004
+            if line["status"] in ANSWERED and line["latency_s"] is not None:
                 usage_known = line["usage"]["prompt_tokens"] is not None
                 totals.answered(line["model"], line["model_answered"], line["latency_s"], usage_known=usage_known)
         totals.wall_ms = self.index.job.wall_ms

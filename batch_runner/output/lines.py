@@ -14,7 +14,7 @@ import orjson
 
 from batch_runner.admission import Ceiling
 from batch_runner.json_text import dumps, loads_exactly
-from batch_runner.records import Attempt, Bill, Past, Result, Status, Usage
+from batch_runner.records import ANSWERED, Attempt, Bill, Past, Result, Status, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -133,15 +133,15 @@ def read_bills(line: Mapping[str, Any]) -> dict[str, Bill]:
 
 def read_past(line: Mapping[str, Any]) -> Past:
     """What a parsed row line hands on to the row's next one."""
-    attempts = tuple(Attempt(each["at"], each["s"], each["outcome"], each["n"]) for each in line["attempts"])
-    return Past(Status(line["status"]), read_bills(line), attempts)
+    status = Status(line["status"])
+    return Past(status, read_bills(line), _read_attempts(line), read_result(line) if status in ANSWERED else None)
 
 
 def read_result(line: Mapping[str, Any]) -> Result:
     """A parsed row line as a `Result`."""
     from batch_runner.failures import FailureKind  # noqa: PLC0415 - only readers of results need it
 
-    past = read_past(line)
+    bills = read_bills(line)
     return Result(
         id=line["id"],
         status=Status(line["status"]),
@@ -151,8 +151,8 @@ def read_result(line: Mapping[str, Any]) -> Result:
         run_id=line["run_id"],
         model=line["model"],
         max_completion_tokens=line["max_completion_tokens"],
-        bill=past.bills.get(line["model"], Bill()),
-        other_bills={model: bill for model, bill in past.bills.items() if model != line["model"]},
+        bill=bills.get(line["model"], Bill()),
+        other_bills={model: bill for model, bill in bills.items() if model != line["model"]},
         cost_usd=line["cost_usd"],
         answer=line["answer"],
         finish_reason=line["finish_reason"],
@@ -162,12 +162,16 @@ def read_result(line: Mapping[str, Any]) -> Result:
         model_answered=line["model_answered"],
         request_id=line["request_id"],
         usage=Usage.from_dict(line["usage"]),
-        attempts=past.attempts,
+        attempts=_read_attempts(line),
         latency_s=line["latency_s"],
         extra=loads_exactly(line["extra"].encode()),
         input=line["input"],
         body=line["body"],
     )
+
+
+def _read_attempts(line: Mapping[str, Any]) -> tuple[Attempt, ...]:
+    return tuple(Attempt(each["at"], each["s"], each["outcome"], each["n"]) for each in line["attempts"])
 
 
 def _bookkeeping(status: str, run_id: str, at: str, more: dict[str, Any]) -> bytes:

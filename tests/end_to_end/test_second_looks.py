@@ -7,17 +7,19 @@ import json
 import os
 import signal
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 
 from batch_runner import CannotStart, UsageMistake, read_results, run_file
-from batch_runner.fake_server import Canned, Fault, Fixed, Html, Latency, Scenario
+from batch_runner.fake_server import Canned, Cut, Fault, Fixed, Html, Latency, Scenario
 from batch_runner.fake_server import Status as Answer
+from batch_runner.loader import InputFile, InputFiles
 from batch_runner.output.compact import compact
 from batch_runner.output.index import read_index
-from tests.end_to_end.conftest import COMMAND, Place, ServedHere, Servers, until
+from tests.end_to_end.conftest import COMMAND, Place, ServedHere, Servers, Started, until
 
 
 def test_a_fresh_start_that_is_refused_leaves_the_output_in_its_place(place: Place) -> None:
@@ -416,3 +418,77 @@ def test_a_page_that_comes_and_goes_ends_no_run_that_has_had_answers(place: Plac
 
     assert ended.status == 0
     assert {row["status"] for row in place.rows()} == {"ok"}
+
+
+def test_a_fresh_start_from_standard_input_keeps_the_copy_that_belongs_to_the_old_output(place: Place) -> None:
+    old, new = b'{"id":"a","prompt":"old"}\n', b'{"id":"a","prompt":"new"}\n'
+    command = [*COMMAND, "run", "-", "-o", "o.jsonl", "--endpoint", "fake"]
+    for text, more in ((old, list[str]()), (new, ["--fresh"])):
+        subprocess.run([*command, *more], input=text, cwd=place.folder, env=place.environment(), check=True, timeout=30)
+
+    refused = subprocess.run([*command], input=b"", cwd=place.folder, env=place.environment(), check=False, timeout=30)
+
+    (aside,) = place.folder.glob("o.jsonl.*.bak")
+    copies = {path: InputFiles.of([InputFile(path, "stdin")]) for path in place.folder.glob("*.input.jsonl.zst")}
+    read = {path.name: [line.text for line in files.lines()] for path, files in copies.items()}
+    assert refused.returncode == 3
+    assert read == {"o.jsonl.input.jsonl.zst": [new.strip()], f"{aside.name}.input.jsonl.zst": [old.strip()]}
+    assert not list(place.folder.glob("*.new*"))
+
+
+def test_the_command_to_go_on_with_still_says_that_changed_rows_may_be_bought(place: Place, gateway: ServedHere) -> None:
+    place.write_questions(3)
+    place.run("run", place.prompts, "--endpoint", gateway.url)
+    gateway.plays(Scenario(faults=(Fault(Canned("insufficient_quota"), first_request=1),)))
+
+    stopped = place.run("run", place.prompts, "--endpoint", gateway.url, "-m", "o1", "--rerun-changed", "-c", "1")
+
+    assert stopped.status == 4
+    assert "--rerun-changed" in stopped.err.splitlines()[-1]
+
+
+def _compacting_or_gone(place: Place, started: Started) -> bool:
+    return bool(list(place.folder.glob("*.compacting"))) or not started.at_work
+
+
+def test_a_kill_while_the_output_is_compacted_loses_nothing(place: Place, gateway: ServedHere) -> None:
+    place.write_questions(400)
+    gateway.plays(Scenario(faults=(Fault(Cut(inside=True), attempts=(1,), probability=0.5),)))
+    for _ in range(3):
+        started = place.start("run", place.prompts, "--endpoint", gateway.url, "-c", "64")
+        until(partial(_compacting_or_gone, place, started), what="the compaction")
+        started.kill()
+
+    place.run("run", place.prompts, "--endpoint", gateway.url)
+
+    assert len({row["id"] for row in place.rows()}) == 400
+    assert not list(place.folder.glob("*.compacting"))
+    assert max(gateway.books().attempts.values()) <= 2 + 1
+
+
+@pytest.mark.parametrize("how", [("retry", "--only", "truncated"), ("run", "--rerun-changed", "-m", "o3-mini")])
+def test_an_answer_stands_until_a_better_one_comes(place: Place, gateway: ServedHere, how: tuple[str, ...]) -> None:
+    place.write_questions(3)
+    place.run("run", place.prompts, "--endpoint", gateway.url, "--max-completion-tokens", "1")
+    before = {row["id"]: row for row in place.rows()}
+    gateway.plays(Scenario(faults=(Fault(Answer(400, {"error": {"message": "no"}})),)))
+
+    command, *flags = how
+    place.run(command, place.out if command == "retry" else place.prompts, "--endpoint", gateway.url, *flags)
+
+    assert {row["status"] for row in before.values()} == {"truncated"}
+    for row in place.rows():
+        old = before[row["id"]]
+        assert {key: row[key] for key in ("status", "answer", "body", "fingerprint", "model")} == {
+            key: old[key] for key in ("status", "answer", "body", "fingerprint", "model")
+        }
+        assert [attempt["outcome"] for attempt in row["attempts"]] == ["truncated", "bad_request"]
+
+
+def test_the_copy_of_standard_input_can_be_the_input_of_a_fresh_start(place: Place) -> None:
+    command = [*COMMAND, "run", "-", "-o", "o.jsonl", "--endpoint", "fake"]
+    subprocess.run(command, input=b'{"prompt":"q"}\n', cwd=place.folder, env=place.environment(), check=True, timeout=30)
+
+    again = place.run("run", "o.jsonl.input.jsonl.zst", "-o", "o.jsonl", "--endpoint", "fake", "--fresh")
+
+    assert again.status == 0
