@@ -88,8 +88,7 @@ async def _send_all(prepared: Prepared, endpoint: Endpoint, leaving: Leaving, re
     settings, plan = prepared.settings, prepared.plan
     before = replace(prepared.history.job_so_far(real=prepared.real), rows=plan.standing)
     run = _run_of(prepared)
-    whole = 0 if settings.rows.fresh else prepared.history.index.size
-    with Journal(prepared.output, whole) as journal:
+    with Journal(prepared.output, prepared.history.index.size) as journal:
 
         async def raise_to(ceiling: Ceiling) -> None:
             await journal.append(run_line(replace(run, ceiling=ceiling), before), synced=True)
