@@ -33,7 +33,7 @@ from batch_runner.runner import Runner
 from batch_runner.state import State
 from batch_runner.totals import UNATTEMPTED, Totals
 from batch_runner.transport import HttpTransport
-from batch_runner.worker import Worker
+from batch_runner.worker import Patience, Worker
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -98,11 +98,12 @@ async def _send_all(prepared: Prepared, endpoint: Endpoint, leaving: Leaving, re
             admission=LocalAdmission(
                 concurrency=settings.limits.concurrency,
                 rpm=settings.limits.rpm,
+                tpm=settings.limits.tpm,
                 exposure=Exposure(run.ceiling, raise_to),
                 waits=leaving.patient,
                 random=random.random,
             ),
-            health=Health(asyncio.get_running_loop().time),
+            health=Health(asyncio.get_running_loop().time, max_wait=settings.limits.max_wait),
             journal=journal,
             totals=Totals(),
             reporter=reporter,
@@ -113,8 +114,9 @@ async def _send_all(prepared: Prepared, endpoint: Endpoint, leaving: Leaving, re
             await raise_to(run.ceiling)
         except OutputLost as lost:
             return Ending(state, before, unfinished_business=True, examples={}, broken=lost)
-        async with HttpTransport(endpoint, timeout=settings.request.timeout, sends=leaving.sends) as transport:
-            worker = Worker(state, transport, prepared.defaults, settings.retry.max_attempts, endpoint.key, random.random)
+        asked, patience = settings.request, Patience(settings.retry.max_attempts, settings.limits.max_row_wait)
+        async with HttpTransport(endpoint, timeout=asked.timeout, sends=leaving.sends, ca_bundle=asked.ca_bundle) as transport:
+            worker = Worker(state, transport, prepared.defaults, patience, endpoint.key, random.random)
             runner = Runner(plan, prepared.source, prepared.history, worker, state, concurrency=settings.limits.concurrency)
             reporter.started(run.id, plan.to_record)
             await runner.run()

@@ -65,7 +65,7 @@ TRANSIENT = frozenset(
         FailureKind.UNREADABLE_REPLY,
     },
 )
-"""The same request may succeed a little later."""
+"""The same request may succeed a little later. When everybody's end so, it is the service that fails, not the rows."""
 
 MAYBE_BILLED = frozenset(
     {FailureKind.TIMEOUT, FailureKind.CONNECTION_LOST, FailureKind.UNREADABLE_REPLY, FailureKind.INTERRUPTED},
@@ -94,6 +94,10 @@ class Failure:
     """Seconds the service asked us to wait, where it said so."""
     body: str = ""
     """What the service sent, secrets masked."""
+    limit: str = ""
+    """Which limit refused it, `requests` or `tokens`, where the service said so."""
+    again: bool | None = None
+    """What the service said of trying again (`x-should-retry`)."""
     hearsay: bool = False
     """A gateway may only be passing on what a service behind it said of the gateway's own key or money."""
 

@@ -1,11 +1,15 @@
-"""The run's own pulse: does it go on? One bad row says nothing; the same failure again and again, without an answer, does."""
+"""The run's own pulse: whether it goes on, and how fast it may try again.
+
+One bad row says nothing; the same failure again and again, without an answer, does.
+"""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from batch_runner.failures import FailureKind, Scope
+from batch_runner.failures import SLOW_DOWN, TRANSIENT, FailureKind, Scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,43 +19,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Streak:
-    """Failures of some kinds that end the run when so many came in a row, over so long, with nothing else in between."""
+    """Failures that end the run when so many came in a row, over so long, as long as the run has had no answer at all."""
 
     kinds: frozenset[FailureKind]
     count: int
     seconds: float = 0.0
-    before_first_answer: bool = False
-    """Counts only as long as the run has had no answer at all."""
+    same_words: bool = False
+    """Counts only failures that say the same, numbers aside."""
 
 
 STREAKS = (
-    Streak(frozenset({FailureKind.UNREACHABLE}), 5, 10.0, before_first_answer=True),
-    Streak(frozenset({FailureKind.UNREACHABLE}), 5, 120.0),
+    Streak(frozenset({FailureKind.UNREACHABLE}), 5, 10.0),
     Streak(
-        frozenset(
-            {
-                FailureKind.SERVER_ERROR,
-                FailureKind.OVERLOADED,
-                FailureKind.CHANNEL_DOWN,
-                FailureKind.TIMEOUT,
-                FailureKind.CONNECTION_LOST,
-                FailureKind.UNREADABLE_REPLY,
-            },
-        ),
-        50,
-        300.0,
-    ),
-    Streak(frozenset({FailureKind.RATE_LIMITED, FailureKind.CONCURRENCY_LIMITED}), 20, 3600.0),
-    Streak(
-        frozenset({FailureKind.UNSUPPORTED_PARAMETER, FailureKind.BAD_REQUEST, FailureKind.MODEL_NOT_FOUND}),
-        20,
-        before_first_answer=True,
+        frozenset({FailureKind.UNSUPPORTED_PARAMETER, FailureKind.BAD_REQUEST, FailureKind.MODEL_NOT_FOUND}), 20, same_words=True
     ),
 )
-"""Nobody there; an outage; a service that only refuses; a request that can't work, whatever the row."""
+"""Nobody there; a request that can't work, whatever the row."""
 
-MOST_WAIT = 3600.0
-"""A run asked to pause for longer than this stops instead, resumably."""
+WAITED_OUT = SLOW_DOWN | TRANSIENT
+"""What is waited for, up to `--max-wait`: refusals and outages."""
+
+AT_ONCE_SECONDS = 60.0
+"""Replies this close to the first refusal answer requests that were sent before it: their waits are one wait."""
 
 TROUBLE_COUNT = 3
 """Failures in a row that are worth showing."""
@@ -59,6 +48,14 @@ TROUBLE_COUNT = 3
 HEARSAY_PATIENCE = 5
 """A gateway passes on what a service behind it said of the *gateway's* key or money. Once the run has had answers, such a
 word ends it only when it comes so often in a row."""
+
+FREE_RETRIES = 100.0
+"""So many retries can be ahead of the answers; then one follows each answer, and one each second. Without such a budget a
+service in trouble would be sent each request five times."""
+
+RETRIES_PER_SECOND = 1.0
+
+VARYING = re.compile(r"\(request id: [^)]*\)|\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +69,18 @@ class Stop:
 class Health:
     """Told of every attempt's end; `stop` is set once the run should end."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], *, max_wait: float) -> None:
         self._clock = clock
-        self._runs = dict.fromkeys(STREAKS, (0, 0.0))
+        self._max_wait = max_wait
+        self._streaks = dict.fromkeys(STREAKS, (0, 0.0))
         """How long each streak is now, and when it began."""
+        self._words = ""
+        self._silent_since: float | None = None
         self._latest: FailureKind | None = None
         self._in_a_row = 0
         self._had_answer = False
+        self._budget = FREE_RETRIES
+        self._budgeted_at = clock()
         self.stop: Stop | None = None
 
     @property
@@ -89,32 +91,60 @@ class Health:
     def answered(self) -> None:
         """An answer came: whatever went wrong before is over."""
         self._had_answer = True
-        self._runs = dict.fromkeys(STREAKS, (0, 0.0))
+        self._silent_since = None
         self._latest, self._in_a_row = None, 0
+        self._earn(1.0)
 
     def failed(self, failure: Failure) -> Stop | None:
         """An attempt failed; the reason to end the run, if that makes one."""
-        self._count(failure.kind)
-        if (failure.wait or 0.0) > MOST_WAIT:
-            self.stop = self.stop or Stop(failure.kind, f"the service asks to wait {failure.wait:,.0f} s: {failure.message}")
-        if self._is_about_run(failure) or any(self._worn_out(streak) for streak in STREAKS):
-            self.stop = self.stop or Stop(failure.kind, failure.message)
+        self._in_a_row = self._in_a_row + 1 if failure.kind is self._latest else 1
+        self._latest = failure.kind
+        self.stop = self.stop or self._tired_of(failure) or self._out_of_patience(failure)
         return self.stop
 
-    def _count(self, kind: FailureKind) -> None:
-        now = self._clock()
-        for streak, (count, since) in self._runs.items():
-            self._runs[streak] = (count + 1, since if count else now) if kind in streak.kinds else (0, 0.0)
-        self._in_a_row = self._in_a_row + 1 if kind is self._latest else 1
-        self._latest = kind
+    def retry_wait(self) -> float:
+        """Seconds that one more retry has to wait, so that retries don't become the load."""
+        self._earn(0.0)
+        self._budget -= 1.0
+        return max(0.0, -self._budget / RETRIES_PER_SECOND)
 
-    def _is_about_run(self, failure: Failure) -> bool:
-        if failure.scope is not Scope.RUN:
-            return False
-        return not (failure.hearsay and self._had_answer) or self._in_a_row >= HEARSAY_PATIENCE
+    def _earn(self, answers: float) -> None:
+        now = self._clock()
+        self._budget = min(FREE_RETRIES, self._budget + answers + RETRIES_PER_SECOND * (now - self._budgeted_at))
+        self._budgeted_at = now
+
+    def _tired_of(self, failure: Failure) -> Stop | None:
+        """Whether the run itself can't: the failure says so, or has come too often."""
+        self._count(failure)
+        if failure.scope is Scope.RUN and (not (failure.hearsay and self._had_answer) or self._in_a_row >= HEARSAY_PATIENCE):
+            return Stop(failure.kind, failure.message)
+        if not self._had_answer and any(self._worn_out(streak) for streak in STREAKS):
+            return Stop(failure.kind, failure.message)
+        return None
+
+    def _count(self, failure: Failure) -> None:
+        now, words = self._clock(), VARYING.sub("#", failure.message)
+        for streak, (count, since) in self._streaks.items():
+            fits = failure.kind in streak.kinds
+            goes_on = fits and count > 0 and not (streak.same_words and words != self._words)
+            self._streaks[streak] = (count + 1, since) if goes_on else (int(fits), now)
+        self._words = words
 
     def _worn_out(self, streak: Streak) -> bool:
-        count, since = self._runs[streak]
-        if streak.before_first_answer and self._had_answer:
-            return False
+        count, since = self._streaks[streak]
         return count >= streak.count and self._clock() - since >= streak.seconds
+
+    def _out_of_patience(self, failure: Failure) -> Stop | None:
+        """Nothing but refusals, or nothing at all, for longer than the run is to wait."""
+        if failure.kind not in WAITED_OUT:
+            self._silent_since = None
+            return None
+        now = self._clock()
+        since = self._silent_since = now if self._silent_since is None else self._silent_since
+        waited = now - since
+        if waited > self._max_wait:
+            return Stop(failure.kind, f"no answer for {waited:,.0f} s: {failure.message}")
+        asked = (failure.wait or 0.0) if failure.scope is Scope.EVERYONE or failure.kind is FailureKind.OVERLOADED else 0.0
+        if asked > (self._max_wait - waited if waited > AT_ONCE_SECONDS else self._max_wait):
+            return Stop(failure.kind, f"the service asks to wait {asked:,.0f} s: {failure.message}")
+        return None

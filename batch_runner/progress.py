@@ -30,7 +30,9 @@ class Snapshot:
     """Of this run."""
     in_flight: int
     pause_left: float
-    """Seconds that everyone still waits because the service asked to slow down."""
+    """Seconds until anything may be sent, where the service asked to slow down or doesn't answer; else 0."""
+    outage_seconds: float
+    """How long the service hasn't answered anyone; 0 while it does."""
     trouble: str
     """The failure kind that every attempt lately has ended in; empty while answers come."""
     draining: bool

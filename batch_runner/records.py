@@ -158,6 +158,8 @@ class Unreached:
 
     reason: str
     seconds: float
+    untrusted: bool = False
+    """Somebody is there, but its certificate isn't to be trusted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,6 +136,7 @@ class Runner:
             totals=self._state.totals,
             in_flight=self._state.admission.in_flight,
             pause_left=self._state.admission.pause_left,
+            outage_seconds=self._state.admission.outage_seconds,
             trouble=self._state.health.trouble,
             draining=self._state.leaving.draining,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from batch_runner.failures import MAYBE_BILLED, NOT_THE_ROWS, Failure, FailureKind
+from batch_runner.failures import MAYBE_BILLED, NOT_THE_ROWS, TRANSIENT, Failure, FailureKind
 from batch_runner.identity import line_fingerprint
 from batch_runner.records import (
     UNTOLD_USAGE,
@@ -43,19 +43,26 @@ class Tally:
         self.made = 0
         """Attempts of this run."""
         self.tried = 0
-        """Those of them that were the row's own: being told to slow down isn't, nor is reaching nobody."""
+        """Those of them that were the row's own: being told to slow down isn't, nor is reaching nobody, nor an outage."""
+        self.first_sent = 0.0
+        """When the first of them was sent, on a clock that nobody sets."""
         self.owed = 0
         """Those of them whose answer never came."""
 
-    def count(self, outcome: Outcome, verdict: Completion | Failure, at: str) -> Bill:
-        """Count an attempt that was sent `at` and ended so; returns what it has cost."""
+    def sent(self, now: float) -> None:
+        """An attempt is sent, `now` on a clock that nobody sets."""
+        if self.made == 0:
+            self.first_sent = now
+
+    def count(self, outcome: Outcome, verdict: Completion | Failure, at: str, *, outage: bool = False) -> Bill:
+        """Count an attempt that was sent `at` and ended so, in an `outage` or not; returns what it has cost."""
         bill = self._cost(verdict)
         if bill:
             self._bills[self._request.model] = self._bills.get(self._request.model, Bill()) + bill
         kind = verdict.status if isinstance(verdict, Completion) else verdict.kind
         self._attempts = _stretched(self._attempts, Attempt(at, outcome.seconds, kind))
         self.made += 1
-        self.tried += kind not in NOT_THE_ROWS
+        self.tried += not (kind in NOT_THE_ROWS or (outage and kind in TRANSIENT - MAYBE_BILLED))
         self.owed += kind in MAYBE_BILLED
         return bill
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from typing import TYPE_CHECKING, Protocol, Self
 from urllib.request import getproxies, proxy_bypass
 
@@ -12,6 +13,7 @@ from yarl import URL
 
 from batch_runner import __version__
 from batch_runner.endpoint import FAKE
+from batch_runner.failures import CannotStart
 from batch_runner.leaving import WaitEndedError, Waits
 from batch_runner.records import ChatRequest, NoAnswer, Outcome, Reply, Unreached
 
@@ -48,12 +50,13 @@ class HttpTransport:
     (admission has its own), no redirects (they would carry the key to another host), no netrc (it would replace the key).
     """
 
-    def __init__(self, endpoint: Endpoint, *, timeout: float, sends: Waits) -> None:
+    def __init__(self, endpoint: Endpoint, *, timeout: float, sends: Waits, ca_bundle: str | None = None) -> None:
         self._url = URL(endpoint.chat_url)
         self._key = endpoint.key
         self._proxy = None if endpoint.host == FAKE else environment_proxy(self._url)
         self._timeout = timeout
         self._sends = sends
+        self._trust = trust(ca_bundle)
 
     async def __aenter__(self) -> Self:
         headers = {
@@ -66,7 +69,11 @@ class HttpTransport:
             headers["Authorization"] = f"Bearer {self._key}"
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS, socket_factory=_socket_with_keep_alive, ttl_dns_cache=60
+                ssl=self._trust,
+                limit=0,
+                keepalive_timeout=KEEP_ALIVE_SECONDS,
+                socket_factory=_socket_with_keep_alive,
+                ttl_dns_cache=60,
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=headers,
@@ -94,6 +101,8 @@ class HttpTransport:
         except TimeoutError as error:
             reason = str(error) or f"no answer within {self._timeout:g} s"
             return self._broken(sent, reason, clock() - started, timed_out=True)
+        except aiohttp.ClientConnectorCertificateError as error:
+            return Unreached(f"the certificate of {error.host} isn't trusted: {_fault(error)}", clock() - started, untrusted=True)
         except aiohttp.ClientError as error:
             return self._broken(sent, _reason(error), clock() - started)
         except OSError as error:
@@ -117,6 +126,17 @@ class HttpTransport:
         if not sent.happened:
             return Unreached(reason, seconds)
         return NoAnswer(reason, seconds, timed_out=timed_out, interrupted=interrupted)
+
+
+def trust(ca_bundle: str | None) -> ssl.SSLContext:
+    """Whose certificates are trusted: the authorities in `ca_bundle`, else those that OpenSSL finds (`SSL_CERT_FILE` moves it).
+
+    Raises `CannotStart` when the file can't be used.
+    """
+    try:
+        return ssl.create_default_context(cafile=ca_bundle)
+    except (OSError, ssl.SSLError) as error:
+        raise CannotStart(f"--ca-bundle {ca_bundle}: can't be used, it must be a file of PEM certificates: {error}") from None
 
 
 def environment_proxy(url: URL) -> str | None:
@@ -154,6 +174,11 @@ async def _read(content: aiohttp.StreamReader) -> bytes | None:
             return None
         pieces.append(piece)
     return b"".join(pieces)
+
+
+def _fault(error: aiohttp.ClientConnectorCertificateError) -> str:
+    cause = error.certificate_error
+    return getattr(cause, "verify_message", "") or str(cause)
 
 
 def _reason(error: Exception) -> str:

@@ -46,6 +46,7 @@ MOST_WAIT = 86_400.0
 SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|minutes?|mins?|m|hours?|h|seconds?|secs?|s)?", re.IGNORECASE)
 WAIT_HINT = re.compile(rf"(?:try again in|retry after)\s+((?:{SPAN.pattern}\s*)+)", re.IGNORECASE)
 UNIT_SECONDS = {"": 1.0, "s": 1.0, "se": 1.0, "m": 60.0, "mi": 60.0, "h": 3600.0, "ho": 3600.0, "ms": 0.001}
+NAMED_LIMIT = re.compile(r"\b(requests?|tokens?) per (?:min|minute|day|second)\b", re.IGNORECASE)
 NEVER_FITS = re.compile(r"Limit:? (\d{1,18}), Used:? \d+, Requested:? (\d{1,18})\b")
 
 Kind = FailureKind
@@ -182,11 +183,19 @@ def judge(outcome: Outcome, *, now: float, own_model: bool = False, key: str | N
     model that doesn't exist is the row's fault, not the run's. `key` is masked in whatever is kept of the service's words.
     """
     if isinstance(outcome, Unreached):
-        return Failure(Kind.UNREACHABLE, Scope.ROW, redact(outcome.reason, key))
+        return _judge_unreached(outcome, key)
     if isinstance(outcome, NoAnswer):
         return Failure(_kind_of_loss(outcome), Scope.ROW, redact(outcome.reason, key))
     completion = read_completion(outcome)
     return completion if completion is not None else _judge_reply(outcome, now=now, own_model=own_model, key=key)
+
+
+def _judge_unreached(outcome: Unreached, key: str | None) -> Failure:
+    """Nobody there may pass; a certificate that isn't trusted won't, unless somebody else answers for the host just now."""
+    if outcome.untrusted:
+        message = f"{redact(outcome.reason, key)}: if it is to be trusted, name its authority with --ca-bundle"
+        return Failure(Kind.UNREACHABLE, Scope.RUN, message, hearsay=True)
+    return Failure(Kind.UNREACHABLE, Scope.ROW, redact(outcome.reason, key))
 
 
 def told_wait(headers: Mapping[str, str], message: str, *, now: float) -> float | None:
@@ -234,6 +243,8 @@ def _judge_reply(reply: Reply, *, now: float, own_model: bool, key: str | None) 
         request_id=request_id(reply.headers),
         wait=told_wait(reply.headers, message, now=now),
         body=redact(reply.body.decode(errors="replace"), key)[:MOST_BODY],
+        limit=_limit_named(complaint) if scope is Scope.EVERYONE else "",
+        again={"true": True, "false": False}.get(reply.headers.get("x-should-retry", "").strip().lower()),
         hearsay=kind in HEARSAY and (complaint is None or complaint.type not in GATEWAY_TYPES),
     )
 
@@ -257,6 +268,16 @@ def _kind_of_reply(reply: Reply, complaint: Complaint | None, *, own_model: bool
     if rule.kind is Kind.MODEL_NOT_FOUND and own_model:
         return rule.kind, Scope.ROW, message
     return rule.kind, rule.scope, message
+
+
+def _limit_named(complaint: Complaint | None) -> str:
+    """Which limit a refusal is about, as OpenAI's `type` or message says."""
+    if complaint is None:
+        return ""
+    if complaint.type in {"requests", "tokens"}:
+        return complaint.type
+    named = NAMED_LIMIT.search(complaint.message)
+    return "" if named is None else named[1].lower().removesuffix("s") + "s"
 
 
 def _never_fits(message: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,7 +19,6 @@ from batch_runner.verdict import judge
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from batch_runner.admission import Slot
     from batch_runner.chat import Defaults
     from batch_runner.health import Stop
     from batch_runner.records import Bill, ChatRequest, Outcome, Past, PromptRow, Rejected, Result
@@ -34,13 +34,22 @@ class Retry(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Patience:
+    """How much is done for one row."""
+
+    attempts: int
+    seconds: float
+    """After its first attempt."""
+
+
+@dataclass(frozen=True, slots=True)
 class Worker:
     """What a row meets on its way. One object serves all rows of a run at once: it keeps nothing of a row."""
 
     state: State
     transport: Transport
     defaults: Defaults
-    max_attempts: int
+    patience: Patience
     key: str | None
     random: Callable[[], float]
 
@@ -75,10 +84,11 @@ class Worker:
         """
         async with self.state.admission.slot(request) as slot:
             sent_at = self.state.now()
+            tally.sent(_monotonic())
             outcome = await self.transport.send(request)
             verdict = judge(outcome, now=self.state.clock(), own_model="model" in row.asks, key=self.key)
-            _tell(slot, verdict)
-            bill = tally.count(outcome, verdict, sent_at)
+            slot.ended(verdict)
+            bill = tally.count(outcome, verdict, sent_at, outage=self.state.admission.outage_seconds > 0)
             self._book(request, outcome, verdict, bill)
             if isinstance(verdict, Completion):
                 return await self._record(tally.answer(verdict, outcome, self.state.now()))
@@ -115,14 +125,17 @@ class Worker:
         """Seconds until the next attempt; `None` to make none."""
         if self.state.leaving.draining:
             return None
-        return retry.delay(
+        wait = retry.delay(
             failure,
             made=tally.made,
             tried=tally.tried,
             owed=tally.owed,
-            max_attempts=self.max_attempts,
+            max_attempts=self.patience.attempts,
             random=self.random,
         )
+        if wait is None or _monotonic() - tally.first_sent + wait > self.patience.seconds:
+            return None
+        return wait if failure.scope is Scope.EVERYONE else max(wait, self.state.health.retry_wait())
 
     def _last_word(self, failure: Failure) -> Status:
         """What a row that gets no more attempts has come to: while the run leaves, only what is about the row is final."""
@@ -132,10 +145,5 @@ class Worker:
         return Status.FAILED if about_row or not self.state.leaving.draining else Status.UNFINISHED
 
 
-def _tell(slot: Slot, verdict: Completion | Failure) -> None:
-    if isinstance(verdict, Completion):
-        slot.answered(verdict.usage)
-    elif verdict.scope is Scope.EVERYONE or (verdict.kind is FailureKind.OVERLOADED and verdict.wait is not None):
-        slot.refused(verdict.wait)
-    else:
-        slot.lost()
+def _monotonic() -> float:
+    return asyncio.get_running_loop().time()

@@ -39,7 +39,7 @@ def streaks() -> str:
     for streak in STREAKS:
         kinds = ", ".join(f"`{kind}`" for kind in FailureKind if kind in streak.kinds)
         over = f" over {streak.seconds:g} s or more" if streak.seconds else ""
-        when = ", as long as nothing was answered yet" if streak.before_first_answer else ""
+        when = " that say the same" if streak.same_words else ""
         rows.append(f"| {kinds} | {streak.count} in a row{over}{when} |")
     return _table("| kinds | the run stops after |", rows)
 

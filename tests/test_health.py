@@ -1,7 +1,7 @@
 import pytest
 
 from batch_runner.failures import TRANSIENT, Failure, FailureKind, Scope
-from batch_runner.health import HEARSAY_PATIENCE, MOST_WAIT, STREAKS, Health, Stop
+from batch_runner.health import HEARSAY_PATIENCE, WAITED_OUT, Health, Stop
 
 K = FailureKind
 
@@ -11,7 +11,7 @@ class Bench:
 
     def __init__(self) -> None:
         self.now = 0.0
-        self.health = Health(lambda: self.now)
+        self.health = Health(lambda: self.now, max_wait=3600.0)
 
     def fail(
         self,
@@ -22,12 +22,13 @@ class Bench:
         scope: Scope = Scope.ROW,
         hearsay: bool = False,
         wait: float | None = None,
+        words: str = "no",
     ) -> Stop | None:
         """Fail `count` times, the last `over` seconds after the first."""
         stop, began = None, self.now
         for number in range(count):
             self.now = began + (over * number / (count - 1) if number else 0.0)
-            stop = self.health.failed(Failure(kind, scope, "no", hearsay=hearsay, wait=wait))
+            stop = self.health.failed(Failure(kind, scope, words, hearsay=hearsay, wait=wait))
         return stop
 
 
@@ -83,14 +84,14 @@ def test_an_answer_in_between_takes_hearsay_back(bench: Bench) -> None:
         pytest.param(K.UNREACHABLE, 5, 10.0, False, True, id="nobody there from the start"),
         pytest.param(K.UNREACHABLE, 4, 60.0, False, False, id="nobody there, too few"),
         pytest.param(K.UNREACHABLE, 500, 9.0, False, False, id="nobody there, too short"),
-        pytest.param(K.UNREACHABLE, 500, 60.0, True, False, id="a short outage"),
-        pytest.param(K.UNREACHABLE, 500, 120.0, True, True, id="an outage of two minutes"),
-        pytest.param(K.SERVER_ERROR, 50, 300.0, True, True, id="nothing but server errors"),
-        pytest.param(K.SERVER_ERROR, 49, 3000.0, True, False, id="server errors, too few"),
-        pytest.param(K.SERVER_ERROR, 5000, 299.0, True, False, id="server errors, too short"),
-        pytest.param(K.TIMEOUT, 50, 300.0, False, True, id="nothing but timeouts"),
-        pytest.param(K.RATE_LIMITED, 20, 3600.0, True, True, id="refused for an hour"),
-        pytest.param(K.RATE_LIMITED, 5000, 3599.0, True, False, id="refused for less"),
+        pytest.param(K.UNREACHABLE, 500, 3600.0, True, False, id="an outage"),
+        pytest.param(K.UNREACHABLE, 500, 3601.0, True, True, id="an outage for too long"),
+        pytest.param(K.SERVER_ERROR, 5000, 3600.0, True, False, id="server errors"),
+        pytest.param(K.SERVER_ERROR, 5000, 3601.0, True, True, id="server errors for too long"),
+        pytest.param(K.OVERLOADED, 5000, 3601.0, False, True, id="overloaded from the start, for too long"),
+        pytest.param(K.TIMEOUT, 50, 3601.0, False, True, id="nothing but timeouts"),
+        pytest.param(K.RATE_LIMITED, 20, 3601.0, True, True, id="refused for an hour"),
+        pytest.param(K.RATE_LIMITED, 5000, 3600.0, True, False, id="refused for less"),
         pytest.param(K.BAD_REQUEST, 20, 0.0, False, True, id="a request that can't work"),
         pytest.param(K.MODEL_NOT_FOUND, 20, 0.0, False, True, id="a model that no row can ask"),
         pytest.param(K.MODEL_NOT_FOUND, 19, 0.0, False, False, id="a model that some rows can't ask"),
@@ -112,50 +113,37 @@ def test_the_same_failure_again_and_again_ends_the_run(
     assert (stop is not None) is stops
 
 
-def test_an_answer_ends_a_streak(bench: Bench) -> None:
-    bench.fail(K.SERVER_ERROR, 49, over=290.0)
+def test_an_answer_ends_the_wait(bench: Bench) -> None:
+    bench.fail(K.SERVER_ERROR, 49, over=3000.0)
     bench.health.answered()
 
-    assert bench.fail(K.SERVER_ERROR, 49, over=290.0) is None
+    assert bench.fail(K.SERVER_ERROR, 49, over=3000.0) is None
 
 
-def test_kinds_of_one_outage_count_together(bench: Bench) -> None:
-    bench.fail(K.SERVER_ERROR, 25, over=200.0)
+def test_refusals_and_outages_are_one_wait(bench: Bench) -> None:
+    bench.fail(K.SERVER_ERROR, 25, over=2000.0)
+    bench.now += 1.0
 
-    assert bench.fail(K.TIMEOUT, 25, over=200.0) is not None
+    assert bench.fail(K.RATE_LIMITED, 25, over=2000.0, scope=Scope.EVERYONE) is not None
 
 
-def test_another_kind_of_failure_ends_a_streak(bench: Bench) -> None:
-    bench.fail(K.UNREACHABLE, 4, over=100.0)
+def test_a_word_about_a_row_shows_that_the_service_is_there(bench: Bench) -> None:
+    bench.fail(K.OVERLOADED, 50, over=3000.0)
     bench.fail(K.POLICY)
 
-    assert bench.fail(K.UNREACHABLE, 4, over=100.0) is None
+    assert bench.fail(K.OVERLOADED, 50, over=3000.0) is None
 
 
-def test_a_streak_that_was_broken_begins_anew_with_its_next_failure(bench: Bench) -> None:
-    bench.fail(K.SERVER_ERROR, 49, over=290.0)
-    bench.fail(K.UNREACHABLE)
-
-    assert bench.fail(K.SERVER_ERROR, 60, over=299.0) is None
-    bench.now += 1.0
-    assert bench.fail(K.SERVER_ERROR) is not None
+def test_the_same_systematic_error_counts_as_long_as_it_says_the_same(bench: Bench) -> None:
+    for number in range(100):
+        assert bench.fail(K.BAD_REQUEST, words=f"no such column: {'ab'[number % 2]}") is None
 
 
-def test_the_streak_after_the_first_answer_begins_there(bench: Bench) -> None:
-    assert bench.fail(K.UNREACHABLE, 4, over=60.0) is None
-    bench.health.answered()
+def test_numbers_and_request_ids_make_no_other_words(bench: Bench) -> None:
+    stops = [bench.fail(K.BAD_REQUEST, words=f"row {number} can't (request id: {chr(97 + number)})") for number in range(20)]
 
-    assert bench.fail(K.UNREACHABLE, 5, over=119.0) is None
-    bench.now += 1.0
-    assert bench.fail(K.UNREACHABLE) is not None
-
-
-def test_failures_outside_a_streak_do_not_lengthen_it(bench: Bench) -> None:
-    bench.fail(K.POLICY, 100, over=10_000.0)
-
-    assert bench.fail(K.SERVER_ERROR, 60, over=299.0) is None
-    bench.now += 1.0
-    assert bench.fail(K.TIMEOUT) is not None
+    assert stops[18] is None
+    assert stops[19] is not None
 
 
 def test_kinds_of_a_request_that_can_not_work_count_together(bench: Bench) -> None:
@@ -165,16 +153,48 @@ def test_kinds_of_a_request_that_can_not_work_count_together(bench: Bench) -> No
     assert bench.fail(K.UNSUPPORTED_PARAMETER) is not None
 
 
-def test_kinds_of_different_streaks_do_not_count_together(bench: Bench) -> None:
-    for _ in range(1000):
-        assert bench.fail(K.SERVER_ERROR) is None
-        assert bench.fail(K.RATE_LIMITED) is None
-        bench.now += 60.0
+def test_a_wait_that_is_too_long_ends_the_run_at_once(bench: Bench) -> None:
+    assert bench.fail(K.RATE_LIMITED, scope=Scope.EVERYONE, wait=3600.0) is None
+    assert bench.fail(K.RATE_LIMITED, scope=Scope.EVERYONE, wait=3600.1) is not None
 
 
-def test_a_wait_of_hours_ends_the_run(bench: Bench) -> None:
-    assert bench.fail(K.RATE_LIMITED, scope=Scope.EVERYONE, wait=MOST_WAIT) is None
-    assert bench.fail(K.RATE_LIMITED, scope=Scope.EVERYONE, wait=MOST_WAIT + 1) is not None
+def test_refusals_of_requests_sent_together_ask_for_one_wait(bench: Bench) -> None:
+    assert bench.fail(K.RATE_LIMITED, 16, over=10.0, scope=Scope.EVERYONE, wait=3600.0) is None
+
+
+def test_waits_asked_for_one_after_the_other_add_up(bench: Bench) -> None:
+    bench.fail(K.RATE_LIMITED, scope=Scope.EVERYONE, wait=2000.0)
+    bench.now = 2000.0
+
+    assert bench.fail(K.RATE_LIMITED, scope=Scope.EVERYONE, wait=2000.0) is not None
+
+
+def test_a_long_wait_that_one_row_is_asked_for_is_its_own(bench: Bench) -> None:
+    assert bench.fail(K.SERVER_ERROR, wait=9999.0) is None
+
+
+def test_a_hundred_retries_are_free_then_they_wait_for_answers(bench: Bench) -> None:
+    waits = [bench.health.retry_wait() for _ in range(103)]
+
+    assert waits[:100] == [0.0] * 100
+    assert waits[100:] == pytest.approx([1.0, 2.0, 3.0])
+
+
+def test_each_answer_and_each_second_pays_for_a_retry(bench: Bench) -> None:
+    for _ in range(110):
+        bench.health.retry_wait()
+    for _ in range(6):
+        bench.health.answered()
+    bench.now += 4.0
+
+    assert bench.health.retry_wait() == pytest.approx(1.0)
+
+
+def test_retries_are_not_saved_up_without_end(bench: Bench) -> None:
+    for _ in range(10_000):
+        bench.health.answered()
+
+    assert [bench.health.retry_wait() > 0 for _ in range(101)] == [False] * 100 + [True]
 
 
 def test_trouble_is_shown_until_an_answer_comes(bench: Bench) -> None:
@@ -187,7 +207,5 @@ def test_trouble_is_shown_until_an_answer_comes(bench: Bench) -> None:
     assert (before, during, bench.health.trouble) == ("", "unreachable", "")
 
 
-def test_no_row_can_be_tried_for_ever_without_a_streak_that_ends_it() -> None:
-    ended = frozenset[FailureKind]().union(*(streak.kinds for streak in STREAKS if not streak.before_first_answer))
-
-    assert TRANSIENT | {K.RATE_LIMITED, K.CONCURRENCY_LIMITED} <= ended
+def test_no_row_can_be_tried_for_ever_without_an_end_to_the_run() -> None:
+    assert TRANSIENT | {K.RATE_LIMITED, K.CONCURRENCY_LIMITED} <= WAITED_OUT

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batch_runner.commands.terminal import Face, print_json
+from batch_runner.endpoint import is_loopback
 from batch_runner.execution import carry_out
 from batch_runner.exits import ExitStatus
 from batch_runner.loader import STDIN
@@ -136,6 +137,7 @@ def _notes(prepared: Prepared) -> Iterator[str]:
     ]
     told = ", ".join(f"{count:,} {word}" for count, word in parts if count)
     yield f"{rows(plan.rows)}: {told} → {prepared.endpoint.host}, {shown(prepared.output)}"
+    yield from _warnings(prepared)
     if plan.uncapped:
         most = plan.largest.completion
         yield f"{rows(plan.uncapped)} without --max-completion-tokens: an answer may use up to {most:,} tokens"
@@ -143,6 +145,12 @@ def _notes(prepared: Prepared) -> Iterator[str]:
         yield f"{rows(plan.as_written)} in OpenAI Batch form: sent as written, without the run's own parameters"
     if settings.request.temperature not in (None, 1) and settings.request.model.startswith("o"):
         yield f"{settings.request.model} takes no temperature but 1: the service will probably refuse"
+
+
+def _warnings(prepared: Prepared) -> Iterator[str]:
+    url = prepared.endpoint.url
+    if url.startswith("http://") and not is_loopback(prepared.endpoint.host):
+        yield f"{url} isn't encrypted: key, prompts and answers can be read on the way"
 
 
 def _sum_up(report: RunReport, order: Order, face: Face) -> None:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 FIRST_SECONDS = 10.0
 MOST_SECONDS = 300.0
+LONG_PAUSE_SECONDS = 30.0
+"""A pause that is worth a line of its own."""
 
 
 class Lines:
@@ -25,12 +27,15 @@ class Lines:
         self._verbose = verbose
         self._next = FIRST_SECONDS
         self._gap = FIRST_SECONDS
+        self._pauses = PauseNews()
 
     def started(self, run_id: str, to_record: int) -> None:
         """Nothing: the command has said what will be done."""
 
     def update(self, snapshot: Snapshot) -> None:
-        """A line when its time has come."""
+        """A line when its time has come, and when the run pauses."""
+        if (news := self._pauses.of(snapshot, time.time())) is not None:
+            self._say(news)
         if snapshot.seconds >= self._next:
             self._gap = min(MOST_SECONDS, self._gap * 1.5)
             self._next = snapshot.seconds + self._gap
@@ -65,6 +70,8 @@ def progress_in_words(snapshot: Snapshot) -> str:
     ]
     if snapshot.draining:
         parts.append(f"leaving, {snapshot.in_flight} in flight")
+    elif snapshot.outage_seconds > 0:
+        parts.append(f"no answer for {duration(snapshot.outage_seconds)} ({snapshot.trouble}), {_next_try(snapshot)}")
     elif snapshot.pause_left > 0:
         parts.append(f"told to wait {duration(snapshot.pause_left)}")
     elif snapshot.trouble:
@@ -72,6 +79,32 @@ def progress_in_words(snapshot: Snapshot) -> str:
     elif snapshot.seconds_left is not None:
         parts.append(f"{duration(snapshot.seconds_left)} left")
     return ", ".join(parts)
+
+
+def _next_try(snapshot: Snapshot) -> str:
+    return f"next try in {duration(snapshot.pause_left)}" if snapshot.pause_left > 0 else "trying"
+
+
+class PauseNews:
+    """Says once that the run pauses, why and until when; and once that it goes on."""
+
+    def __init__(self) -> None:
+        self._told = ""
+
+    def of(self, snapshot: Snapshot, now: float) -> str | None:
+        """What is new about pauses at `now` (seconds since 1970), if anything is."""
+        if snapshot.outage_seconds > 0:
+            return self._news("outage", f"the service doesn't answer ({snapshot.trouble}): one request now and then looks for it")
+        if snapshot.pause_left > LONG_PAUSE_SECONDS or (snapshot.pause_left > 0 and self._told == "pause"):
+            until = timestamp(now + snapshot.pause_left)
+            return self._news("pause", f"the service asks to wait {duration(snapshot.pause_left)}, until {until}")
+        return self._news("", "going on") if self._told else None
+
+    def _news(self, what: str, words: str) -> str | None:
+        if what == self._told:
+            return None
+        self._told = what
+        return words
 
 
 def failure_in_words(row_id: str, failure: Failure, wait: float | None) -> str:

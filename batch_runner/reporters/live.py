@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column
 
-from batch_runner.reporters.lines import failure_in_words, progress_in_words
+from batch_runner.clock import timestamp
+from batch_runner.reporters.lines import PauseNews, failure_in_words, progress_in_words
 from batch_runner.reporters.wording import one_line
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ class Live:
     def __init__(self, console: Console, *, verbose: bool) -> None:
         self._console = console
         self._verbose = verbose
+        self._pauses = PauseNews()
         words = TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis"))
         self._bar = Progress(BarColumn(bar_width=16), words, console=console, transient=True, refresh_per_second=4)
 
@@ -33,6 +36,8 @@ class Live:
 
     def update(self, snapshot: Snapshot) -> None:
         """Redraw it."""
+        if (news := self._pauses.of(snapshot, time.time())) is not None:
+            self._console.print(f"{timestamp(time.time())} {news}", markup=False)
         self._bar.update(self._task, completed=snapshot.recorded, description=progress_in_words(snapshot))
 
     def attempt_failed(self, row_id: str, failure: Failure, wait: float | None) -> None:

@@ -83,6 +83,9 @@ class RequestSettings:
         many=True,
     )
     timeout: float = setting(600.0, "The longest one attempt may take.", kind=Duration(), metavar="TIME")
+    ca_bundle: str | None = setting(
+        None, "A file of certificates (PEM) to trust instead of the system's; SSL_CERT_FILE does the same.", metavar="FILE"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,21 @@ class LimitSettings:
 
     concurrency: int = setting(16, "The most requests in flight.", kind=Count(), short="-c", metavar="N")
     rpm: float | None = setting(None, "The most requests per minute.", kind=Rate(), metavar="RATE")
+    tpm: float | None = setting(
+        None, "The most tokens per minute, prompt and completion, however the service counts them.", kind=Rate(), metavar="RATE"
+    )
+    max_wait: float = setting(
+        3600.0,
+        "The longest a run waits for a service that asks for a pause or doesn't answer; then it stops, and can go on later.",
+        kind=Duration(),
+        metavar="TIME",
+    )
+    max_row_wait: float = setting(
+        6 * 3600.0,
+        "The longest a row is tried again after its first attempt; then it counts as failed.",
+        kind=Duration(),
+        metavar="TIME",
+    )
 
 
 @dataclass(frozen=True, slots=True)

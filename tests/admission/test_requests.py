@@ -13,10 +13,11 @@ Play = Callable[[Coroutine[Any, Any, Any]], Any]
 
 async def permits(pace: Pace, count: int) -> list[float]:
     """When each of `count` requests got its permit."""
-    at = list[float]()
+    at, door = list[float](), asyncio.Lock()
 
     async def send() -> None:
-        await pace.permit()
+        async with door:
+            await pace.permit()
         at.append(asyncio.get_running_loop().time())
 
     await asyncio.gather(*(send() for _ in range(count)))

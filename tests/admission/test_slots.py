@@ -5,14 +5,16 @@ from typing import Any
 import pytest
 
 from batch_runner.admission import Ceiling, Exposure, LocalAdmission
+from batch_runner.failures import Failure, FailureKind, Scope
 from batch_runner.leaving import WaitEndedError, Waits
-from batch_runner.records import ChatRequest, Tokens
+from batch_runner.records import ChatRequest, Completion, Status, Tokens, Usage
 
 pytestmark = pytest.mark.looptime
 
 Play = Callable[[Coroutine[Any, Any, Any]], Any]
 
 WORST = Tokens(10, 100)
+ANSWER = Completion(Status.OK, "", "stop", "o1", Usage(10, 0, 5, 0, 15), "", 200)
 REQUEST = ChatRequest("a", "o1", None, b"{}", "v1:ab", expected=WORST, worst=WORST)
 
 
@@ -27,7 +29,7 @@ class Bench:
         self.waits = Waits()
         self.exposure = Exposure(Ceiling(), raise_to)
         self.admission = LocalAdmission(
-            concurrency=concurrency, rpm=rpm, exposure=self.exposure, waits=self.waits, random=lambda: 1.0
+            concurrency=concurrency, rpm=rpm, tpm=None, exposure=self.exposure, waits=self.waits, random=lambda: 1.0
         )
         self.sent_at = list[float]()
         self.most_in_flight = 0
@@ -37,7 +39,7 @@ class Bench:
             self.sent_at.append(asyncio.get_running_loop().time())
             self.most_in_flight = max(self.most_in_flight, self.admission.in_flight)
             await asyncio.sleep(seconds)
-            slot.answered(None)
+            slot.ended(ANSWER)
 
     async def send_many(self, count: int) -> None:
         await asyncio.gather(*(self.send() for _ in range(count)))
@@ -78,7 +80,7 @@ async def test_what_is_in_flight_is_counted_and_counted_out() -> None:
 async def test_one_refusal_holds_everyone_back() -> None:
     bench = Bench(concurrency=5)
     async with bench.admission.slot(REQUEST) as slot:
-        slot.refused(30.0)
+        slot.ended(Failure(FailureKind.RATE_LIMITED, Scope.EVERYONE, "", wait=30.0))
 
     left = bench.admission.pause_left
     await bench.send_many(5)
@@ -106,7 +108,7 @@ async def test_an_attempt_without_a_lesson_changes_nothing() -> None:
     bench = Bench()
 
     async with bench.admission.slot(REQUEST) as slot:
-        slot.lost()
+        slot.ended(Failure(FailureKind.TIMEOUT, Scope.ROW, ""))
 
     assert bench.admission.pause_left == 0
 

@@ -21,6 +21,7 @@ def a_snapshot(seconds: float, recorded: int = 2, *, draining: bool = False) -> 
         totals=Totals(attempts=3),
         in_flight=4,
         pause_left=1.26,
+        outage_seconds=0.0,
         trouble="",
         draining=draining,
     )
