@@ -6,12 +6,14 @@ import shutil
 from typing import IO, TYPE_CHECKING
 
 from batch_runner.output.file import sync_folder, sync_to_disk, whole_lines
-from batch_runner.output.index import Index, read_head
+from batch_runner.output.heads import read_head
 from batch_runner.output.lines import RUN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from batch_runner.output.index import Index
 
 SMALL_BYTES = 256_000_000
 DEAD_SHARE = 0.1
