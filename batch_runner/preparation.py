@@ -18,6 +18,7 @@ from batch_runner.endpoint import FAKE, Endpoint, resolve, with_key
 from batch_runner.failures import CannotStart, FailureKind, UsageMistake
 from batch_runner.identity import Again
 from batch_runner.loader import STDIN, InputFile, InputFiles, RowSource, copy_stdin, find_inputs, is_glob
+from batch_runner.output.aside import aside_path
 from batch_runner.output.history import hold
 from batch_runner.output.kept_inputs import KeptInputs, stdin_copy_path
 from batch_runner.plan import Plan, make_plan
@@ -215,8 +216,7 @@ def _set_aside(output: Path, at: str) -> None:
     """Move the output, and the copy of standard input that belongs to it, out of the way; nothing is ever overwritten."""
     if not output.exists():
         return
-    names = (f"{output.name}.{at}{number}.bak" for number in ("", *(f"-{count}" for count in range(2, 1000))))
-    aside = next(path for path in map(output.with_name, names) if not path.exists())
+    aside = aside_path(output, at, "bak")
     output.rename(aside)
     copy = stdin_copy_path(output)
     if copy.exists():

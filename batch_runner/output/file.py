@@ -68,6 +68,11 @@ def is_torn(line: bytes) -> bool:
     return False
 
 
+def ended(line: bytes) -> bytes:
+    r"""A line with the `\n` it may lack."""
+    return line if line.endswith(b"\n") else line + b"\n"
+
+
 def sync_folder(path: Path) -> None:
     """Make sure that the names of the files in a folder survive a power loss too."""
     folder = os.open(path, os.O_RDONLY)

@@ -105,11 +105,11 @@ class History:
             counted.unclosed = self.index.job.unclosed + self.index.hidden
         return counted
 
-    def living_lines(self, *, real_only: bool = False) -> Iterator[dict[str, Any]]:
-        """The last line of each row, parsed, in the order of the file; `real_only` leaves out made-up answers."""
+    def living_lines(self, *, real_only: bool = False, seen: bool | None = None) -> Iterator[dict[str, Any]]:
+        """The last line of each row, parsed, in the order of the file; which ones as `Index.living_places` says."""
         if self._file is None:
             return
-        for place in self.index.living_places(real_only=real_only):
+        for place in self.index.living_places(real_only=real_only, seen=seen):
             self._file.seek(place)
             line = _parsed(self._file.readline())
             if line is not None:

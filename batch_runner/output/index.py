@@ -18,7 +18,7 @@ import numpy as np
 from batch_runner.endpoint import FAKE
 from batch_runner.failures import CannotStart
 from batch_runner.identity import key_of_fingerprint, key_of_id
-from batch_runner.output.file import READ_BYTES, is_torn, open_output, opens_as_ours
+from batch_runner.output.file import READ_BYTES, ended, is_torn, open_output, opens_as_ours
 from batch_runner.output.heads import STATUSES, read_head, usual_heads
 from batch_runner.output.lines import RUN, Run, read_run
 from batch_runner.records import NO_USAGE, Status, Tokens, Usage
@@ -80,6 +80,8 @@ class Index:
     def __init__(self) -> None:
         self.run_lines: dict[str, bytes] = {}
         """The last run line of each run."""
+        self.totals_line = b""
+        """The last one."""
         self.last_run: Run | None = None
         self.job = Totals()
         """Where the job stood when the last run began, or ended if it did."""
@@ -165,10 +167,11 @@ class Index:
         if document["status"] == RUN:
             self.last_run = read_run(document)
             self._dead_bookkeeping += self.last_run.id in self.run_lines
-            self.run_lines[self.last_run.id] = line
+            self.run_lines[self.last_run.id] = ended(line)
             self.closed = False
         else:
             self.closed = True
+            self.totals_line = ended(line)
             self._dead_bookkeeping += 1
         self.job = Totals.from_json(document["totals"]["job"])
 
@@ -232,11 +235,14 @@ class Index:
         """The same for ids that `mark` was never told of."""
         return self._count(SEEN)
 
-    def living_places(self, *, real_only: bool = False) -> Iterator[int]:
-        """Where the last line of each id starts, in file order; `real_only` leaves out made-up answers."""
-        passed_over = DEAD | MADE_UP if real_only else DEAD
+    def living_places(self, *, real_only: bool = False, seen: bool | None = None) -> Iterator[int]:
+        """Where the last line of each id starts, in file order. `real_only` leaves out made-up answers; `seen` picks the ids
+        that `mark` was told of, or the others.
+        """
+        looked_at = DEAD | (MADE_UP if real_only else 0) | (0 if seen is None else SEEN)
+        wanted = SEEN if seen else 0
         for columns in self._columns:  # each holds a stretch of the file, so that one at a time is sorted
-            places = np.sort(columns.places[(columns.flags & passed_over) == 0])
+            places = np.sort(columns.places[(columns.flags & looked_at) == wanted])
             for start in range(0, len(places), PLACES_AT_ONCE):
                 yield from places[start : start + PLACES_AT_ONCE].tolist()
 
