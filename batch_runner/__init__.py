@@ -22,7 +22,7 @@ The way of a row, and with it the order of the modules. Each imports only what s
     verdict         what came of an attempt -> completion or failure, and whom that is about
     retry           whether and when an attempt is made again
     health          whether the run goes on
-    output/         the output file: lines, index, history, lock, journal, compaction
+    output/         the output file: lines, heads, index, ledger, history, lock, journal, compaction
     plan            the first pass: what is new, changed, done
     tally           what one row has come to so far
     progress        what reporters are shown
@@ -33,6 +33,7 @@ The way of a row, and with it the order of the modules. Each imports only what s
     preparation     an order -> a run that could begin
     reporters/      live line, timed lines, heartbeat, summary
     results/        reading an output
+    upkeep/         outputs between runs: compacted, pruned, joined
     execution       builds a run, runs it, says how it ended
     api             run_file
     nightly/        job files

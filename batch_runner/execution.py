@@ -21,7 +21,6 @@ from batch_runner.failures import BatchRunnerError, Bug, OutputLost
 from batch_runner.health import Health
 from batch_runner.leaving import Leaving
 from batch_runner.output.compact import compact, is_due
-from batch_runner.output.index import read_index
 from batch_runner.output.journal import Journal
 from batch_runner.output.lines import Run, run_line, totals_line
 from batch_runner.preparation import Prepared, recorded_settings
@@ -38,6 +37,7 @@ from batch_runner.worker import Patience, Worker
 if TYPE_CHECKING:
     from collections import Counter
 
+    from batch_runner.output.history import History
     from batch_runner.progress import Reporter
 
 Watch = Callable[[Leaving], Coroutine[Any, Any, None]]
@@ -67,7 +67,7 @@ async def carry_out(prepared: Prepared, *, reporter: Reporter, watch: Watch | No
         if watch is not None:
             await open_things.enter_async_context(alongside(watch(leaving)))
         ending = await _send_all(prepared, endpoint, leaving, reporter)
-        report = await _whatever_comes(asyncio.to_thread(_compacted, _report(prepared, ending)))
+        report = await _whatever_comes(asyncio.to_thread(_compacted, _report(prepared, ending), prepared.history))
     reporter.ended(report)
     if ending.broken is not None and not isinstance(ending.broken, BatchRunnerError):
         raise Bug(f"{type(ending.broken).__name__}: {ending.broken}") from ending.broken
@@ -195,11 +195,11 @@ async def _whatever_comes(work: Coroutine[Any, Any, RunReport]) -> RunReport:
         raise
 
 
-def _compacted(report: RunReport) -> RunReport:
+def _compacted(report: RunReport, history: History) -> RunReport:
     """Leave one line per row after a normal end."""
     if report.exit_status not in {ExitStatus.OK, ExitStatus.ROWS_NOT_OK}:
         return report
-    index = read_index(report.output)
+    index = history.read_on()
     if is_due(index.size, index.lines, index.dead_lines - 1):  # the totals line just written is alive
         try:
             compact(report.output, index)

@@ -29,7 +29,8 @@ MEANINGS: dict[ExitStatus, str] = {
     " (or the input changed under the run, which recorded what it had sent)",
     ExitStatus.STOPPED_BY_SERVICE: "stopped by the service (key, quota, model, nobody there); the same line resumes",
     ExitStatus.OUTPUT_LOST: "the output can't be written",
-    ExitStatus.ROWS_NOT_OK: "finished, and some rows are not ok (`--max-failed` moves that line)",
+    ExitStatus.ROWS_NOT_OK: "finished, and some rows are not ok (`--max-failed` moves that line);"
+    " of `status --verify`: some lines are not",
     ExitStatus.BUG: "a fault in batch-runner",
     ExitStatus.BUSY: "another run holds this output",
     ExitStatus.INTERRUPTED: "interrupted by Ctrl-C, drained; the same line resumes",

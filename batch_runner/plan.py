@@ -147,9 +147,9 @@ class KeySet:
     """64-bit keys, eight bytes each: sorted pieces, each at least twice as long as the next."""
 
     def __init__(self) -> None:
-        self._pieces: list[NDArray[np.uint64]] = []
+        self._pieces: list[NDArray[np.int64]] = []
 
-    def add(self, keys: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    def add(self, keys: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Add keys (none twice); True for each that is new."""
         new = np.ones(len(keys), dtype=np.bool_)
         for piece in self._pieces:
@@ -187,7 +187,7 @@ class _Planner:
 
     def take(self, block: list[Line]) -> None:
         drafts = [draft(line) for line in block]
-        keys = np.fromiter((key_of_id(each.row.id) for each in drafts), dtype=np.uint64, count=len(drafts))
+        keys = np.fromiter((key_of_id(each.row.id) for each in drafts), dtype=np.int64, count=len(drafts))
         handles = self._index.find(keys)
         first = self._first_times(keys, handles)
         for line, each, handle, is_first in zip(block, drafts, handles.tolist(), first.tolist(), strict=True):
@@ -216,7 +216,7 @@ class _Planner:
             largest=self._largest,
         )
 
-    def _first_times(self, keys: NDArray[np.uint64], handles: NDArray[np.int64]) -> NDArray[np.bool_]:
+    def _first_times(self, keys: NDArray[np.int64], handles: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Whether each row's id is met for the first time."""
         first = np.zeros(len(keys), dtype=np.bool_)
         first[np.unique(keys, return_index=True)[1]] = True
@@ -231,7 +231,7 @@ class _Planner:
             self.repeats.setdefault(each.row.id, each.row.source)
             return each.row, -1
         row = replace(each.row, id=self._occurrences.next(each.row.id))
-        handles = self._index.find(np.array([key_of_id(row.id)], dtype=np.uint64))
+        handles = self._index.find(np.array([key_of_id(row.id)], dtype=np.int64))
         if handles[0] >= 0:
             self._index.mark(handles)
         return row, int(handles[0])

@@ -18,10 +18,9 @@ from batch_runner.endpoint import FAKE, Endpoint, resolve, with_key
 from batch_runner.failures import CannotStart, FailureKind, UsageMistake
 from batch_runner.identity import Again
 from batch_runner.loader import STDIN, InputFile, InputFiles, RowSource, copy_stdin, find_inputs, is_glob
-from batch_runner.output.compact import remove_remains
-from batch_runner.output.history import History
+from batch_runner.output.aside import aside_path
+from batch_runner.output.history import hold
 from batch_runner.output.kept_inputs import KeptInputs, stdin_copy_path
-from batch_runner.output.lock import lock
 from batch_runner.plan import Plan, make_plan
 from batch_runner.records import REPEATABLE, RETRIED
 from batch_runner.settings import as_written, table
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from batch_runner.clock import Clock
+    from batch_runner.output.history import History
     from batch_runner.settings import Settings
 
 INPUT_ENDINGS = (".zst", ".gz", ".jsonl", ".ndjson", ".json")
@@ -45,6 +45,8 @@ class Order:
     output: Path | None = None
     job: str = ""
     """The name of the job file, where one was used."""
+    history: History | None = None
+    """What `output` holds, by whoever has it in hand already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +101,7 @@ def prepare(
     with ExitStack() as held:
         with _told_when_unusable():
             output.parent.mkdir(parents=True, exist_ok=True)
-            held.enter_context(lock(output))
-            remove_remains(output)
-        history = held.enter_context(History(output, as_new=settings.rows.fresh))
+            history = order.history or held.enter_context(hold(output, as_new=settings.rows.fresh))
         _check_endpoint(history, endpoint, accepted=settings.rows.accept_other_endpoint)
         if history.index.lines == 0:
             endpoint = with_key(endpoint, settings, environment)  # a long plan shouldn't come before a missing key
@@ -216,8 +216,7 @@ def _set_aside(output: Path, at: str) -> None:
     """Move the output, and the copy of standard input that belongs to it, out of the way; nothing is ever overwritten."""
     if not output.exists():
         return
-    names = (f"{output.name}.{at}{number}.bak" for number in ("", *(f"-{count}" for count in range(2, 1000))))
-    aside = next(path for path in map(output.with_name, names) if not path.exists())
+    aside = aside_path(output, at, "bak")
     output.rename(aside)
     copy = stdin_copy_path(output)
     if copy.exists():

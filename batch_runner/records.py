@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from batch_runner.failures import FailureKind
 
@@ -85,6 +85,11 @@ class Usage:
 
     def __bool__(self) -> bool:
         return bool(self.prompt_tokens or self.completion_tokens or self.total_tokens)
+
+    def each(self, choose: Callable[[int, int], int], other: Usage) -> Usage:
+        """Number by number what `choose` makes of both."""
+        theirs = other.as_dict()
+        return Usage(**{name: choose(number or 0, theirs[name] or 0) for name, number in self.as_dict().items()})
 
     def as_dict(self) -> dict[str, int | None]:
         """The five numbers by name, in the order of the format."""

@@ -88,7 +88,7 @@ class Runner:
             return None
 
     async def _handle(self, row: PromptRow | Rejected, *, recorded: bool) -> None:
-        past = self._history.past(row.id) if recorded else NO_PAST
+        past = await asyncio.to_thread(self._history.past, row.id) if recorded else NO_PAST
         if isinstance(row, PromptRow):
             result = await self._worker.complete(row, past)
         else:

@@ -91,7 +91,7 @@ def test_integers_beyond_64_bits_are_told_apart() -> None:
 
 
 def test_keys_fit_64_bits() -> None:
-    assert 0 <= key_of_id("a") < 2**64
+    assert -(2**63) <= key_of_id("a") < 2**63
     assert 0 <= key_of_fingerprint(fingerprint(BODY)) < 2**64
 
 

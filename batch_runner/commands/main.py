@@ -14,6 +14,9 @@ COMMANDS = {
     "run": ("batch_runner.commands.run", "run", "Send each row of INPUT and append the answers to OUT."),
     "retry": ("batch_runner.commands.retry", "retry", "Send the rows of OUT again that failed."),
     "status": ("batch_runner.commands.status", "status", "Tell how OUT stands."),
+    "compact": ("batch_runner.commands.compact", "compact", "Rewrite OUT with one line for each row."),
+    "prune": ("batch_runner.commands.prune", "prune", "Set aside the records in OUT whose rows left the input."),
+    "merge": ("batch_runner.commands.merge", "merge", "Join outputs: shards, or what a full disk split."),
     "job": ("batch_runner.commands.job", "job", "Run what a job file describes."),
     "fake-server": (
         "batch_runner.fake_server.cli",

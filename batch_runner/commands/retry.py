@@ -12,16 +12,22 @@ from batch_runner.commands.terminal import face_from, face_options
 
 
 def _take_over_settings(ctx: click.Context, _param: click.Parameter, output: str) -> str:
-    """Make the settings of the run that made `output` the defaults of the other options: this one is read before them."""
+    """Make the settings of the run that made `output` the defaults of the other options: this one is read before them.
+
+    The output is held from here to the end of the command, so that it is read once.
+    """
     from batch_runner.failures import CannotStart
-    from batch_runner.output.index import last_run_of
+    from batch_runner.output.history import hold
 
     if ctx.resilient_parsing:
         return output
-    run = last_run_of(Path(os.path.realpath(output)))
-    if run is None:
-        raise CannotStart(f"{output}: there is no such output, or nothing in it")
-    ctx.default_map = dict(run.settings)
+    path = Path(os.path.realpath(output))
+    if not path.is_file():
+        raise CannotStart(f"{output}: there is no such output")
+    history = ctx.obj = ctx.find_root().with_resource(hold(path))
+    if history.index.last_run is None:
+        raise CannotStart(f"{output}: there is nothing in it")
+    ctx.default_map = dict(history.index.last_run.settings)
     return output
 
 
@@ -42,4 +48,4 @@ def retry(ctx: click.Context, /, output: str, **_settings: object) -> int:
     from batch_runner.commands.running import run_order
     from batch_runner.preparation import Order
 
-    return run_order(Order(settings_from(ctx), output=Path(output)), face_from(ctx))
+    return run_order(Order(settings_from(ctx), output=Path(output), history=ctx.obj), face_from(ctx))

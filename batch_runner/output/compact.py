@@ -1,17 +1,19 @@
-"""Leaves one line per row in an output: lines that later ones replaced go, atomically."""
+"""Writes an output anew with fewer lines: atomically, and with no more in memory than its index."""
 
 from __future__ import annotations
 
 import shutil
 from typing import IO, TYPE_CHECKING
 
-from batch_runner.output.file import sync_folder, sync_to_disk, whole_lines
-from batch_runner.output.index import Index, read_head
+from batch_runner.output.file import READ_BYTES, ended, sync_folder, sync_to_disk, whole_lines
+from batch_runner.output.heads import read_head
 from batch_runner.output.lines import RUN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
+
+    from batch_runner.output.index import Index
 
 SMALL_BYTES = 256_000_000
 DEAD_SHARE = 0.1
@@ -25,29 +27,37 @@ def is_due(size: int, lines: int, dead_lines: int) -> bool:
 def compact(path: Path, index: Index) -> int:
     """Replace the output at `path`, which `index` describes as it stands, by its living lines; returns how many went.
 
-    The new file is written beside the old one, synced, and takes its place in one step, so that a kill or a power loss
-    leaves one or the other. Mode is kept. The caller holds the lock and the journal is closed. Raises `OSError`, and leaves
-    the output as it was, where there is no room.
+    The caller holds the lock and the journal is closed. Raises as `write_anew` does.
+    """
+    with path.open("rb", buffering=READ_BYTES) as old:
+        return index.lines - write_anew(path, living_lines(old, index), like=path)
+
+
+def write_anew(path: Path, lines: Iterable[bytes], *, like: Path) -> int:
+    """Make `lines` the content of `path`, with the mode of the file at `like`; returns how many they were.
+
+    They are written beside `path`, synced, and take its place in one step, so that a kill or a power loss leaves one or the
+    other. Raises `OSError`, and leaves `path` as it was, where there is no room.
     """
     temporary = _temporary(path)
-    kept = 0
+    count = 0
     try:
-        with path.open("rb") as old, temporary.open("wb") as new:
-            for line in living_lines(old, index):
+        with temporary.open("wb", buffering=READ_BYTES) as new:
+            for line in lines:
                 new.write(line)
-                kept += 1
+                count += 1
             new.flush()
-            shutil.copymode(path, temporary)
+            shutil.copymode(like, temporary)
             sync_to_disk(new.fileno())
         temporary.replace(path)
     finally:
         remove_remains(path)  # whatever stopped it, a Ctrl-C too, leaves nothing half done behind
     sync_folder(path.parent)
-    return index.lines - kept
+    return count
 
 
 def remove_remains(path: Path) -> None:
-    """Remove what a compaction of `path` left that didn't come to its end."""
+    """Remove what writing `path` anew left when it didn't come to its end."""
     _temporary(path).unlink(missing_ok=True)
 
 
@@ -56,35 +66,30 @@ def _temporary(path: Path) -> Path:
 
 
 def living_lines(file: IO[bytes], index: Index) -> Iterator[bytes]:
-    """The lines a compacted output holds, in their order.
-
-    Row lines that are the last of their id; before the first of each run's, the last run line of that run; the last
-    totals line. Lines that can't be read stay.
-    """
-    places = iter(index.living_places())
-    living = next(places, None)
-    run, told, totals = "", set(), b""
-    for offset, line in whole_lines(file):
-        head = read_head(line)
-        if head is not None and head.bookkeeping is not None:
-            if head.status == RUN:
-                run = head.bookkeeping["run_id"]
-            else:
-                totals = line
-            continue
-        if head is not None and offset != living:
-            continue  # a later line replaced it
-        if run in index.run_lines and run not in told:
-            told.add(run)
-            yield index.run_lines[run]
-        yield _ended(line)
-        if offset == living:
-            living = next(places, None)
-    if run in index.run_lines and run not in told:
-        yield index.run_lines[run]
+    """The lines a compacted output holds, in their order: the last one of each row, and the last totals line."""
+    yield from lines_at(file, index, index.living_places())
     if index.closed:
-        yield totals
+        yield index.totals_line
 
 
-def _ended(line: bytes) -> bytes:
-    return line if line.endswith(b"\n") else line + b"\n"
+def lines_at(file: IO[bytes], index: Index, places: Iterator[int], *, unreadable: bool = True) -> Iterator[bytes]:
+    """The row lines at `places`, which ascend, each run's behind its last run line, and the last run's line in any case.
+
+    Lines that can't be read stay where they are, unless `unreadable` is false.
+    """
+    place = next(places, None)
+    run = told = ""
+    for offset, line in whole_lines(file):
+        if offset == place:
+            place = next(places, None)
+        elif (head := read_head(line)) is not None:
+            run = head.bookkeeping["run_id"] if head.bookkeeping is not None and head.status == RUN else run
+            continue  # a later line replaced it, or it isn't wanted
+        elif not unreadable:
+            continue
+        if run in index.run_lines and run != told:
+            told = run
+            yield index.run_lines[run]
+        yield ended(line)
+    if run in index.run_lines and run != told:
+        yield index.run_lines[run]

@@ -17,11 +17,14 @@ if TYPE_CHECKING:
 sync_to_disk = getattr(os, "fdatasync", os.fsync)
 """macOS has no `fdatasync`."""
 
+READ_BYTES = 256 * 1024
+"""How much of an output is read at once."""
+
 
 def open_output(path: Path) -> IO[bytes] | None:
     """The output at `path`, open for reading; `None` when there is none. Raises `CannotStart` when it can't be read."""
     try:
-        return path.open("rb")
+        return path.open("rb", buffering=READ_BYTES)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -42,14 +45,32 @@ def opens_as_ours(file: IO[bytes], path: Path) -> bool:
     raise CannotStart(f"{path} wasn't made by batch-runner, so it stays as it is: name another output with -o")
 
 
-def whole_lines(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
-    r"""Every line with the offset it starts at. A last line without its `\n` counts when it parses, else it is torn."""
-    offset = 0
+def whole_lines(file: IO[bytes], offset: int = 0) -> Iterator[tuple[int, bytes]]:
+    r"""Every line from `offset` on, with the offset it starts at. A last line without its `\n` counts when it parses, else
+    it is torn.
+    """
+    file.seek(offset)
     for line in file:
-        if not line.endswith(b"\n") and not _parses(line):
+        if is_torn(line):
             return
         yield offset, line
         offset += len(line)
+
+
+def is_torn(line: bytes) -> bool:
+    r"""True for the last line of a file when it lacks more than its `\n`."""
+    if line.endswith(b"\n"):
+        return False
+    try:
+        orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return True
+    return False
+
+
+def ended(line: bytes) -> bytes:
+    r"""A line with the `\n` it may lack."""
+    return line if line.endswith(b"\n") else line + b"\n"
 
 
 def sync_folder(path: Path) -> None:
@@ -59,11 +80,3 @@ def sync_folder(path: Path) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
-
-
-def _parses(line: bytes) -> bool:
-    try:
-        orjson.loads(line)
-    except orjson.JSONDecodeError:
-        return False
-    return True

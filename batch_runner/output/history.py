@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 import orjson
 
-from batch_runner.endpoint import FAKE
 from batch_runner.failures import CannotStart, FailureKind
-from batch_runner.output.file import open_output
+from batch_runner.output.compact import remove_remains
+from batch_runner.output.file import READ_BYTES, open_output
 from batch_runner.output.index import Index, index_of
-from batch_runner.output.lines import read_bills, read_past
-from batch_runner.records import ANSWERED, NO_PAST, Past, Status, Usage
+from batch_runner.output.ledger import fold
+from batch_runner.output.lines import read_past
+from batch_runner.output.lock import lock
+from batch_runner.records import NO_PAST, Past, Status
 from batch_runner.totals import NOT_IN_INPUT, UNATTEMPTED, Totals
 
 if TYPE_CHECKING:
@@ -20,6 +24,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from batch_runner.output.index import Entry
+
+PIECE_BYTES = 8192
 
 
 class History:
@@ -48,12 +54,17 @@ class History:
         if self._file is not None:
             self._file.close()
 
+    def read_on(self) -> Index:
+        """The index, with what the run that holds the output has appended since."""
+        with self.path.open("rb", buffering=READ_BYTES) as file:
+            self.index.read_on(file)
+        return self.index
+
     def line_of(self, entry: Entry) -> dict[str, Any] | None:
-        """The parsed line behind an entry; `None` when it is damaged inside."""
+        """The parsed line behind an entry; `None` when it is damaged inside. Can be asked by several threads at once."""
         if self._file is None:
             raise ValueError("no lines behind an empty index")
-        self._file.seek(entry.offset)
-        return _parsed(self._file.readline())
+        return _parsed(_line_at(self._file.fileno(), entry.offset))
 
     def past(self, row_id: str) -> Past:
         """What earlier runs did for a row."""
@@ -86,40 +97,43 @@ class History:
         run = self.index.last_run
         if run is None:
             return Totals()
-        if real and run.endpoint == FAKE:
-            return self._recounted(real_only=True)
-        if self.index.closed:
+        if self.index.closed and real is self.index.real:
             return self.index.job
-        counted = self._recounted(real_only=real)
-        ceiling = run.ceiling
-        hidden = Usage(ceiling.prompt_tokens, 0, ceiling.completion_tokens, 0, ceiling.prompt_tokens + ceiling.completion_tokens)
-        counted.unclosed = self.index.job.unclosed + hidden
+        counted = fold(self.living_lines(real_only=real))
+        counted.wall_ms = self.index.job.wall_ms
+        if real is self.index.real or not real:
+            counted.unclosed = self.index.job.unclosed + self.index.hidden
         return counted
 
-    def _recounted(self, *, real_only: bool) -> Totals:
-        """The totals of all living lines, read one by one."""
-        totals = Totals()
-        for line in self.living_lines(real_only=real_only):
-            totals.attempts += sum(attempt["n"] for attempt in line["attempts"])
-            if line["failure"]:
-                totals.failures[line["failure"]] += 1
-            for model, bill in read_bills(line).items():
-                totals.bill(model, bill)
-            if line["status"] in ANSWERED and line["latency_s"] is not None:
-                usage_known = line["usage"]["prompt_tokens"] is not None
-                totals.answered(line["model"], line["model_answered"], line["latency_s"], usage_known=usage_known)
-        totals.wall_ms = self.index.job.wall_ms
-        return totals
-
-    def living_lines(self, *, real_only: bool = False) -> Iterator[dict[str, Any]]:
-        """The last line of each row, parsed, in the order of the file; `real_only` leaves out made-up answers."""
+    def living_lines(self, *, real_only: bool = False, seen: bool | None = None) -> Iterator[dict[str, Any]]:
+        """The last line of each row, parsed, in the order of the file; which ones as `Index.living_places` says."""
         if self._file is None:
             return
-        for place in self.index.living_places(real_only=real_only):
+        for place in self.index.living_places(real_only=real_only, seen=seen):
             self._file.seek(place)
             line = _parsed(self._file.readline())
             if line is not None:
                 yield line
+
+
+@contextmanager
+def hold(path: Path, *, as_new: bool = False) -> Iterator[History]:
+    """The output at `path`, kept from every other run, and what it holds. Raises `OutputBusy` or `CannotStart`."""
+    with lock(path):
+        remove_remains(path)
+        with History(path, as_new=as_new) as history:
+            yield history
+
+
+def _line_at(file: int, offset: int) -> bytes:
+    """The line that starts there. It moves no position that others read from."""
+    line = b""
+    while piece := os.pread(file, PIECE_BYTES, offset + len(line)):
+        end = piece.find(b"\n")
+        if end >= 0:
+            return line + piece[: end + 1]
+        line += piece
+    return line
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:

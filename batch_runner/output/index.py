@@ -7,37 +7,36 @@ Sorting run by run keeps the peak near the resident size, which one large sort w
 
 from __future__ import annotations
 
-import re
 from array import array
 from collections import Counter
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from itertools import accumulate
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
-import orjson
 
 from batch_runner.endpoint import FAKE
 from batch_runner.failures import CannotStart
 from batch_runner.identity import key_of_fingerprint, key_of_id
-from batch_runner.output.file import open_output, opens_as_ours, whole_lines
-from batch_runner.output.lines import FORMAT_VERSION, HEAD, RUN, TOTALS, Run, read_run
-from batch_runner.records import Status
+from batch_runner.output.file import READ_BYTES, ended, is_torn, open_output, opens_as_ours
+from batch_runner.output.heads import STATUSES, read_head, usual_heads
+from batch_runner.output.lines import RUN, Run, read_run
+from batch_runner.records import NO_USAGE, Status, Tokens, Usage
 from batch_runner.totals import Totals
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
 
 LINES_IN_A_RUN = 1_000_000
-STATUSES = tuple(Status)
+PLACES_AT_ONCE = 4096
 DEAD = 0x80
 SEEN = 0x40
 MADE_UP = 0x20
 STATUS_BITS = 0x0F
-BOOKKEEPING = frozenset({RUN, TOTALS})
-FINGERPRINT = re.compile(rb"v\d+:[0-9a-f]{32}")
-ENDS_WELL = re.compile(rb"\}\s*\Z")
+AS_MADE_UP = bytes(status | MADE_UP for status in range(256))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,57 +51,13 @@ class Entry:
     """Answered by the embedded endpoint."""
 
 
-class Head(NamedTuple):
-    """What a line says of itself before its long texts; of a bookkeeping line, everything."""
-
-    id: str
-    status: str
-    fingerprint: str
-    bookkeeping: dict[str, Any] | None
-
-
-def read_head(line: bytes) -> Head | None:
-    """The head of a whole line; `None` when the line can't be read, and so tells of no row.
-
-    Raises `CannotStart` for an output that a newer program made.
-    """
-    match = HEAD.match(line)
-    if match is None or not ENDS_WELL.search(line):
-        return None
-    status = match[2].decode()
-    if status in BOOKKEEPING:
-        return _bookkeeping_head(status, line)
-    if status not in STATUSES or not FINGERPRINT.fullmatch(match[3]):
-        return None
-    try:
-        return Head(
-            orjson.loads(b'"' + match[1] + b'"') if b"\\" in match[1] else match[1].decode(), status, match[3].decode(), None
-        )
-    except ValueError:
-        return None
-
-
-def _bookkeeping_head(status: str, line: bytes) -> Head | None:
-    try:
-        document = orjson.loads(line)
-        if status == RUN:
-            version, program = document["run"]["version"], document["run"]["program"]
-            if version > FORMAT_VERSION:
-                raise CannotStart(f"the output was made by a newer program, {program}: update batch-runner to go on with it")
-            read_run(document)
-        Totals.from_json(document["totals"]["job"])
-    except (ValueError, KeyError, TypeError):
-        return None
-    return Head("", status, "", document)
-
-
 class _Columns:
     """A million lines, sorted by id: key of the id, key of the fingerprint, place in the file, status and marks."""
 
     __slots__ = ("fingerprints", "flags", "ids", "places")
 
     def __init__(self, ids: array[int], fingerprints: array[int], places: array[int], flags: bytearray) -> None:
-        keys = np.frombuffer(ids, dtype=np.uint64)
+        keys = np.frombuffer(ids, dtype=np.int64)
         order = np.argsort(keys, kind="stable")
         self.ids = keys[order]
         self.fingerprints = np.frombuffer(fingerprints, dtype=np.uint64)[order]
@@ -110,7 +65,7 @@ class _Columns:
         self.flags = np.frombuffer(bytes(flags), dtype=np.uint8)[order]
         self.flags[:-1][self.ids[:-1] == self.ids[1:]] |= DEAD  # the sort is stable: the last of its kind lives
 
-    def find(self, keys: NDArray[np.uint64]) -> NDArray[np.int64]:
+    def find(self, keys: NDArray[np.int64]) -> NDArray[np.int64]:
         """Where each key's living line stands among these, or -1."""
         if not len(self.ids):
             return np.full(len(keys), -1, dtype=np.int64)
@@ -125,6 +80,8 @@ class Index:
     def __init__(self) -> None:
         self.run_lines: dict[str, bytes] = {}
         """The last run line of each run."""
+        self.totals_line = b""
+        """The last one."""
         self.last_run: Run | None = None
         self.job = Totals()
         """Where the job stood when the last run began, or ended if it did."""
@@ -136,49 +93,87 @@ class Index:
         self.unreadable_lines = 0
         self.size = 0
         """Bytes up to the end of the last whole line."""
+        self._lacks_end = False
         self._columns: list[_Columns] = []
         self._start_columns()
 
     def _start_columns(self) -> None:
-        self._ids, self._fingerprints, self._places = array("Q"), array("Q"), array("Q")
+        self._ids, self._fingerprints, self._places = array("q"), array("Q"), array("Q")
         self._flags = bytearray()
+
+    @property
+    def real(self) -> bool:
+        """False when the last run asked the embedded endpoint."""
+        return self.last_run is None or self.last_run.endpoint != FAKE
+
+    @property
+    def hidden(self) -> Usage:
+        """What the last run may have cost beside what it recorded, if it was killed: at most its in-flight ceiling."""
+        if self.closed or self.last_run is None:
+            return NO_USAGE
+        ceiling = self.last_run.ceiling
+        return Usage.at_worst(Tokens(ceiling.prompt_tokens, ceiling.completion_tokens))
 
     @property
     def dead_lines(self) -> int:
         """Lines that later ones replaced; a totals line counts, for the next run's will replace it."""
         return self._dead_rows + self._dead_bookkeeping
 
-    def add(self, line: bytes, offset: int) -> None:
-        """Take in one whole line that starts at `offset`."""
-        self.lines += 1
-        head = read_head(line)
-        if head is None:
+    def read_on(self, file: IO[bytes]) -> None:
+        """Take in the whole lines that stand in `file` after those known, which are still as they were.
+
+        Raises `CannotStart` when a newer program wrote one.
+        """
+        file.seek(self.size)
+        while lines := file.readlines(READ_BYTES):
+            if is_torn(lines[-1]):
+                lines.pop()
+            self.take(lines)
+        self.settle()
+
+    def take(self, lines: list[bytes]) -> None:
+        """Take in the next whole lines; at least one."""
+        heads = usual_heads(lines)
+        if heads is None:
+            for line in lines:
+                self._take_one(line)
+        else:
+            *places, self.size = accumulate(map(len, lines), initial=self.size)
+            self._gather(heads.ids, heads.fingerprints, places, heads.statuses)
+        self.lines += len(lines)
+        if len(self._flags) >= LINES_IN_A_RUN:
+            self.settle()
+
+    def _take_one(self, line: bytes) -> None:
+        if self._lacks_end and line == b"\n":
+            self.lines -= 1  # no line, but the end that the one before had lacked
+        elif (head := read_head(line)) is None:
             self.unreadable_lines += 1
         elif head.bookkeeping is not None:
-            self._add_bookkeeping(head, line)
+            self._take_bookkeeping(head.bookkeeping, line)
         else:
-            self._add_row(head, offset)
+            keys = [key_of_id(head.id)], [key_of_fingerprint(head.fingerprint)]
+            self._gather(*keys, [self.size], bytes([STATUSES.index(Status(head.status))]))
+        self._lacks_end = not line.endswith(b"\n")
+        self.size += len(line)
 
-    def _add_bookkeeping(self, head: Head, line: bytes) -> None:
-        document = head.bookkeeping or {}
-        if head.status == RUN:
+    def _gather(self, ids: list[int], fingerprints: list[int], places: list[int], statuses: bytes) -> None:
+        self._ids.extend(ids)
+        self._fingerprints.extend(fingerprints)
+        self._places.extend(places)
+        self._flags += statuses if self.real else statuses.translate(AS_MADE_UP)
+
+    def _take_bookkeeping(self, document: dict[str, Any], line: bytes) -> None:
+        if document["status"] == RUN:
             self.last_run = read_run(document)
             self._dead_bookkeeping += self.last_run.id in self.run_lines
-            self.run_lines[self.last_run.id] = line
+            self.run_lines[self.last_run.id] = ended(line)
             self.closed = False
         else:
             self.closed = True
+            self.totals_line = ended(line)
             self._dead_bookkeeping += 1
         self.job = Totals.from_json(document["totals"]["job"])
-
-    def _add_row(self, head: Head, offset: int) -> None:
-        made_up = self.last_run is not None and self.last_run.endpoint == FAKE
-        self._ids.append(key_of_id(head.id))
-        self._fingerprints.append(key_of_fingerprint(head.fingerprint))
-        self._places.append(offset)
-        self._flags.append(STATUSES.index(Status(head.status)) | (MADE_UP if made_up else 0))
-        if len(self._ids) >= LINES_IN_A_RUN:
-            self.settle()
 
     def settle(self) -> None:
         """Sort what was added since the last time, so that it can be found."""
@@ -192,7 +187,7 @@ class Index:
         self._columns.append(newest)
         self._dead_rows = sum(int(np.count_nonzero(columns.flags & DEAD)) for columns in self._columns)
 
-    def find(self, keys: NDArray[np.uint64]) -> NDArray[np.int64]:
+    def find(self, keys: NDArray[np.int64]) -> NDArray[np.int64]:
         """A handle for each id key, or -1 where the output holds no line of it."""
         handles = np.full(len(keys), -1, dtype=np.int64)
         base = 0
@@ -217,7 +212,7 @@ class Index:
 
     def lookup(self, row_id: str) -> Entry | None:
         """The entry of one id."""
-        handle = int(self.find(np.array([key_of_id(row_id)], dtype=np.uint64))[0])
+        handle = int(self.find(np.array([key_of_id(row_id)], dtype=np.int64))[0])
         return self.entry(handle) if handle >= 0 else None
 
     def mark(self, handles: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -240,11 +235,16 @@ class Index:
         """The same for ids that `mark` was never told of."""
         return self._count(SEEN)
 
-    def living_places(self, *, real_only: bool = False) -> list[int]:
-        """Where the last line of each id starts, in file order; `real_only` leaves out made-up answers."""
-        passed_over = DEAD | MADE_UP if real_only else DEAD
-        places = [columns.places[(columns.flags & passed_over) == 0] for columns in self._columns]
-        return np.sort(np.concatenate(places)).tolist() if places else []
+    def living_places(self, *, real_only: bool = False, seen: bool | None = None) -> Iterator[int]:
+        """Where the last line of each id starts, in file order. `real_only` leaves out made-up answers; `seen` picks the ids
+        that `mark` was told of, or the others.
+        """
+        looked_at = DEAD | (MADE_UP if real_only else 0) | (0 if seen is None else SEEN)
+        wanted = SEEN if seen else 0
+        for columns in self._columns:  # each holds a stretch of the file, so that one at a time is sorted
+            places = np.sort(columns.places[(columns.flags & looked_at) == wanted])
+            for start in range(0, len(places), PLACES_AT_ONCE):
+                yield from places[start : start + PLACES_AT_ONCE].tolist()
 
     def _count(self, but_not: int) -> Counter[str]:
         counts: Counter[str] = Counter()
@@ -280,15 +280,9 @@ def index_of(file: IO[bytes], path: Path) -> Index:
     index = Index()
     try:
         if opens_as_ours(file, path):
-            for offset, line in whole_lines(file):
-                index.add(line, offset)
-                index.size = offset + len(line)
+            index.read_on(file)
     except OSError as error:
         raise CannotStart(f"{path}: can't be read: {error.strerror}") from None
-    index.settle()
+    except CannotStart as refused:
+        raise CannotStart(str(refused) if str(path) in str(refused) else f"{path}: {refused}") from None
     return index
-
-
-def last_run_of(path: Path) -> Run | None:
-    """The last run line of the output at `path`; `None` when there is no output. Raises as `read_index` does."""
-    return read_index(path).last_run

@@ -30,4 +30,19 @@ def one_line(text: str, most: int = 160) -> str:
 
 def rows(count: int) -> str:
     """`1 row`, `1,234 rows`."""
-    return f"{count:,} row{'' if count == 1 else 's'}"
+    return many(count, "row")
+
+
+def many(count: int, word: str) -> str:
+    """`1 line`, `1,234 lines`."""
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
+
+
+def size(count: int) -> str:
+    """`950 B`, `12.3 kB`, `4.5 GB`."""
+    number, unit = float(count), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if number < 999.95:  # noqa: PLR2004 - from there on it would round to 1000.0
+            break
+        number, unit = number / 1000, larger
+    return f"{number:.0f} B" if unit == "B" else f"{number:.1f} {unit}"

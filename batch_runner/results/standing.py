@@ -48,6 +48,11 @@ class Standing:
     heartbeat: Mapping[str, Any]
     unreadable_lines: int
 
+    @property
+    def at_work(self) -> bool:
+        """Whether a run is at it now."""
+        return self.state in {"running", "draining"}
+
 
 def read_standing(output: Path) -> Standing:
     """Read the output, and its heartbeat where there is one. Raises `CannotStart` when it isn't an output."""
@@ -102,7 +107,7 @@ def standing_document(standing: Standing) -> dict[str, Any]:
 
 def _state_in_words(standing: Standing) -> str:
     beat = standing.heartbeat
-    if standing.state not in {"running", "draining"}:
+    if not standing.at_work:
         told = {"ended": "no run is at it", "killed": "its last run was killed; the same command goes on"}
         return f"{told[standing.state]} (last run {standing.run.id} at {standing.run.endpoint})"
     left = f", {duration(beat['seconds_left'])} left" if isinstance(beat.get("seconds_left"), int) else ""

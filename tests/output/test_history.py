@@ -1,12 +1,13 @@
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from batch_runner.admission import Ceiling
-from batch_runner.failures import FailureKind
-from batch_runner.output.history import History
+from batch_runner.failures import FailureKind, OutputBusy
+from batch_runner.output.history import History, hold
 from batch_runner.output.lines import Run, row_line, run_line, totals_line
 from batch_runner.records import NO_PAST, Attempt, Bill, Past, Result, Status, Usage
 from batch_runner.totals import NOT_IN_INPUT, UNATTEMPTED, Totals
@@ -78,6 +79,36 @@ def test_the_line_behind_an_entry_is_found(tmp_path: Path) -> None:
         line = history.line_of(entry)
         assert line is not None
         assert line["answer"] == "这里"
+
+
+def test_lines_of_any_length_are_read_by_several_threads_at_once(tmp_path: Path) -> None:
+    answers = {f"r{number}": "long " * (number * 997 % 5000) for number in range(60)}
+    path = written(tmp_path, a_run(), *(an_answer(name, answer=text) for name, text in answers.items()))
+
+    with History(path) as history, ThreadPoolExecutor(8) as pool:
+        entries = [history.index.lookup(name) for name in answers]
+        lines = list(pool.map(history.line_of, [entry for entry in entries if entry is not None]))
+
+    assert {line["id"]: line["answer"] for line in lines if line is not None} == answers
+
+
+def test_a_made_up_run_after_a_real_one_counts_every_line(tmp_path: Path) -> None:
+    lines = [a_run(endpoint="fake"), an_answer("a"), a_run("r2"), an_answer("b"), totals_line("r2", AT, some_totals(), Totals())]
+
+    with History(written(tmp_path, *lines)) as history:
+        assert (history.job_so_far(real=False).spent, history.job_so_far(real=True).spent) == (TEN + TEN, TEN)
+
+
+def test_a_held_output_is_kept_from_others_and_cleared_of_remains(tmp_path: Path) -> None:
+    path = written(tmp_path, a_run(), an_answer("a"))
+    remains = path.with_name("out.jsonl.compacting")
+    remains.write_bytes(b"half")
+
+    with hold(path) as history:
+        with pytest.raises(OutputBusy), hold(path):
+            pass
+        assert history.index.living() == {"ok": 1}
+        assert not remains.exists()
 
 
 @pytest.mark.parametrize(

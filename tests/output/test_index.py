@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from batch_runner.failures import CannotStart
 from batch_runner.identity import key_of_fingerprint, key_of_id
-from batch_runner.output.index import Index, last_run_of, read_index
+from batch_runner.output.index import Index, read_index
 from batch_runner.output.lines import Run, row_line, run_line, totals_line
 from batch_runner.records import Result, Status
 from batch_runner.totals import Totals
@@ -42,7 +42,7 @@ def test_no_file_is_an_empty_index(tmp_path: Path) -> None:
     assert (index.lines, index.last_run, index.closed) == (0, None, True)
     assert index.lookup("a") is None
     assert index.living() == Counter()
-    assert index.living_places() == []
+    assert list(index.living_places()) == []
 
 
 def test_an_empty_file_is_an_empty_index(tmp_path: Path) -> None:
@@ -79,10 +79,10 @@ def test_answers_of_the_embedded_endpoint_are_marked(tmp_path: Path) -> None:
 def test_the_last_run_line_tells_how_the_last_run_began(tmp_path: Path) -> None:
     path = written(tmp_path, a_run("r1"), the_end("r1", attempts=5), a_run("r2", "fake", attempts=5))
 
-    index, run = read_index(path), last_run_of(path)
+    index = read_index(path)
+    run = index.last_run
 
     assert run is not None
-    assert index.last_run == run
     assert (run.id, run.endpoint) == ("r2", "fake")
     assert (index.closed, index.job.attempts) == (False, 5)
 
@@ -116,8 +116,65 @@ def test_a_file_that_is_not_ours_is_refused_and_stays(tmp_path: Path, data: byte
 def test_an_output_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     path = written(tmp_path, run_line(Run("r", AT, "fake", "batch-runner 9.0", version=2), Totals()))
 
-    with pytest.raises(CannotStart, match=r"newer.* batch-runner 9\.0"):
+    before = path.read_bytes()
+
+    with pytest.raises(CannotStart, match=rf"{path}: .*newer.* batch-runner 9\.0 \(format 2; .*update"):
         read_index(path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("place", [0, 2], ids=["first", "later"])
+def test_a_run_line_of_a_newer_version_is_known_although_it_looks_otherwise(tmp_path: Path, place: int) -> None:
+    newer = b'{"id":"","status":"run","shape":"odd","run":{"version":7,"wholly":"new"}}\n'
+    lines = [a_run(), a_row("a"), a_row("b")]
+    lines.insert(place, newer)
+
+    with pytest.raises(CannotStart, match=r"made by a newer program, batch-runner .format 7"):
+        read_index(written(tmp_path, *lines))
+
+
+def test_an_output_of_an_older_version_is_read(tmp_path: Path) -> None:
+    older = run_line(Run("r", AT, "api.example.com", "batch-runner 0.0", version=0), Totals(attempts=2))
+
+    index = read_index(written(tmp_path, older, a_row("a")))
+
+    assert index.last_run is not None
+    assert (index.last_run.version, index.living(), index.job.attempts) == (0, {"ok": 1}, 2)
+
+
+@pytest.mark.parametrize("row_id", ["plain", "行 1", 'a"b', "a\\"])
+@pytest.mark.parametrize("lacking", [False, True], ids=["whole", "its last line without its end"])
+def test_what_was_appended_since_is_read_on_to_the_same_index(tmp_path: Path, row_id: str, *, lacking: bool) -> None:
+    early = [a_run(), a_row(row_id), a_row("b", Status.FAILED)]
+    late = [a_run("r2"), a_row("b"), a_row("c"), the_end("r2")]
+    index = read_index(written(tmp_path, b"".join(early)[: -1 if lacking else None]))
+    path = written(tmp_path, *early, *late)
+
+    with path.open("rb") as file:
+        index.read_on(file)
+
+    anew = read_index(path)
+    assert [index.lookup(name) for name in (row_id, "b", "c")] == [anew.lookup(name) for name in (row_id, "b", "c")]
+    assert list(index.living_places()) == list(anew.living_places())
+    told = ("lines", "dead_lines", "unreadable_lines", "size", "closed", "last_run", "run_lines", "job")
+    assert {name: getattr(index, name) for name in told} == {name: getattr(anew, name) for name in told}
+
+
+def test_a_line_among_usual_ones_that_is_odd_costs_none_of_them(tmp_path: Path) -> None:
+    odd = [
+        a_row('q"'),
+        a_row("\x7f"),
+        a_row("行"),
+        b"garbage\n",
+        a_row("x").replace(b"abab", b"zzzz"),
+        a_row("y").rstrip() + b" \n",
+    ]
+    names = [str(number) for number in range(40)]
+
+    index = read_index(written(tmp_path, a_run(), *(a_row(name) for name in names[:20]), *odd, *map(a_row, names[20:])))
+
+    assert all(index.lookup(name) is not None for name in [*names, 'q"', "\x7f", "行", "y"])
+    assert (index.unreadable_lines, index.lookup("x")) == (2, None)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +216,7 @@ def test_a_last_line_that_lacks_only_its_end_counts(tmp_path: Path) -> None:
 
 def test_rows_of_the_input_are_marked_once(tmp_path: Path) -> None:
     index = read_index(written(tmp_path, a_run(), *(a_row(name) for name in "abc")))
-    handles = index.find(np.array([key_of_id(name) for name in "ac"], dtype=np.uint64))
+    handles = index.find(np.array([key_of_id(name) for name in "ac"], dtype=np.int64))
 
     first, second = index.mark(handles), index.mark(handles[:1])
 
@@ -183,7 +240,7 @@ def test_the_last_line_of_an_id_wins(records: list[tuple[str, Status]], blocks: 
     index, model, places, offset = Index(), dict[str, Status](), dict[str, int](), 0
     for number, (name, status) in enumerate(records):
         line = a_row(name, status)
-        index.add(line, offset)
+        index.take([line])
         model[name], places[name] = status, offset
         offset += len(line)
         if number % blocks == 0:
@@ -195,7 +252,7 @@ def test_the_last_line_of_an_id_wins(records: list[tuple[str, Status]], blocks: 
     assert {name: entry.status for name, entry in found.items() if entry is not None} == model
     assert {name: entry.offset for name, entry in found.items() if entry is not None} == places
     assert index.living() == Counter(model.values())
-    assert index.living_places() == sorted(places.values())
+    assert list(index.living_places()) == sorted(places.values())
     assert index.dead_lines == len(records) - len(model)
 
 

@@ -1,0 +1,70 @@
+"""What the commands that look after outputs share: finding one, how its rows stand, what exit status they deserve."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections import Counter
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from batch_runner.exits import ExitStatus, deserved
+from batch_runner.failures import CannotStart
+from batch_runner.loader import is_glob
+from batch_runner.output.history import History, hold
+from batch_runner.records import Status
+from batch_runner.totals import UNATTEMPTED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from batch_runner.output.lines import Run
+
+
+@contextmanager
+def held_output(name: str | Path) -> Iterator[tuple[History, Run]]:
+    """An output that is there, kept from every run, symlinks resolved; and its last run line.
+
+    Raises `OutputBusy` while a run holds it, `CannotStart` when it isn't an output.
+    """
+    path = existing(name)
+    with hold(path) as history:
+        yield history, last_run(history)
+
+
+def existing(name: str | Path) -> Path:
+    """The file of that name, symlinks resolved. Raises `CannotStart` when there is none."""
+    path = Path(os.path.realpath(name))
+    if not path.is_file():
+        raise CannotStart(f"{name}: {'that is no file' if path.exists() else 'there is no such output'}")
+    return path
+
+
+def named(words: Iterable[str]) -> list[str]:
+    """The files that names and patterns mean, in order. Raises `CannotStart` for a pattern that no file goes by."""
+    found: list[str] = []
+    for word in words:
+        matches = sorted(glob.glob(word, recursive=True)) if is_glob(word) else [word]  # noqa: PTH207 - as in loader
+        if not matches:
+            raise CannotStart(f"{word}: no file matches")
+        found += matches
+    return found
+
+
+def last_run(history: History) -> Run:
+    """The last run line. Raises `CannotStart` for an output that holds nothing."""
+    if history.index.last_run is None:
+        raise CannotStart(f"{history.path}: there is nothing in it")
+    return history.index.last_run
+
+
+def standing_of(history: History) -> Counter[str]:
+    """The rows of an output by status, with those that no run has come to."""
+    return +Counter({**history.index.living(), UNATTEMPTED: history.unattempted})
+
+
+def as_rows_deserve(rows: Mapping[str, int], run: Run) -> ExitStatus:
+    """The exit status a run with these rows would end with, `--max-failed` as `run` had it."""
+    total = sum(rows.get(status, 0) for status in (*Status, UNATTEMPTED))
+    return deserved(rows=total, ok=rows.get(Status.OK, 0), max_failed=str(run.settings.get("max_failed", "0")))
