@@ -94,6 +94,8 @@ class Action(IntEnum):
     """It was answered, and now asks something else: bought again only on the user's word."""
     RECORD = 3
     """It can't be sent, and the output doesn't say so yet."""
+    LEAVE_OUT = 4
+    """The run isn't about it."""
 
 
 @dataclass(frozen=True, slots=True)
