@@ -36,6 +36,8 @@ OVERRIDES: dict[str, type] = {
 """The only fields at the top of a row that override the run's parameters. A data set's column named `user` or `seed`
 must not leak into a request, so everything else goes through `params`."""
 
+OVERRIDING = frozenset({"params", *OVERRIDES})
+
 OURS = frozenset({"id", "custom_id", "params", *OVERRIDES})
 """Fields of a plain row that mean something to us, the prompt aside."""
 
@@ -43,6 +45,11 @@ OURS_BUT_IDS = OURS - {"id", "custom_id"}
 """The same where another field names the row: its columns `id` and `custom_id` are its own then."""
 
 BATCH_FIELDS = frozenset({"id", "custom_id", "method", "url", "body"})
+
+LOOKED_INTO = frozenset({dict, list, float})
+LONG_NUMBER = 2.0**63
+NEVER_SO_MANY = 10**9
+"""Keys that no line has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +90,29 @@ class Asked(NamedTuple):
 
     id: str | None
     asks: dict[str, Any]
-    as_written: bool
-    extra: dict[str, Any]
     known_by: dict[str, Any]
     """What makes the row's id where it brings none: what it asks; under a template, the fields that the template names."""
     fields: dict[str, Any]
     """The whole row, as it was read."""
+    used: frozenset[str]
+    """Fields that mean something to us, the prompt's aside."""
+    prompt_field: str | None = None
+    cut: list[Any] | None = None
+    """Turns of the assistant at the end of the prompt's field that aren't sent."""
+    as_written: bool = False
+
+    @property
+    def is_plain(self) -> bool:
+        """True for one text and nothing else, taken from the line as it stands there."""
+        messages = self.asks["messages"]
+        one_text = len(messages) == 1 and type(messages[0]["content"]) is str
+        return one_text and len(self.asks) == 1 and self.known_by is self.asks and not self.as_written
+
+    @property
+    def extra(self) -> dict[str, Any]:
+        """The row's own fields; of the prompt's own, what isn't sent."""
+        own = {key: value for key, value in self.fields.items() if key not in self.used and key != self.prompt_field}
+        return {**own, self.prompt_field: self.cut} if self.cut and self.prompt_field is not None else own
 
 
 class Unusable(NamedTuple):
@@ -102,10 +126,9 @@ class _Prompt(NamedTuple):
     """The messages of a plain row."""
 
     messages: list[Any]
-    field: str | None
+    field: str | None = None
     """Where they stood; `None` for a template, whose fields stay the row's own."""
-    cut: list[Any]
-    """Turns of the assistant at the end that aren't sent."""
+    cut: list[Any] | None = None
     known_by: dict[str, Any] | None = None
     in_parts: bool = False
     """True when a message is a list of parts, of which some may be images."""
@@ -117,37 +140,52 @@ def read_line(line: bytes, shape: Shape = AS_IT_COMES) -> Asked | Unusable:
     try:
         fields = _fields(line)
         row_id = _id(fields, shape.id_field)
-        return _batch_line(row_id, fields, shape) if _is_batch_line(fields, shape) else _plain_line(row_id, fields, shape)
+        if "body" in fields and _is_batch_line(fields, shape):
+            return _batch_line(row_id, fields, shape)
+        return _plain_line(row_id, fields, shape)
     except WrongLineError as error:
         return Unusable(row_id, str(error))
 
 
 def _fields(line: bytes) -> dict[str, Any]:
     try:
-        fields = loads_exactly(line)
+        fields = orjson.loads(line)
     except orjson.JSONDecodeError as error:
         raise WrongLineError(not_json(line, error)) from None
+    if not isinstance(fields, dict):
+        if isinstance(fields, str):
+            return {"text": fields}
+        raise WrongLineError(f"a row is a JSON object or a text, this is {named(fields)}: {start_of(line)}")
+    keys = len(fields)
+    for value in fields.values():
+        if type(value) in LOOKED_INTO:
+            keys += _keys_in(value)
+    return fields if line.count(b'":') == keys else _read_closely(line)
+
+
+def _keys_in(value: Any) -> int:
+    """How many keys a JSON value has at all depths; far too many where it holds a number that may have lost digits."""
+    if type(value) is float:
+        return NEVER_SO_MANY if abs(value) >= LONG_NUMBER else 0
+    keys = len(value) if type(value) is dict else 0
+    try:
+        for inner in value.values() if keys else value:
+            if type(inner) in LOOKED_INTO:
+                keys += _keys_in(inner)
+    except RecursionError:
+        return NEVER_SO_MANY
+    return keys
+
+
+def _read_closely(line: bytes) -> dict[str, Any]:
+    """The row where `":` doesn't stand as often as there are keys: a key may stand twice, most often a text holds those marks."""
+    if (key := doubled_key(line)) is not None:
+        raise WrongLineError(f"the key {key[:60]!r} stands twice in one object: keep one")
+    try:
+        fields: dict[str, Any] = loads_exactly(line)
     except ValueError:
         raise WrongLineError(f"a number in it has thousands of digits: {start_of(line)}") from None
-    if isinstance(fields, str):
-        return {"text": fields}
-    if not isinstance(fields, dict):
-        raise WrongLineError(f"a row is a JSON object or a text, this is {named(fields)}: {start_of(line)}")
-    if line.count(b'":') != _keys_in(fields) and (key := doubled_key(line)) is not None:
-        raise WrongLineError(f"the key {key[:60]!r} stands twice in one object: keep one")
     return fields
-
-
-def _keys_in(value: dict[str, Any] | list[Any]) -> int:
-    """How many keys a JSON value has at all depths, as long as that is cheap: -1 sends the rare deep ones to a closer look."""
-    count = len(value) if isinstance(value, dict) else 0
-    for inner in value.values() if isinstance(value, dict) else value:
-        if isinstance(inner, dict | list):
-            try:
-                count += _keys_in(inner)
-            except RecursionError:
-                return -1
-    return count
 
 
 def _id(fields: dict[str, Any], id_field: str | None) -> str | None:
@@ -191,24 +229,21 @@ def _batch_line(row_id: str | None, fields: dict[str, Any], shape: Shape) -> Ask
     in_parts = check_messages(body.get("messages"))
     _check_overrides(body)
     asks = {**body, "messages": embedded(body["messages"], shape.images_from)} if in_parts else body
-    extra = {key: value for key, value in fields.items() if key not in BATCH_FIELDS}
-    return Asked(row_id, asks, True, extra, body, fields)
+    return Asked(row_id, asks, body, fields, BATCH_FIELDS, as_written=True)
 
 
 def _plain_line(row_id: str | None, fields: dict[str, Any], shape: Shape) -> Asked:
     prompt = _prompt(fields, shape)
-    overrides = {key: fields[key] for key in OVERRIDES if key in fields}
-    if overrides:
+    asks = {"messages": prompt.messages}
+    if not OVERRIDING.isdisjoint(fields):
+        overrides = {key: fields[key] for key in OVERRIDES if key in fields}
         _check_overrides(overrides)
-    asks = {"messages": prompt.messages, **(_params(fields["params"]) if "params" in fields else {}), **overrides}
-    ours = OURS if shape.id_field is None else OURS_BUT_IDS
-    extra = {key: value for key, value in fields.items() if key not in ours and key != prompt.field}
-    if prompt.cut and prompt.field is not None:
-        extra[prompt.field] = prompt.cut
+        asks |= (_params(fields["params"]) if "params" in fields else {}) | overrides
     known_by = asks if prompt.known_by is None else {**asks, "messages": prompt.known_by}
     if prompt.in_parts:
         asks = {**asks, "messages": embedded(prompt.messages, shape.images_from)}
-    return Asked(row_id, asks, False, extra, known_by, fields)
+    used = OURS if shape.id_field is None else OURS_BUT_IDS
+    return Asked(row_id, asks, known_by, fields, used, prompt.field, prompt.cut)
 
 
 def _prompt(fields: dict[str, Any], shape: Shape) -> _Prompt:
@@ -217,13 +252,13 @@ def _prompt(fields: dict[str, Any], shape: Shape) -> _Prompt:
         text = shape.template.filled(values)
         if not text.strip():
             raise WrongLineError("the template and this row's fields make an empty text")
-        return _Prompt([{"role": "user", "content": text}], None, [], values)
+        return _Prompt([{"role": "user", "content": text}], known_by=values)
     name = _prompt_name(fields, shape)
     value = fields[name]
     if isinstance(value, str) and name not in {"messages", CONVERSATION}:
-        if not value.strip():
+        if not value or value.isspace():
             raise WrongLineError(f"{name} is empty")
-        return _Prompt([{"role": "user", "content": value}], name, [])
+        return _Prompt([{"role": "user", "content": value}], name)
     return _conversation(name, value, shape)
 
 
@@ -265,7 +300,7 @@ def _conversation(name: str, value: Any, shape: Shape) -> _Prompt:
         )
     in_parts = check_messages(messages, name)
     asked = without_answer(messages, name) if shape.drop_answer or turns or name == CONVERSATION else messages
-    return _Prompt(asked, name, value[len(asked) :], None, in_parts)
+    return _Prompt(asked, name, value[len(asked) :], in_parts=in_parts)
 
 
 def _check_overrides(overrides: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 from batch_runner.complaints import SHOWN, WrongLineError
 from batch_runner.messages import image_address
+from batch_runner.records import PromptRow, Rejected
 
 SCHEME = re.compile(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]+:")
 """How an address opens that isn't a path: http, https, data and whatever else the service knows. They pass untouched."""
@@ -37,6 +38,15 @@ def embedded(messages: list[dict[str, Any]], folder: Path | None) -> list[dict[s
         else message
         for message in messages
     ]
+
+
+def size_of(row: PromptRow | Rejected) -> int:
+    """About how many bytes a row holds while it is open: its line, and the images its request carries."""
+    if isinstance(row, Rejected):
+        return len(row.line)
+    contents = [message.get("content") for message in row.asks["messages"]]
+    parts = [part for content in contents if isinstance(content, list) for part in content]
+    return len(row.line) + sum(len(image_address(part) or "") for part in parts if part["type"] == "image_url")
 
 
 def _part(part: dict[str, Any], folder: Path | None) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import IO, TYPE_CHECKING, NamedTuple, Protocol
 
 import orjson
 
@@ -29,7 +29,7 @@ else:
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from batch_runner.forms import Shape
+    from batch_runner.forms import Asked, Shape
 
 STDIN = "-"
 RUN_LINE_START = b'{"id":"","status":"run",'
@@ -50,10 +50,18 @@ class Line(NamedTuple):
 class Draft(NamedTuple):
     """One input line, read. Where it brought no id of its own, the id is made from its content, not yet numbered."""
 
-    row: PromptRow | Rejected
+    line: Line
+    asked: Asked | Unusable
+    id: str
     own_id: bool
-    fields: dict[str, Any]
-    """The whole row, as it was read; empty where it couldn't be."""
+
+    @property
+    def row(self) -> PromptRow | Rejected:
+        """The row that the line is."""
+        line, asked = self.line, self.asked
+        if isinstance(asked, Unusable):
+            return Rejected(self.id, line.source, line.text, asked.reason)
+        return PromptRow(self.id, line.source, line.text, asked.asks, asked.as_written, asked.extra)
 
 
 class RowSource(Protocol):
@@ -98,13 +106,10 @@ class InputFiles:
 def draft(line: Line, shape: Shape = AS_IT_COMES) -> Draft:
     """Read one line."""
     asked = Unusable(None, line.complaint) if line.complaint else read_line(line.text, shape)
-    own_id = line.id or asked.id
-    if isinstance(asked, Unusable):
-        row_id = own_id or id_from_line(line.text)
-        return Draft(Rejected(row_id, line.source, line.text, asked.reason), own_id is not None, {})
-    row_id = own_id or id_from_content(asked.known_by)
-    row = PromptRow(row_id, line.source, line.text, asked.asks, asked.as_written, asked.extra)
-    return Draft(row, own_id is not None, asked.fields)
+    if (own_id := line.id or asked.id) is not None:
+        return Draft(line, asked, own_id, True)
+    made = id_from_line(line.text) if isinstance(asked, Unusable) else id_from_content(asked.known_by)
+    return Draft(line, asked, made, False)
 
 
 def find_inputs(arguments: Iterable[str]) -> tuple[list[InputFile], list[str]]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from batch_runner.identity import Occurrences, key_of_id
+from batch_runner.identity import Occurrences, digest_of_id, key_of_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -15,9 +14,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from batch_runner.loader import Draft
-    from batch_runner.records import PromptRow, Rejected
-
-Keys = "NDArray[np.uint64]"
 
 
 class KeySet:
@@ -56,25 +52,25 @@ class Naming:
         """Ids made from content that stand more than once."""
         return self._occurrences.repeated()
 
-    def take(self, drafts: Sequence[Draft]) -> tuple[list[PromptRow | Rejected], NDArray[np.uint64]]:
-        """The rows under their final ids, and the keys of those."""
-        rows = [each.row for each in drafts]
-        keys = keys_of(row.id + self._suffix for row in rows)
+    def take(self, drafts: Sequence[Draft]) -> tuple[list[str], NDArray[np.uint64]]:
+        """The final ids of the rows, and the keys of those."""
+        ids = [each.id for each in drafts]
+        keys = keys_of([each + self._suffix for each in ids] if self._suffix else ids)
         first = np.zeros(len(keys), dtype=np.bool_)
         places = np.unique(keys, return_index=True)[1]
         first[places] = self._meet(keys[places])
         for place in np.flatnonzero(~first).tolist():
-            rows[place] = self._again(drafts[place])
-            keys[place] = key_of_id(rows[place].id + self._suffix)
-        return rows, keys
+            ids[place] = self._again(drafts[place])
+            keys[place] = key_of_id(ids[place] + self._suffix)
+        return ids, keys
 
-    def _again(self, each: Draft) -> PromptRow | Rejected:
+    def _again(self, each: Draft) -> str:
         if each.own_id:
-            self.doubled.setdefault(each.row.id, each.row.source)
-            return each.row
-        return replace(each.row, id=self._occurrences.next(each.row.id))
+            self.doubled.setdefault(each.id, each.line.source)
+            return each.id
+        return self._occurrences.next(each.id)
 
 
 def keys_of(ids: Iterable[str]) -> NDArray[np.uint64]:
     """The keys of ids, as a column."""
-    return np.array([key_of_id(each) for each in ids], dtype=np.uint64)
+    return np.frombuffer(b"".join([digest_of_id(each) for each in ids]), dtype="<u8").astype(np.uint64)

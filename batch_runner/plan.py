@@ -6,6 +6,7 @@ by line; a line that is no longer what was planned stops the run before it is se
 
 from __future__ import annotations
 
+import sys
 import zlib
 from array import array
 from collections import Counter
@@ -15,23 +16,25 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from batch_runner.chat import build_request
+from batch_runner.chat import request_body
 from batch_runner.failures import CannotStart
-from batch_runner.forms import AS_IT_COMES
+from batch_runner.forms import AS_IT_COMES, Unusable
 from batch_runner.identity import (
     Action,
     Again,
     Occurrences,
     decide,
     decide_rejected,
+    fingerprint,
     key_of_fingerprint,
     line_fingerprint,
 )
 from batch_runner.loader import draft
 from batch_runner.naming import KeySet, Naming, keys_of
-from batch_runner.records import PromptRow, Rejected, Tokens
+from batch_runner.records import PromptRow, Rejected
 from batch_runner.selection import EVERYTHING, Sample, Selection, blocks, ends_like_a_copy
 from batch_runner.totals import NOT_IN_INPUT, UNATTEMPTED
+from batch_runner.weighing import Weighing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,16 +42,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from batch_runner.chat import Defaults
-    from batch_runner.forms import Shape
+    from batch_runner.forms import Asked, Shape
     from batch_runner.loader import Draft, Line, RowSource
     from batch_runner.output.history import History
     from batch_runner.output.index import Entry
-    from batch_runner.records import ChatRequest
+    from batch_runner.records import Tokens
 
 RECORDED = 0x80
 """Set in an action's byte when the output holds a record of the row."""
 NAMED_REPEATS = 5
 NAMED_BAD_LINES = 5
+LEFT_OUT = bytes([Action.LEAVE_OUT])
 PASSED_OVER = frozenset({Action.KEEP, Action.LEAVE_OUT})
 
 
@@ -126,12 +130,12 @@ class Plan:
             codes = self.actions[number * self.repeat : (number + 1) * self.repeat]
             if not self.repeated and all(code & ~RECORDED in PASSED_OVER for code in codes):
                 continue
-            row, own_id, _ = draft(line, self.shape)
-            if row.id in self.repeated:
-                plain_id = row.id
-                if not own_id and plain_id in met:
-                    row = replace(row, id=occurrences.next(plain_id))
-                met.add(plain_id)
+            read = draft(line, self.shape)
+            row = read.row
+            if read.id in self.repeated:
+                if not read.own_id and read.id in met:
+                    row = replace(row, id=occurrences.next(read.id))
+                met.add(read.id)
             yield from self._copies(row, codes)
 
     def _copies(self, row: PromptRow | Rejected, codes: bytes) -> Iterator[tuple[PromptRow | Rejected, bool]]:
@@ -166,8 +170,8 @@ def make_plan(
         planner.take(block)
         if planner.full:
             break
-    if planner.doubled:
-        raise CannotStart(_repeats_told(source, planner.doubled, shape, selection.lines))
+    if planner.naming.doubled:
+        raise CannotStart(_repeats_told(source, planner.naming.doubled, shape, selection.lines))
     return planner.plan(all_rows=all_rows)
 
 
@@ -194,25 +198,17 @@ class _Planner:
         self._sample = sample
         self._real = real
         self._new_keys = KeySet()
-        self._naming = Naming(self._meet, selection.suffix(1))
+        self.naming = Naming(self._meet, selection.suffix(1))
         self._unmet = set(selection.where.names) if selection.where is not None else set[str]()
         self._actions = bytearray()
         self._checks = array("I")
         self._standing: Counter[str] = Counter()
         self._by_action: Counter[Action] = Counter()
         self._new = 0
-        self._uncapped = 0
-        self._as_written = 0
-        self._ending_in_answer = 0
         self._picked = 0
         self._bad = 0
         self._bad_lines: list[str] = []
-        self._largest = Tokens(0, 0)
-
-    @property
-    def doubled(self) -> dict[str, str]:
-        """Ids of their own that stand again, and where."""
-        return self._naming.doubled
+        self._weighing = Weighing(run)
 
     @property
     def full(self) -> bool:
@@ -221,16 +217,18 @@ class _Planner:
 
     def take(self, block: list[Line]) -> None:
         drafts = [draft(line, self._shape) for line in block]
-        rows, keys = self._naming.take(drafts)
-        for line, each, row, handles in zip(block, drafts, rows, self._handles(rows, keys), strict=True):
-            if self.full:
-                return
-            self._checks.append(zlib.crc32(line.text))
-            if self._means(each, row):
-                self._picked += 1
-                self._take_row(each, row, handles)
+        ids, keys = self.naming.take(drafts)
+        handles = self._handles(ids, keys)
+        meant = list(self._meant(drafts, ids)) if self._selection.picks else [True] * len(drafts)
+        self._checks.extend([zlib.crc32(line.text) for line in block[: len(meant)]])
+        self._picked += sum(meant)
+        for each, places, is_meant in zip(drafts, handles, meant, strict=False):
+            if not is_meant:
+                self._actions.extend(LEFT_OUT * self._selection.repeat)
+            elif isinstance(each.asked, Unusable):
+                self._take_bad(each, each.asked.reason, places)
             else:
-                self._actions.extend([Action.LEAVE_OUT] * self._selection.repeat)
+                self._take_row(each, each.asked, places)
 
     def plan(self, *, all_rows: bool) -> Plan:
         if self._unmet and self._checks and self._selection.where is not None:
@@ -245,19 +243,19 @@ class _Planner:
             checks=self._checks,
             shape=self._shape,
             repeat=self._selection.repeat,
-            repeated=self._naming.repeated,
+            repeated=self.naming.repeated,
             standing=+standing,
             new=self._new,
             again=self._by_action[Action.SEND] - self._new,
             changed=self._by_action[Action.CHANGED],
             rejected=self._by_action[Action.RECORD],
-            uncapped=self._uncapped,
-            as_written=self._as_written,
-            ending_in_answer=self._ending_in_answer,
+            uncapped=self._weighing.uncapped,
+            as_written=self._weighing.as_written,
+            ending_in_answer=self._weighing.ending_in_answer,
             left_out=len(self._checks) - self._picked,
             bad=self._bad,
             bad_lines=tuple(self._bad_lines),
-            largest=self._largest,
+            largest=self._weighing.largest,
         )
 
     def _meet(self, keys: NDArray[np.uint64]) -> NDArray[np.bool_]:
@@ -269,65 +267,68 @@ class _Planner:
         first[new] = self._new_keys.add(keys[new])
         return first
 
-    def _handles(self, rows: list[PromptRow | Rejected], keys: NDArray[np.uint64]) -> list[list[int]]:
+    def _handles(self, ids: list[str], keys: NDArray[np.uint64]) -> list[list[int]]:
         """Where each copy of each row stands in the output."""
         suffixes = [self._selection.suffix(copy) for copy in range(2, self._selection.repeat + 1)]
-        columns = [keys, *(keys_of(row.id + suffix for row in rows) for suffix in suffixes)]
+        columns = [keys, *(keys_of([row_id + suffix for row_id in ids]) for suffix in suffixes)]
         found = [self._index.find(column) for column in columns]
         for handles in found:
             self._index.mark(handles[handles >= 0])
         return cast("list[list[int]]", np.stack(found, axis=1).tolist())
 
-    def _means(self, each: Draft, row: PromptRow | Rejected) -> bool:
-        self._unmet -= each.fields.keys()
-        return self._selection.means(each) and (self._sample is None or self._sample.holds(row))
+    def _meant(self, drafts: list[Draft], ids: list[str]) -> Iterator[bool]:
+        """Whether the run is about each row, up to the last one within the limit."""
+        left = (self._selection.limit or sys.maxsize) - self._picked
+        for each, row_id in zip(drafts, ids, strict=True):
+            if left <= 0:
+                return
+            if not isinstance(each.asked, Unusable):
+                self._unmet -= each.asked.fields.keys()
+            meant = self._selection.means(each) and (self._sample is None or self._sample.holds(row_id))
+            left -= meant
+            yield meant
 
-    def _take_row(self, each: Draft, row: PromptRow | Rejected, handles: list[int]) -> None:
+    def _take_row(self, each: Draft, asked: Asked, handles: list[int]) -> None:
         """Decide about every copy of a row."""
-        request = None
-        if isinstance(row, PromptRow):
-            request = build_request(row, self._run)
-        else:
-            self._bad += 1
-            if self._bad <= NAMED_BAD_LINES:
-                self._bad_lines.append(f"{row.source}: {row.reason}")
-        if self._selection.repeat > 1 and each.own_id and ends_like_a_copy(row.id):
-            raise CannotStart(
-                f"{row.source}: the id {row.id[:60]!r} ends as --repeat ends the ids of its copies: name it otherwise"
-            )
-        if request is None:  # one line tells of it, however often the row would be sent
-            handles = handles[:1]
-        for handle in handles:
-            entry = self._index.entry(handle) if handle >= 0 else None
-            if entry is not None and entry.made_up and self._real:
-                entry = None
-            action = self._decide_rejected(row, entry) if request is None else self._decide(row, request, entry)
-            self._actions.append(action | (RECORDED if entry is not None else 0))
-            self._standing[entry.status if entry is not None else UNATTEMPTED] += 1
-            self._by_action[action] += 1
-        self._actions.extend([Action.LEAVE_OUT] * (self._selection.repeat - len(handles)))
+        if self._selection.repeat > 1 and each.own_id and ends_like_a_copy(each.id):
+            raise CannotStart(f"{each.line.source}: the id {each.id[:60]!r} ends as the copies of --repeat do: name it otherwise")
+        entries = [self._entry(handle) for handle in handles]
+        key = None
+        if any(entries):
+            key = key_of_fingerprint(fingerprint(request_body(asked.asks, self._run, as_written=asked.as_written)))
+        sent = 0
+        for entry in entries:
+            kind = self._history.kind_of(entry) if entry is not None and self._again.kinds else None
+            same = entry is not None and entry.fingerprint_key == key
+            action = decide(entry.status if entry is not None else None, same=same, again=self._again, kind=kind)
+            self._note(action, entry)
+            if action is not Action.KEEP:
+                sent += 1
+                self._new += entry is None
+        if sent:
+            self._weighing.add(asked, len(each.line.text), sent)
 
-    def _decide(self, row: PromptRow | Rejected, request: ChatRequest, entry: Entry | None) -> Action:
-        same = entry is not None and entry.fingerprint_key == key_of_fingerprint(request.fingerprint)
-        kind = self._history.kind_of(entry) if entry is not None and self._again.kinds else None
-        action = decide(entry.status if entry is not None else None, same=same, again=self._again, kind=kind)
-        if action is not Action.KEEP:
-            self._new += entry is None
-            self._count_sent(row, request)
-        return action
+    def _take_bad(self, each: Draft, reason: str, handles: list[int]) -> None:
+        """Decide about a line that can't be sent. One line tells of it, however often it would be sent."""
+        self._bad += 1
+        if self._bad <= NAMED_BAD_LINES:
+            self._bad_lines.append(f"{each.line.source}: {reason}")
+        entry = self._entry(handles[0])
+        same = entry is not None and entry.fingerprint_key == key_of_fingerprint(line_fingerprint(each.line.text))
+        self._note(decide_rejected(entry.status if entry is not None else None, same=same), entry)
+        self._actions.extend(LEFT_OUT * (len(handles) - 1))
 
-    def _count_sent(self, row: PromptRow | Rejected, request: ChatRequest) -> None:
-        if isinstance(row, PromptRow):
-            self._as_written += row.as_written
-            self._ending_in_answer += row.asks["messages"][-1].get("role") == "assistant"
-        self._uncapped += request.max_completion_tokens is None
-        self._largest = Tokens(
-            max(self._largest.prompt, request.worst.prompt), max(self._largest.completion, request.worst.completion)
-        )
+    def _entry(self, handle: int) -> Entry | None:
+        """The record behind a handle, made-up answers aside where they don't count."""
+        if handle < 0:
+            return None
+        entry = self._index.entry(handle)
+        return None if entry.made_up and self._real else entry
 
-    def _decide_rejected(self, row: PromptRow | Rejected, entry: Entry | None) -> Action:
-        same = entry is not None and entry.fingerprint_key == key_of_fingerprint(line_fingerprint(row.line))
-        return decide_rejected(entry.status if entry is not None else None, same=same)
+    def _note(self, action: Action, entry: Entry | None) -> None:
+        self._actions.append(action | RECORDED if entry is not None else action)
+        self._standing[entry.status if entry is not None else UNATTEMPTED] += 1
+        self._by_action[action] += 1
 
 
 def _changed(source: str) -> CannotStart:
@@ -337,9 +338,9 @@ def _changed(source: str) -> CannotStart:
 def _repeats_told(source: RowSource, repeats: dict[str, str], shape: Shape, limit: int | None) -> str:
     firsts: dict[str, str] = {}
     for line in islice(source.lines(), limit):
-        row = draft(line, shape).row
-        if row.id in repeats:
-            firsts.setdefault(row.id, row.source)
+        row_id = draft(line, shape).id
+        if row_id in repeats:
+            firsts.setdefault(row_id, line.source)
     named = [f"{row_id[:60]!r} at {firsts[row_id]} and {again}" for row_id, again in islice(repeats.items(), NAMED_REPEATS)]
     more = f" and {len(repeats) - NAMED_REPEATS} more" if len(repeats) > NAMED_REPEATS else ""
     return f"ids must not repeat, so nothing was sent: {'; '.join(named)}{more}. Give each row its own id, or none"

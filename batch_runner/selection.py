@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from batch_runner.condition import Condition
+from batch_runner.forms import Unusable
 from batch_runner.identity import key_of_id
 from batch_runner.loader import draft
-from batch_runner.naming import KeySet, Naming
+from batch_runner.naming import KeySet, Naming, keys_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from batch_runner.forms import Shape
     from batch_runner.loader import Draft, Line, RowSource
-    from batch_runner.records import PromptRow, Rejected
     from batch_runner.settings import Settings
 
 BLOCK_LINES = 4096
@@ -44,12 +44,17 @@ class Selection:
     @property
     def of_all(self) -> bool:
         """True when no row of the input is left out."""
-        return self.where is None and self.sample is None and self.limit is None
+        return not self.picks and self.limit is None
+
+    @property
+    def picks(self) -> bool:
+        """True when more than a limit decides which rows are meant."""
+        return self.where is not None or self.sample is not None
 
     @property
     def lines(self) -> int | None:
         """How many lines need a look: where nothing else picks rows, no more than `limit`."""
-        return self.limit if self.where is None and self.sample is None else None
+        return None if self.picks else self.limit
 
     def suffix(self, copy: int) -> str:
         """What stands behind the id of a row's `copy`, counted from 1."""
@@ -57,7 +62,7 @@ class Selection:
 
     def means(self, each: Draft) -> bool:
         """Whether `where` holds for a row."""
-        return self.where is None or not each.fields or self.where.holds(each.fields, each.row.source)
+        return self.where is None or isinstance(each.asked, Unusable) or self.where.holds(each.asked.fields, each.line.source)
 
 
 EVERYTHING = Selection()
@@ -90,15 +95,15 @@ class Sample:
         naming = Naming(met.add)
         for block in blocks(source.lines()):
             drafts = [draft(line, shape) for line in block]
-            rows, _ = naming.take(drafts)
-            meant = (row for row, each in zip(rows, drafts, strict=True) if selection.means(each))
-            hashes = np.array([_hash(selection.seed, row) for row in meant], dtype=np.uint64)
+            ids, _ = naming.take(drafts)
+            meant = [row_id for row_id, each in zip(ids, drafts, strict=True) if selection.means(each)]
+            hashes = keys_of(_salted(selection.seed, row_id) for row_id in meant)
             picked = np.sort(np.concatenate([picked, hashes]))[:size]
         return cls(selection.seed, int(picked[-1]) if len(picked) == size else 2**64)
 
-    def holds(self, row: PromptRow | Rejected) -> bool:
+    def holds(self, row_id: str) -> bool:
         """Whether a row is one of those picked."""
-        return _hash(self._seed, row) <= self._bound
+        return key_of_id(_salted(self._seed, row_id)) <= self._bound
 
 
 def blocks(lines: Iterable[Line], most: int | None = None) -> Iterator[list[Line]]:
@@ -115,5 +120,5 @@ def blocks(lines: Iterable[Line], most: int | None = None) -> Iterator[list[Line
         yield block
 
 
-def _hash(seed: int, row: PromptRow | Rejected) -> int:
-    return key_of_id(f"{seed}\0{row.id}")
+def _salted(seed: int, row_id: str) -> str:
+    return f"{seed}\0{row_id}"

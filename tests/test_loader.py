@@ -44,13 +44,13 @@ def lines_of(path: Path) -> list[tuple[bytes, str]]:
 
 
 def row_of(line: bytes) -> PromptRow:
-    row, *_ = draft(Line(line, "in.jsonl:1"))
+    row = draft(Line(line, "in.jsonl:1")).row
     assert isinstance(row, PromptRow), row
     return row
 
 
 def rejected_of(line: bytes) -> Rejected:
-    row, *_ = draft(Line(line, "in.jsonl:1"))
+    row = draft(Line(line, "in.jsonl:1")).row
     assert isinstance(row, Rejected), row
     return row
 
@@ -138,7 +138,7 @@ def test_a_file_that_is_gone_is_named(tmp_path: Path) -> None:
 @given(line=st.binary(max_size=80))
 @settings(max_examples=200, deadline=None)
 def test_any_bytes_become_a_row_or_a_rejected_line_and_keep_their_text(line: bytes) -> None:
-    row, *_ = draft(Line(line, "in.jsonl:1"))
+    row = draft(Line(line, "in.jsonl:1")).row
 
     assert row.id
     assert row.line == line
@@ -149,7 +149,7 @@ def test_any_bytes_become_a_row_or_a_rejected_line_and_keep_their_text(line: byt
 @settings(max_examples=200, deadline=None)
 def test_any_json_value_becomes_a_row_or_a_rejected_line(value: object, column: str) -> None:
     for line in (value, {column: value}, {"prompt": "hi", column: value}, {"prompt": value}, {"prompt": "hi", "params": value}):
-        row, *_ = draft(Line(orjson.dumps(line), "in.jsonl:1"))
+        row = draft(Line(orjson.dumps(line), "in.jsonl:1")).row
 
         assert row.id
 

@@ -74,8 +74,8 @@ class KeptInputs:
 
 def _still(line: Line, row_id: str, shape: Shape) -> Line:
     """`line` under the id it was recorded with. Raises `CannotStart` when another line stands in its place now."""
-    row, own_id, _ = draft(line, shape)
-    numbered = row_id.startswith(f"{row.id}#") or (not own_id and row_id.startswith(f"{row.id}-"))
-    if row.id != row_id and not numbered:
+    read = draft(line, shape)
+    numbered = row_id.startswith(f"{read.id}#") or (not read.own_id and row_id.startswith(f"{read.id}-"))
+    if read.id != row_id and not numbered:
         raise CannotStart(f"{line.source} isn't the line of row {row_id} any more: run the input again instead of retry")
     return line._replace(id=row_id)
