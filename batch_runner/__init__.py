@@ -12,8 +12,17 @@ The way of a row, and with it the order of the modules. Each imports only what s
     endpoint        where requests go, and which key goes with them
     advice          what to do about each failure kind
     identity        a row's id, a request's fingerprint, and whether a record is still good
+    complaints      what is said of a line that can't be sent
+    template        a prompt with places for a row's fields
+    messages        the messages of a row, checked
+    images          an image named by its path -> a data URL
     forms           one input line -> what it asks for
-    loader          JSONL files -> rows, streaming
+    files           a file -> numbered lines of UTF-8
+    tables          CSV and Parquet rows -> JSON lines
+    loader          input files -> rows, streaming
+    naming          the final ids of a run's rows
+    condition       which rows are meant, as an expression
+    selection       which rows a run is about, and how often each is sent
     totals          sums of a run and of a job
     chat            row -> request, reply -> completion
     leaving         the way out: drain, then hang up
@@ -23,6 +32,7 @@ The way of a row, and with it the order of the modules. Each imports only what s
     retry           whether and when an attempt is made again
     health          whether the run goes on
     output/         the output file: lines, heads, index, ledger, history, lock, journal, compaction
+    weighing        what the rows to be sent weigh
     plan            the first pass: what is new, changed, done
     tally           what one row has come to so far
     progress        what reporters are shown

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from batch_runner.identity import fingerprint
@@ -36,6 +37,12 @@ MOST_WORST = 10**9
 
 IMAGE_TOKENS = 40_000
 """More than any chat model counts for one image that is given by its address."""
+
+DATA_URL = re.compile(rb"data:image/[\w.+-]+;base64,[A-Za-z0-9+/=]*")
+
+CONTINUED = bytes(range(0x80, 0xC0))
+NOT_WIDE = bytes(range(0xE3)) + bytes(range(0xF5, 0x100))
+"""UTF-8: bytes that go on with a character, and those that don't begin one of U+3000 or above; what is left is counted."""
 
 TALK_TOKENS = 3
 """What a chat model counts for each message beside its text."""
@@ -73,9 +80,9 @@ def defaults(settings: Settings) -> Defaults:
 
 def build_request(row: PromptRow, run: Defaults) -> ChatRequest:
     """The request of a row: what the row asks, over what the run asks. A Batch line's body goes as it was written."""
-    body = _as_written(row, run) if row.as_written else _assembled(row, run)
+    body = request_body(row.asks, run, as_written=row.as_written)
     data = dumps(body)
-    cap = _cap(body)
+    cap = cap_of(body)
     return ChatRequest(
         row_id=row.id,
         model=body["model"],
@@ -83,10 +90,22 @@ def build_request(row: PromptRow, run: Defaults) -> ChatRequest:
         body=data,
         fingerprint=fingerprint(body),
         expected=Tokens(_prompt_estimate(body), cap or EXPECTED_COMPLETION),
-        worst=Tokens(_prompt_bound(body, data), min(MOST_WORST, (cap or most_completion_tokens(body["model"])) * _choices(body))),
+        worst=worst(body, data),
     )
 
 
+def request_body(asks: Mapping[str, Any], run: Defaults, *, as_written: bool = False) -> dict[str, Any]:
+    """What is sent for a row that asks for this."""
+    return {"model": run.model} | {k: v for k, v in asks.items() if k != "model" or v} if as_written else _assembled(asks, run)
+
+
+def worst(body: Mapping[str, Any], data: bytes) -> Tokens:
+    """The most tokens that a request body, and the same as bytes, can cost."""
+    completion = (cap_of(body) or most_completion_tokens(body["model"])) * _choices(body)
+    return Tokens(_prompt_bound(body, data), min(MOST_WORST, completion))
+
+
+@cache
 def most_completion_tokens(model: str) -> int:
     """The most tokens `model` can answer with."""
     return next((most for family, most in MOST_COMPLETION_TOKENS if family.match(model)), UNKNOWN_MOST)
@@ -142,18 +161,14 @@ def request_id(headers: Mapping[str, str]) -> str:
     return whole_text(headers.get("x-request-id") or headers.get("x-oneapi-request-id", ""))
 
 
-def _assembled(row: PromptRow, run: Defaults) -> dict[str, Any]:
-    asks = dict(row.asks)
+def _assembled(row_asks: Mapping[str, Any], run: Defaults) -> dict[str, Any]:
+    asks = dict(row_asks)
     messages = asks.pop("messages")
     model = asks.get("model") or run.model
     params = {key: value for key, value in run.params.items() if not (key == "max_completion_tokens" and "max_tokens" in asks)}
     merged = {**params, **{key: value for key, value in asks.items() if value is not None}}
     merged.pop("model", None)
     return {"model": model, "messages": _with_system(messages, run.system, model), **merged, "stream": False}
-
-
-def _as_written(row: PromptRow, run: Defaults) -> dict[str, Any]:
-    return {"model": run.model} | {key: value for key, value in row.asks.items() if key != "model" or value}
 
 
 def _with_system(messages: list[dict[str, Any]], system: str | None, model: str) -> list[dict[str, Any]]:
@@ -174,7 +189,8 @@ def _folded(messages: list[dict[str, Any]], system: str) -> list[dict[str, Any]]
     return [*messages[:place], {**messages[place], "content": turn}, *messages[place + 1 :]]
 
 
-def _cap(body: Mapping[str, Any]) -> int | None:
+def cap_of(body: Mapping[str, Any]) -> int | None:
+    """The most tokens that a request body lets an answer use, if it says so."""
     for key in ("max_completion_tokens", "max_tokens"):
         value = body.get(key)
         if isinstance(value, int) and not isinstance(value, bool) and value > 0:
@@ -189,15 +205,22 @@ def _choices(body: Mapping[str, Any]) -> int:
 
 def _prompt_estimate(body: Mapping[str, Any]) -> int:
     """Tokens by character classes: about 3.6 characters each, Chinese, Japanese and Korean about 1.3."""
-    text = dumps(body["messages"]).decode()
-    wide = sum(1 for character in text if character >= "\u2e80")
-    return int((len(text) - wide) / 3.6 + wide * 0.75) + TALK_TOKENS * (len(body["messages"]) + 1)
+    text = _without_images(dumps(body["messages"]))
+    wide = len(text.translate(None, NOT_WIDE))
+    narrow = len(text.translate(None, CONTINUED)) - wide
+    return int(narrow / 3.6 + wide * 0.75) + TALK_TOKENS * (len(body["messages"]) + 1)
 
 
 def _prompt_bound(body: Mapping[str, Any], data: bytes) -> int:
-    """No tokenizer makes more tokens than there are UTF-8 bytes; an image by address is the exception."""
+    """No tokenizer makes more tokens than there are UTF-8 bytes; an image is the exception."""
     images = data.count(b'"image_url"') if b'"image_url"' in data else 0
-    return len(data) + TALK_TOKENS * (len(body["messages"]) + 1) + images * IMAGE_TOKENS
+    text = _without_images(data) if images else data
+    return len(text) + TALK_TOKENS * (len(body["messages"]) + 1) + images * IMAGE_TOKENS
+
+
+def _without_images(data: bytes) -> bytes:
+    """A JSON text without the bytes of the images in it, which are no words."""
+    return DATA_URL.sub(b"", data) if b";base64," in data else data
 
 
 def _first_choice(body: Mapping[str, Any]) -> Mapping[str, Any] | None:

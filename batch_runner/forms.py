@@ -1,16 +1,30 @@
-"""One input line -> what it asks for. The forms: an OpenAI Batch line, `messages`, `prompt` (or another name of it). Pure."""
+"""One input line -> what it asks for. The forms: an OpenAI Batch line, `messages`, `prompt` (or another name of it), a ShareGPT
+conversation, a bare text. A template or a named field stands above them. Pure, but for images that a row names by their path.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
+from batch_runner.complaints import NAMES, WrongLineError, doubled_key, fields_told, named, not_json, start_of
+from batch_runner.failures import UsageMistake
+from batch_runner.images import embedded
 from batch_runner.json_text import loads_exactly
+from batch_runner.messages import are_turns, check_messages, from_turns, without_answer
+from batch_runner.template import Template
+
+if TYPE_CHECKING:
+    from batch_runner.settings import Settings
 
 PROMPT_NAMES = ("prompt", "input", "question", "text")
 """Names of a row's prompt; the first that a row has counts, the rest are the row's own fields."""
+
+CONVERSATION = "conversations"
+"""ShareGPT's name of its turns."""
 
 OVERRIDES: dict[str, type] = {
     "model": str,
@@ -22,167 +36,290 @@ OVERRIDES: dict[str, type] = {
 """The only fields at the top of a row that override the run's parameters. A data set's column named `user` or `seed`
 must not leak into a request, so everything else goes through `params`."""
 
-NAMES: dict[type, str] = {str: "a text", int: "a whole number", dict: "an object", list: "a list"}
+OVERRIDING = frozenset({"params", *OVERRIDES})
 
-ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
+OURS = frozenset({"id", "custom_id", "params", *OVERRIDES})
+"""Fields of a plain row that mean something to us, the prompt aside."""
+
+OURS_BUT_IDS = OURS - {"id", "custom_id"}
+"""The same where another field names the row: its columns `id` and `custom_id` are its own then."""
+
+BATCH_FIELDS = frozenset({"id", "custom_id", "method", "url", "body"})
+
+LOOKED_INTO = frozenset({dict, list, float})
+LONG_NUMBER = 2.0**63
+NEVER_SO_MANY = 10**9
+"""Keys that no line has."""
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Shape:
+    """How the rows of a run are read, where the user says so."""
+
+    template: Template | None = None
+    prompt_field: str | None = None
+    id_field: str | None = None
+    drop_answer: bool = False
+    """Cut trailing assistant turns off `messages` too; a ShareGPT conversation never keeps them."""
+    images_from: Path | None = None
+    """The folder below which images may be named by their path."""
+
+    @property
+    def names_the_prompt(self) -> bool:
+        """True when the user said what the prompt is."""
+        return self.template is not None or self.prompt_field is not None
+
+
+AS_IT_COMES = Shape()
+
+
+def shape(settings: Settings) -> Shape:
+    """How the settings have rows read. Raises `UsageMistake` for a template that can't be one, or no folder of images."""
+    asked = settings.request
+    folder = None if asked.images_from is None else Path(asked.images_from).expanduser()
+    if folder is not None and not folder.is_dir():
+        raise UsageMistake(f"--images-from {asked.images_from}: there is no such folder")
+    template = None if asked.template is None else Template.of(asked.template)
+    if template is not None and asked.prompt_field is not None:
+        raise UsageMistake("--template and --prompt-field both say what the prompt is: keep one")
+    return Shape(template, asked.prompt_field, asked.id_field, asked.drop_answer, folder)
+
+
+class Asked(NamedTuple):
     """What a line asks for."""
 
     id: str | None
     asks: dict[str, Any]
+    known_by: dict[str, Any]
+    """What makes the row's id where it brings none: what it asks; under a template, the fields that the template names."""
+    fields: dict[str, Any]
+    """The whole row, as it was read."""
+    used: frozenset[str]
+    """Fields that mean something to us, the prompt's aside."""
+    prompt_field: str | None = None
+    cut: list[Any] | None = None
+    """Turns of the assistant at the end of the prompt's field that aren't sent."""
     as_written: bool = False
-    extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_plain(self) -> bool:
+        """True for one text and nothing else, taken from the line as it stands there."""
+        messages = self.asks["messages"]
+        one_text = len(messages) == 1 and type(messages[0]["content"]) is str
+        return one_text and len(self.asks) == 1 and self.known_by is self.asks and not self.as_written
+
+    @property
+    def extra(self) -> dict[str, Any]:
+        """The row's own fields; of the prompt's own, what isn't sent."""
+        own = {key: value for key, value in self.fields.items() if key not in self.used and key != self.prompt_field}
+        return {**own, self.prompt_field: self.cut} if self.cut and self.prompt_field is not None else own
 
 
-@dataclass(frozen=True, slots=True)
-class Unusable:
+class Unusable(NamedTuple):
     """Why a line can't be sent, and its own id where it has a good one."""
 
     id: str | None
     reason: str
 
 
-class _Wrong(Exception):
-    """The reason, on its way out of the nested checks."""
+class _Prompt(NamedTuple):
+    """The messages of a plain row."""
+
+    messages: list[Any]
+    field: str | None = None
+    """Where they stood; `None` for a template, whose fields stay the row's own."""
+    cut: list[Any] | None = None
+    known_by: dict[str, Any] | None = None
+    in_parts: bool = False
+    """True when a message is a list of parts, of which some may be images."""
 
 
-def read_line(line: bytes) -> Asked | Unusable:
+def read_line(line: bytes, shape: Shape = AS_IT_COMES) -> Asked | Unusable:
     """What `line` asks for, or why it can't be sent."""
     row_id = None
     try:
-        fields = _object(line)
-        row_id = _id(fields)
-        return _batch_line(row_id, fields) if _is_batch_line(fields) else _plain_line(row_id, fields)
-    except _Wrong as wrong:
-        return Unusable(row_id, str(wrong))
+        fields = _fields(line)
+        row_id = _id(fields, shape.id_field)
+        if "body" in fields and _is_batch_line(fields, shape):
+            return _batch_line(row_id, fields, shape)
+        return _plain_line(row_id, fields, shape)
+    except WrongLineError as error:
+        return Unusable(row_id, str(error))
 
 
-def _object(line: bytes) -> dict[str, Any]:
+def _fields(line: bytes) -> dict[str, Any]:
     try:
-        fields = loads_exactly(line)
+        fields = orjson.loads(line)
     except orjson.JSONDecodeError as error:
-        raise _Wrong(_json_complaint(line, error)) from None
-    except ValueError:
-        raise _Wrong(f"a number in it has thousands of digits: {_start(line)}") from None
+        raise WrongLineError(not_json(line, error)) from None
     if not isinstance(fields, dict):
-        raise _Wrong(f"a row is a JSON object, this is {_named(fields)}: {_start(line)}")
+        if isinstance(fields, str):
+            return {"text": fields}
+        raise WrongLineError(f"a row is a JSON object or a text, this is {named(fields)}: {start_of(line)}")
+    keys = len(fields)
+    for value in fields.values():
+        if type(value) in LOOKED_INTO:
+            keys += _keys_in(value)
+    return fields if line.count(b'":') == keys else _read_closely(line)
+
+
+def _keys_in(value: Any) -> int:
+    """How many keys a JSON value has at all depths; far too many where it holds a number that may have lost digits."""
+    if type(value) is float:
+        return NEVER_SO_MANY if abs(value) >= LONG_NUMBER else 0
+    keys = len(value) if type(value) is dict else 0
+    try:
+        for inner in value.values() if keys else value:
+            if type(inner) in LOOKED_INTO:
+                keys += _keys_in(inner)
+    except RecursionError:
+        return NEVER_SO_MANY
+    return keys
+
+
+def _read_closely(line: bytes) -> dict[str, Any]:
+    """The row where `":` doesn't stand as often as there are keys: a key may stand twice, most often a text holds those marks."""
+    if (key := doubled_key(line)) is not None:
+        raise WrongLineError(f"the key {key[:60]!r} stands twice in one object: keep one")
+    try:
+        fields: dict[str, Any] = loads_exactly(line)
+    except ValueError:
+        raise WrongLineError(f"a number in it has thousands of digits: {start_of(line)}") from None
     return fields
 
 
-def _json_complaint(line: bytes, error: orjson.JSONDecodeError) -> str:
-    try:
-        line.decode()
-    except UnicodeDecodeError as wrong:
-        return f"not UTF-8 at byte {wrong.start + 1}: {_start(line)}"
-    what = str(error).split(": line ")[0]
-    return f"not JSON ({what}, column {error.colno}): {_start(line)}"
-
-
-def _id(fields: dict[str, Any]) -> str | None:
-    names = [name for name in ("id", "custom_id") if name in fields]
-    if not names:
+def _id(fields: dict[str, Any], id_field: str | None) -> str | None:
+    if id_field is not None:
+        if id_field not in fields:
+            raise WrongLineError(f"there is no field {id_field!r} to take the id from, this row has {fields_told(fields)}")
+        name = id_field
+    elif "id" in fields:
+        name = "id"
+        if "custom_id" in fields and fields["id"] != fields["custom_id"]:
+            raise WrongLineError("both id and custom_id, and they differ: keep one")
+    elif "custom_id" in fields:
+        name = "custom_id"
+    else:
         return None
-    if len(names) == 2 and fields["id"] != fields["custom_id"]:  # noqa: PLR2004 - both of them
-        raise _Wrong("both id and custom_id, and they differ: keep one")
-    value = fields[names[0]]
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
+    value = fields[name]
     if isinstance(value, str) and value:
         return value
-    raise _Wrong(f"{names[0]} must be a text or a whole number, this is {_named(value)}")
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    raise WrongLineError(f"{name} must be a text or a whole number, this is {named(value)}")
 
 
-def _is_batch_line(fields: dict[str, Any]) -> bool:
+def _is_batch_line(fields: dict[str, Any], shape: Shape) -> bool:
     """A row with a prompt of its own may have columns named `url` and `body`; a Batch line has no prompt beside its body."""
-    return "body" in fields and "messages" not in fields and not any(name in fields for name in PROMPT_NAMES)
+    if "body" not in fields or "messages" in fields or any(name in fields for name in PROMPT_NAMES):
+        return False
+    return isinstance(fields["body"], dict) or not shape.names_the_prompt
 
 
-def _batch_line(row_id: str | None, fields: dict[str, Any]) -> Asked:
+def _batch_line(row_id: str | None, fields: dict[str, Any], shape: Shape) -> Asked:
     url, method, body = fields.get("url", ""), fields.get("method", "POST"), fields["body"]
     if method != "POST":
-        raise _Wrong(f"method must be POST, this is {method!r}")
+        raise WrongLineError(f"method must be POST, this is {method!r}")
     if url and not str(url).endswith("/chat/completions"):
-        raise _Wrong(f"url must be /v1/chat/completions, this is {url!r}")
+        raise WrongLineError(f"url must be /v1/chat/completions, this is {url!r}")
     if not isinstance(body, dict):
-        raise _Wrong(f"body must be an object, this is {_named(body)}")
+        raise WrongLineError(f"body must be an object, this is {named(body)}")
     if body.get("stream"):
-        raise _Wrong("body asks for stream: answers are read whole; remove it")
-    _check_messages(body.get("messages"))
+        raise WrongLineError("body asks for stream: answers are read whole; remove it")
+    in_parts = check_messages(body.get("messages"))
     _check_overrides(body)
-    extra = {key: value for key, value in fields.items() if key not in {"id", "custom_id", "method", "url", "body"}}
-    return Asked(row_id, body, as_written=True, extra=extra)
+    asks = {**body, "messages": embedded(body["messages"], shape.images_from)} if in_parts else body
+    return Asked(row_id, asks, body, fields, BATCH_FIELDS, as_written=True)
 
 
-def _plain_line(row_id: str | None, fields: dict[str, Any]) -> Asked:
-    name = "messages" if "messages" in fields else next((name for name in PROMPT_NAMES if name in fields), None)
-    if name is None:
-        raise _Wrong(f"no prompt: a row has `messages`, or one of {', '.join(PROMPT_NAMES)}, or is an OpenAI Batch line")
-    if name == "messages" and "prompt" in fields:
-        raise _Wrong("both prompt and messages: keep one")
-    overrides = {key: fields[key] for key in OVERRIDES if key in fields}
-    _check_overrides(overrides)
-    asks = {"messages": _messages(name, fields[name]), **_params(fields.get("params", {})), **overrides}
-    used = {"id", "custom_id", "params", name, *OVERRIDES}
-    return Asked(row_id, asks, extra={key: value for key, value in fields.items() if key not in used})
+def _plain_line(row_id: str | None, fields: dict[str, Any], shape: Shape) -> Asked:
+    prompt = _prompt(fields, shape)
+    asks = {"messages": prompt.messages}
+    if not OVERRIDING.isdisjoint(fields):
+        overrides = {key: fields[key] for key in OVERRIDES if key in fields}
+        _check_overrides(overrides)
+        asks |= (_params(fields["params"]) if "params" in fields else {}) | overrides
+    known_by = asks if prompt.known_by is None else {**asks, "messages": prompt.known_by}
+    if prompt.in_parts:
+        asks = {**asks, "messages": embedded(prompt.messages, shape.images_from)}
+    used = OURS if shape.id_field is None else OURS_BUT_IDS
+    return Asked(row_id, asks, known_by, fields, used, prompt.field, prompt.cut)
 
 
-def _messages(name: str, value: Any) -> list[Any]:
+def _prompt(fields: dict[str, Any], shape: Shape) -> _Prompt:
+    if shape.template is not None:
+        values = shape.template.fields_of(fields)
+        text = shape.template.filled(values)
+        if not text.strip():
+            raise WrongLineError("the template and this row's fields make an empty text")
+        return _Prompt([{"role": "user", "content": text}], known_by=values)
+    name = _prompt_name(fields, shape)
+    value = fields[name]
+    if isinstance(value, str) and name not in {"messages", CONVERSATION}:
+        if not value or value.isspace():
+            raise WrongLineError(f"{name} is empty")
+        return _Prompt([{"role": "user", "content": value}], name)
+    return _conversation(name, value, shape)
+
+
+def _prompt_name(fields: dict[str, Any], shape: Shape) -> str:
+    """The field that holds the prompt or the messages."""
+    if shape.prompt_field is not None:
+        if shape.prompt_field not in fields:
+            raise WrongLineError(
+                f"there is no field {shape.prompt_field!r} to take the prompt from, this row has {fields_told(fields)}"
+            )
+        return shape.prompt_field
+    if "messages" in fields:
+        if "prompt" in fields:
+            raise WrongLineError("both prompt and messages: keep one")
+        return "messages"
+    for name in PROMPT_NAMES:
+        if name in fields:
+            if name == "input" and "instruction" in fields:
+                raise WrongLineError(
+                    "both instruction and input: say how they make one prompt, --template '{instruction}\\n\\n{input}'"
+                )
+            return name
+    if CONVERSATION in fields:
+        return CONVERSATION
+    raise WrongLineError(
+        f"no prompt: a row has `messages`, or one of {', '.join(PROMPT_NAMES)}, `{CONVERSATION}`, or is an OpenAI Batch line; "
+        f"this one has {fields_told(fields)}: --prompt-field or --template says which to send",
+    )
+
+
+def _conversation(name: str, value: Any, shape: Shape) -> _Prompt:
+    """The messages in the field `name`, without the answer that training data ends with."""
+    turns = are_turns(value)
     if name == "messages" or isinstance(value, list):
-        _check_messages(value)
-        return list(value)
-    if not isinstance(value, str):
-        raise _Wrong(f"{name} must be a text or a list of messages, this is {_named(value)}")
-    if not value.strip():
-        raise _Wrong(f"{name} is empty")
-    return [{"role": "user", "content": value}]
-
-
-def _check_messages(messages: Any) -> None:
-    if not isinstance(messages, list) or not messages:
-        raise _Wrong("messages must be a list with at least one message")
-    for number, message in enumerate(messages):
-        if not isinstance(message, dict):
-            raise _Wrong(f"messages[{number}] must be an object with role and content, this is {_named(message)}")
-        if not isinstance(message.get("role"), str) or message["role"] not in ROLES:
-            raise _Wrong(f"messages[{number}].role must be one of {', '.join(sorted(ROLES))}, this is {message.get('role')!r}")
-        content = message.get("content")
-        if not (isinstance(content, str | list) or (content is None and message["role"] == "assistant")):
-            raise _Wrong(f"messages[{number}].content must be a text or a list of parts, this is {_named(content)}")
+        messages = from_turns(value, name) if turns else value
+    else:
+        raise WrongLineError(
+            f"{name} must be a {'' if name == CONVERSATION else 'text or a '}list of messages, this is {named(value)}"
+        )
+    in_parts = check_messages(messages, name)
+    asked = without_answer(messages, name) if shape.drop_answer or turns or name == CONVERSATION else messages
+    return _Prompt(asked, name, value[len(asked) :], in_parts=in_parts)
 
 
 def _check_overrides(overrides: dict[str, Any]) -> None:
     for key, expected in OVERRIDES.items():
         value = overrides.get(key)
-        if key not in overrides or value is None:
+        if value is None:
             continue
         if not isinstance(value, expected) or isinstance(value, bool):
-            raise _Wrong(f"{key} must be {NAMES[expected]}, this is {_named(value)}")
+            raise WrongLineError(f"{key} must be {NAMES[expected]}, this is {named(value)}")
         if isinstance(value, int) and value < 1:
-            raise _Wrong(f"{key} must be above zero, this is {value}")
+            raise WrongLineError(f"{key} must be above zero, this is {value}")
 
 
 def _params(params: Any) -> dict[str, Any]:
     if not isinstance(params, dict):
-        raise _Wrong(f"params must be an object, this is {_named(params)}")
+        raise WrongLineError(f"params must be an object, this is {named(params)}")
     if "messages" in params:
-        raise _Wrong("params can't hold messages: put them at the top of the row")
+        raise WrongLineError("params can't hold messages: put them at the top of the row")
     if params.get("stream"):
-        raise _Wrong("params ask for stream: answers are read whole; remove it")
+        raise WrongLineError("params ask for stream: answers are read whole; remove it")
     _check_overrides(params)
     return params
-
-
-def _named(value: Any) -> str:
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, int | float):
-        return f"the number {value}"
-    return "an empty text" if value == "" else NAMES[type(value)]
-
-
-def _start(line: bytes) -> str:
-    text = line[:60].decode(errors="replace")
-    return repr(text) + ("…" if len(line) > len(text.encode()) else "")

@@ -5,10 +5,10 @@ A row is its id and its request's fingerprint, never its position: lines may be 
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from dataclasses import dataclass
 from enum import IntEnum
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from batch_runner.json_text import dumps
@@ -63,6 +63,11 @@ def key_of_id(row_id: str) -> int:
     return key_of_encoded_id(row_id.encode())
 
 
+def lot(seed: int, row_id: str) -> int:
+    """64 bits drawn for a row: the same for the same seed, on any machine."""
+    return int.from_bytes(blake2b(f"{seed}\0{row_id}".encode(), digest_size=8).digest(), "little")
+
+
 def key_of_fingerprint(text: str) -> int:
     """64 bits that stand for a fingerprint in the index: the first half of its hash."""
     return int(text.rpartition(":")[2][:16], 16)
@@ -95,6 +100,8 @@ class Action(IntEnum):
     """It was answered, and now asks something else: bought again only on the user's word."""
     RECORD = 3
     """It can't be sent, and the output doesn't say so yet."""
+    LEAVE_OUT = 4
+    """The run isn't about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +137,11 @@ def decide_rejected(status: Status | None, *, same: bool) -> Action:
 
 
 def _hash(data: bytes, size: int) -> str:
-    return hashlib.blake2b(data, digest_size=size).hexdigest()
+    return blake2b(data, digest_size=size).hexdigest()
 
 
 def _wide_hash(data: bytes) -> int:
-    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little", signed=True)
+    return int.from_bytes(blake2b(data, digest_size=8).digest(), "little", signed=True)
 
 
 key_of_encoded_id: Callable[[bytes], int] = hash if sys.hash_info.width >= 64 else _wide_hash  # noqa: PLR2004 - bits

@@ -1,21 +1,25 @@
-"""JSONL files -> PromptRow | Rejected, streaming. A row's id is its own, or made from what it asks."""
+"""Input files -> PromptRow | Rejected, streaming. A row's id is its own, or made from what it asks."""
 
 from __future__ import annotations
 
 import glob
-import gzip
-import io
 import os
 import sys
-import zlib
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple, Protocol
 
+import orjson
+
+from batch_runner.complaints import start_of
 from batch_runner.failures import CannotStart
-from batch_runner.forms import Unusable, read_line
+from batch_runner.files import HEAD_BYTES, MOST_LINE_BYTES, PACKED, kind_of, numbered_lines, open_input, told_when_unreadable
+from batch_runner.forms import AS_IT_COMES, Unusable, read_line
 from batch_runner.identity import id_from_content, id_from_line
+from batch_runner.json_text import loads_leniently
 from batch_runner.records import PromptRow, Rejected
+from batch_runner.tables import csv_records, parquet_records
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -25,8 +29,9 @@ else:
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from batch_runner.forms import Asked, Shape
+
 STDIN = "-"
-UTF8_BOM = b"\xef\xbb\xbf"
 RUN_LINE_START = b'{"id":"","status":"run",'
 """How an output of ours opens; an input that opens so was meant for something else."""
 
@@ -38,13 +43,25 @@ class Line(NamedTuple):
     source: str
     id: str | None = None
     """Set where the row's id is known beforehand: a line kept in an output."""
+    complaint: str = ""
+    """Why it is no row, where its file already shows that."""
 
 
 class Draft(NamedTuple):
     """One input line, read. Where it brought no id of its own, the id is made from its content, not yet numbered."""
 
-    row: PromptRow | Rejected
+    line: Line
+    asked: Asked | Unusable
+    id: str
     own_id: bool
+
+    @property
+    def row(self) -> PromptRow | Rejected:
+        """The row that the line is."""
+        line, asked = self.line, self.asked
+        if isinstance(asked, Unusable):
+            return Rejected(self.id, line.source, line.text, asked.reason)
+        return PromptRow(self.id, line.source, line.text, asked.asks, asked.as_written, asked.extra)
 
 
 class RowSource(Protocol):
@@ -82,19 +99,17 @@ class InputFiles:
     def lines(self) -> Iterator[Line]:
         """Every line that isn't blank."""
         for file, size in zip(self.files, self.sizes, strict=True):
-            for number, text in _numbered_lines(file, size):
-                yield Line(text, f"{file.name}:{number}")
+            with told_when_unreadable(file.name):
+                yield from _lines(file, size)
 
 
-def draft(line: Line) -> Draft:
+def draft(line: Line, shape: Shape = AS_IT_COMES) -> Draft:
     """Read one line."""
-    asked = read_line(line.text)
-    own_id = line.id or asked.id
-    if isinstance(asked, Unusable):
-        row_id = own_id or id_from_line(line.text)
-        return Draft(Rejected(row_id, line.source, line.text, asked.reason), own_id is not None)
-    row_id = own_id or id_from_content(asked.asks)
-    return Draft(PromptRow(row_id, line.source, line.text, asked.asks, asked.as_written, asked.extra), own_id is not None)
+    asked = Unusable(None, line.complaint) if line.complaint else read_line(line.text, shape)
+    if (own_id := line.id or asked.id) is not None:
+        return Draft(line, asked, own_id, True)
+    made = id_from_line(line.text) if isinstance(asked, Unusable) else id_from_content(asked.known_by)
+    return Draft(line, asked, made, False)
 
 
 def find_inputs(arguments: Iterable[str]) -> tuple[list[InputFile], list[str]]:
@@ -103,7 +118,7 @@ def find_inputs(arguments: Iterable[str]) -> tuple[list[InputFile], list[str]]:
     Raises `CannotStart` when an argument names nothing, and when nothing but outputs is named.
     """
     named = list({os.path.realpath(file.path): file for argument in arguments for file in _matches(argument)}.values())
-    ours = [file for file in named if _opens_like_an_output(file.path)]
+    ours = [file for file in named if _opens_like_an_output(file)]
     if ours and len(ours) == len(named):
         raise CannotStart(f"{ours[0].name} is an output of batch-runner, not an input; to send its failed rows again: batch-runner retry {ours[0].name}")  # fmt: skip # noqa: E501
     return [file for file in named if file not in ours], [file.name for file in ours]
@@ -125,15 +140,6 @@ def copy_stdin(copy: Path) -> InputFile:
     return InputFile(copy, "stdin")
 
 
-def open_input(path: Path) -> IO[bytes]:
-    """A file as bytes, unpacked when its name ends in `.gz` or `.zst`."""
-    if path.suffix == ".gz":
-        return io.BufferedReader(gzip.open(path, "rb"))
-    if path.suffix == ".zst":
-        return io.BufferedReader(zstd.open(path, "rb"))
-    return path.open("rb")
-
-
 def _matches(argument: str) -> list[InputFile]:
     if is_glob(argument):
         found = sorted(path for path in glob.glob(argument, recursive=True) if Path(path).is_file())  # noqa: PTH207 - a pattern may be absolute
@@ -150,37 +156,85 @@ def _matches(argument: str) -> list[InputFile]:
     return [InputFile(path, argument)]
 
 
-def _opens_like_an_output(path: Path) -> bool:
-    try:
-        with open_input(path) as file:
-            return file.read(len(RUN_LINE_START)) == RUN_LINE_START
-    except (OSError, EOFError, zlib.error, zstd.ZstdError) as error:
-        raise CannotStart(f"{path}: can't be read: {error}") from None
+def _opens_like_an_output(file: InputFile) -> bool:
+    """Look at how a file begins: true for an output of ours. Raises `CannotStart` for what can't be a prompt file."""
+    form = form_of(file.path)
+    if form == "parquet":
+        return False
+    with told_when_unreadable(file.name), open_input(file.path) as stream:
+        head = stream.read(HEAD_BYTES)
+    if (kind := kind_of(head)) is not None:
+        raise CannotStart(f"{file.name} is {kind}")
+    if form == "jsonl" and (start := head.split(b"\n", 1)[0].strip()) in {b"[", b"{"}:
+        query = ".[]" if start == b"[" else "."
+        raise CannotStart(
+            f"{file.name} is one JSON text over many lines; a row is a line: jq -c '{query}' {file.name} > rows.jsonl",
+        )
+    return head.startswith(RUN_LINE_START)
 
 
 def _size(file: InputFile) -> int:
     try:
-        return file.path.stat().st_size
+        return sys.maxsize if file.path.suffix in PACKED else file.path.stat().st_size
     except OSError as error:
         raise CannotStart(f"{file.name}: can't be read: {error.strerror}") from None
 
 
-def _numbered_lines(file: InputFile, size: int) -> Iterator[tuple[int, bytes]]:
-    try:
-        with open_input(file.path) as stream:
-            plain = file.path.suffix not in {".gz", ".zst"}
-            yield from _lines(stream, size if plain else sys.maxsize)
-    except (OSError, EOFError, zlib.error, zstd.ZstdError) as error:
-        raise CannotStart(f"{file.name}: can't be read to its end: {error}") from None
+def form_of(path: Path) -> str:
+    """What a file holds, by its name without `.gz` or `.zst`: `jsonl` unless that ends in .txt, .csv, .tsv or .parquet."""
+    suffix = Path(path.stem).suffix if path.suffix in PACKED else path.suffix
+    form = suffix.lower().removeprefix(".")
+    return form if form in {"txt", "csv", "tsv", "parquet"} else "jsonl"
 
 
-def _lines(stream: IO[bytes], left: int) -> Iterator[tuple[int, bytes]]:
-    r"""Lines that aren't blank, with their numbers. A line ends at `\\n` and nowhere else; CRLF and a BOM are tolerated."""
-    for number, line in enumerate(stream, start=1):
-        if left <= 0:
-            return  # what was added since the plan waits for the next run
-        left -= len(line)
-        text = line.removeprefix(UTF8_BOM) if number == 1 else line
-        text = text.strip(b" \t\r\n")
-        if text:
-            yield number, text
+def _lines(file: InputFile, size: int) -> Iterator[Line]:
+    form = form_of(file.path)
+    if form == "parquet":
+        if file.path.suffix in PACKED:
+            raise CannotStart(f"{file.name}: a Parquet file is packed inside already: unpack it first")
+        for number, row, complaint in parquet_records(file.path, file.name):
+            yield Line(row, f"{file.name}:{number}", None, complaint)
+        return
+    with open_input(file.path) as stream:
+        if form == "jsonl":
+            yield from _json_lines(stream, size, file.name)
+        elif form == "txt":
+            yield from _text_lines(stream, size, file.name)
+        else:
+            for number, row, complaint in csv_records(stream, size, file.name, "\t" if form == "tsv" else ""):
+                yield Line(row, f"{file.name}:{number}", None, complaint)
+
+
+def _json_lines(stream: IO[bytes], size: int, name: str) -> Iterator[Line]:
+    """Lines that aren't blank; CRLF is tolerated."""
+    for number, line, length in numbered_lines(stream, size):
+        text = line.strip(b" \t\r\n")
+        if length >= MOST_LINE_BYTES:
+            yield Line(text, f"{name}:{number}", None, _too_long(text, length))
+        elif text:
+            yield Line(text, f"{name}:{number}")
+
+
+def _text_lines(stream: IO[bytes], size: int, name: str) -> Iterator[Line]:
+    """Each line that isn't blank as a JSON text; a file whose first line is a JSON object is JSON Lines under another name."""
+    rows = _json_lines(stream, size, name)
+    first = next(rows, None)
+    if first is None:
+        return
+    if first.text.startswith(b"{") and isinstance(loads_leniently(first.text), dict):
+        yield from chain([first], rows)
+        return
+    for row in chain([first], rows):
+        if row.complaint:
+            yield row
+            continue
+        try:
+            yield row._replace(text=orjson.dumps(row.text.decode()))
+        except UnicodeDecodeError as wrong_byte:
+            where = f"not UTF-8 at byte {wrong_byte.start + 1}: convert the file with iconv: {start_of(row.text)}"
+            yield row._replace(complaint=where)
+
+
+def _too_long(start: bytes, length: int) -> str:
+    most = MOST_LINE_BYTES // 1024**2
+    return f"the line has {length:,} bytes, {most} MiB is the most; is a line end missing? It starts {start_of(start)}"

@@ -6,46 +6,54 @@ by line; a line that is no longer what was planned stops the run before it is se
 
 from __future__ import annotations
 
+import sys
 import zlib
 from array import array
 from collections import Counter
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from batch_runner.chat import build_request
+from batch_runner.chat import request_body
 from batch_runner.failures import CannotStart
+from batch_runner.forms import AS_IT_COMES, Unusable
 from batch_runner.identity import (
     Action,
     Again,
     Occurrences,
     decide,
     decide_rejected,
+    fingerprint,
     key_of_fingerprint,
-    key_of_id,
     line_fingerprint,
 )
 from batch_runner.loader import draft
-from batch_runner.records import PromptRow, Rejected, Tokens
+from batch_runner.naming import KeySet, Naming, keys_of
+from batch_runner.records import PromptRow, Rejected
+from batch_runner.selection import EVERYTHING, Sample, Selection, blocks, ends_like_a_copy
 from batch_runner.totals import NOT_IN_INPUT, UNATTEMPTED
+from batch_runner.weighing import Weighing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
     from batch_runner.chat import Defaults
+    from batch_runner.forms import Asked, Shape
     from batch_runner.loader import Draft, Line, RowSource
     from batch_runner.output.history import History
     from batch_runner.output.index import Entry
+    from batch_runner.records import Tokens
 
-BLOCK_LINES = 4096
-BLOCK_BYTES = 4 * 1024 * 1024
 RECORDED = 0x80
 """Set in an action's byte when the output holds a record of the row."""
 NAMED_REPEATS = 5
+NAMED_BAD_LINES = 5
+LEFT_OUT = bytes([Action.LEAVE_OUT])
+PASSED_OVER = frozenset({Action.KEEP, Action.LEAVE_OUT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +61,11 @@ class Plan:
     """What a run would do, line by line and in sum."""
 
     actions: bytes
+    """What is done about each copy of each line."""
     checks: array[int]
+    """A checksum of each line."""
+    shape: Shape
+    repeat: int
     repeated: frozenset[str]
     """Ids made from content that stand more than once."""
     standing: Counter[str]
@@ -69,6 +81,14 @@ class Plan:
     """Rows to be sent whose answer has no cap of its own."""
     as_written: int
     """OpenAI Batch lines among the rows to be sent: the run's own parameters don't reach them."""
+    ending_in_answer: int
+    """Rows to be sent whose last message is the assistant's."""
+    left_out: int
+    """Rows of the input that the selection leaves out."""
+    bad: int
+    """Lines that can't be sent, recorded already or not."""
+    bad_lines: tuple[str, ...]
+    """The first of them, each with its place and reason."""
     largest: Tokens
     """The worst of any row to be sent, prompt and completion taken apart."""
 
@@ -89,8 +109,8 @@ class Plan:
 
     @property
     def rows(self) -> int:
-        """Rows of the input."""
-        return len(self.actions)
+        """Rows that the run is about, each as often as it is sent."""
+        return len(self.actions) - self.actions.count(Action.LEAVE_OUT)
 
     @property
     def nothing_to_do(self) -> bool:
@@ -101,23 +121,31 @@ class Plan:
         """The second pass: every row that needs a line in the output, and whether there is a record of it already."""
         occurrences, met = Occurrences(), set[str]()
         lines = source.lines()
-        for code, check in zip(self.actions, self.checks, strict=True):
+        for number, check in enumerate(self.checks):
             line = next(lines, None)
             if line is None:
                 raise CannotStart("the input became shorter while the run went on: the same command goes on with it as it is now")
             if zlib.crc32(line.text) != check:
-                raise CannotStart(f"{line.source} was changed while the run went on: the same command goes on with the file as it is now")  # fmt: skip # noqa: E501
-            action = code & ~RECORDED
-            if action == Action.KEEP and not self.repeated:
+                raise _changed(line.source)
+            codes = self.actions[number * self.repeat : (number + 1) * self.repeat]
+            if not self.repeated and all(code & ~RECORDED in PASSED_OVER for code in codes):
                 continue
-            row, own_id = draft(line)
-            if row.id in self.repeated:
-                plain_id = row.id
-                if not own_id and plain_id in met:
-                    row = replace(row, id=occurrences.next(plain_id))
-                met.add(plain_id)
-            if action != Action.KEEP:
-                yield row, bool(code & RECORDED)
+            read = draft(line, self.shape)
+            row = read.row
+            if read.id in self.repeated:
+                if not read.own_id and read.id in met:
+                    row = replace(row, id=occurrences.next(read.id))
+                met.add(read.id)
+            yield from self._copies(row, codes)
+
+    def _copies(self, row: PromptRow | Rejected, codes: bytes) -> Iterator[tuple[PromptRow | Rejected, bool]]:
+        for copy, code in enumerate(codes, start=1):
+            action = code & ~RECORDED
+            if action in PASSED_OVER:
+                continue
+            if isinstance(row, Rejected) != (action == Action.RECORD):
+                raise _changed(row.source)  # an image that it names is another one now, or gone
+            yield (row if self.repeat == 1 else replace(row, id=f"{row.id}#{copy}")), bool(code & RECORDED)
 
 
 def make_plan(
@@ -126,163 +154,193 @@ def make_plan(
     *,
     run: Defaults,
     again: Again,
-    limit: int | None = None,
+    shape: Shape = AS_IT_COMES,
+    selection: Selection = EVERYTHING,
     real: bool = True,
     all_rows: bool = False,
 ) -> Plan:
-    """Look at every row once.
+    """Look at every row once (twice, where a sample is to be picked).
 
     `real`: answers of the embedded endpoint don't count. `all_rows`: the rows of this run are those of the output, `source`
     giving only the ones that may be sent. Raises `CannotStart` when the input can't be read or ids of its own repeat.
     """
-    planner = _Planner(history, run, again, real=real)
-    for block in _blocks(islice(source.lines(), limit)):
+    sample = None if selection.sample is None else Sample.of(source, shape, selection)
+    planner = _Planner(history, run, again, shape, selection, sample, real=real)
+    for block in blocks(source.lines(), selection.lines):
         planner.take(block)
-    if planner.repeats:
-        raise CannotStart(_repeats_told(source, planner.repeats, limit))
-    return planner.plan(all_rows=all_rows, limited=limit is not None)
-
-
-class KeySet:
-    """64-bit keys, eight bytes each: sorted pieces, each at least twice as long as the next."""
-
-    def __init__(self) -> None:
-        self._pieces: list[NDArray[np.int64]] = []
-
-    def add(self, keys: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Add keys (none twice); True for each that is new."""
-        new = np.ones(len(keys), dtype=np.bool_)
-        for piece in self._pieces:
-            places = np.minimum(np.searchsorted(piece, keys), len(piece) - 1)
-            new &= piece[places] != keys
-        if new.any():
-            self._pieces.append(np.sort(keys[new]))
-        while len(self._pieces) > 1 and len(self._pieces[-2]) < 2 * len(self._pieces[-1]):
-            last = self._pieces.pop()
-            self._pieces[-1] = np.sort(np.concatenate([self._pieces[-1], last]), kind="stable")
-        return new
+        if planner.full:
+            break
+    if planner.naming.doubled:
+        raise CannotStart(_repeats_told(source, planner.naming.doubled, shape, selection.lines))
+    return planner.plan(all_rows=all_rows)
 
 
 class _Planner:
     """Gathers the plan block by block."""
 
-    def __init__(self, history: History, run: Defaults, again: Again, *, real: bool) -> None:
+    def __init__(
+        self,
+        history: History,
+        run: Defaults,
+        again: Again,
+        shape: Shape,
+        selection: Selection,
+        sample: Sample | None,
+        *,
+        real: bool,
+    ) -> None:
         self._history = history
         self._index = history.index
         self._run = run
         self._again = again
+        self._shape = shape
+        self._selection = selection
+        self._sample = sample
         self._real = real
         self._new_keys = KeySet()
-        self._occurrences = Occurrences()
+        self.naming = Naming(self._meet, selection.suffix(1))
+        self._unmet = set(selection.where.names) if selection.where is not None else set[str]()
         self._actions = bytearray()
         self._checks = array("I")
         self._standing: Counter[str] = Counter()
         self._by_action: Counter[Action] = Counter()
         self._new = 0
-        self._uncapped = 0
-        self._as_written = 0
-        self._largest = Tokens(0, 0)
-        self.repeats: dict[str, str] = {}
-        """Ids of their own that stand again, and where."""
+        self._picked = 0
+        self._bad = 0
+        self._bad_lines: list[str] = []
+        self._weighing = Weighing(run)
+
+    @property
+    def full(self) -> bool:
+        """True when the limit is reached."""
+        return self._picked == self._selection.limit
 
     def take(self, block: list[Line]) -> None:
-        drafts = [draft(line) for line in block]
-        keys = np.fromiter((key_of_id(each.row.id) for each in drafts), dtype=np.int64, count=len(drafts))
-        handles = self._index.find(keys)
-        first = self._first_times(keys, handles)
-        for line, each, handle, is_first in zip(block, drafts, handles.tolist(), first.tolist(), strict=True):
-            self._checks.append(zlib.crc32(line.text))
-            row, place = (each.row, handle) if is_first else self._repeated(each)
-            self._take_row(row, self._index.entry(place) if place >= 0 else None)
+        drafts = [draft(line, self._shape) for line in block]
+        ids, keys = self.naming.take(drafts)
+        handles = self._handles(ids, keys)
+        meant = list(self._meant(drafts, ids)) if self._selection.picks else [True] * len(drafts)
+        self._checks.extend([zlib.crc32(line.text) for line in block[: len(meant)]])
+        self._picked += sum(meant)
+        for each, places, is_meant in zip(drafts, handles, meant, strict=False):
+            if not is_meant:
+                self._actions.extend(LEFT_OUT * self._selection.repeat)
+            elif isinstance(each.asked, Unusable):
+                self._take_bad(each, each.asked.reason, places)
+            else:
+                self._take_row(each, each.asked, places)
 
-    def plan(self, *, all_rows: bool, limited: bool) -> Plan:
+    def plan(self, *, all_rows: bool) -> Plan:
+        if self._unmet and self._checks and self._selection.where is not None:
+            raise self._selection.where.never_met(self._unmet)
         standing = self._index.living() if all_rows else self._standing
         if all_rows:
             standing[UNATTEMPTED] = self._history.unattempted
-        elif not limited:
+        elif self._selection.of_all:
             standing[NOT_IN_INPUT] = self._index.not_seen().total()
-        sent = self._by_action[Action.SEND]
         return Plan(
             actions=bytes(self._actions),
             checks=self._checks,
-            repeated=self._occurrences.repeated(),
+            shape=self._shape,
+            repeat=self._selection.repeat,
+            repeated=self.naming.repeated,
             standing=+standing,
             new=self._new,
-            again=sent - self._new,
+            again=self._by_action[Action.SEND] - self._new,
             changed=self._by_action[Action.CHANGED],
             rejected=self._by_action[Action.RECORD],
-            uncapped=self._uncapped,
-            as_written=self._as_written,
-            largest=self._largest,
+            uncapped=self._weighing.uncapped,
+            as_written=self._weighing.as_written,
+            ending_in_answer=self._weighing.ending_in_answer,
+            left_out=len(self._checks) - self._picked,
+            bad=self._bad,
+            bad_lines=tuple(self._bad_lines),
+            largest=self._weighing.largest,
         )
 
-    def _first_times(self, keys: NDArray[np.int64], handles: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Whether each row's id is met for the first time."""
-        first = np.zeros(len(keys), dtype=np.bool_)
-        first[np.unique(keys, return_index=True)[1]] = True
-        recorded = first & (handles >= 0)
-        new = first & (handles < 0)
-        first[recorded] = self._index.mark(handles[recorded])
+    def _meet(self, keys: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Whether each row's id is met for the first time: those of the output are marked there, the others are kept here."""
+        handles = self._index.find(keys)
+        first = handles >= 0
+        new = ~first
+        first[first] = self._index.mark(handles[first])
         first[new] = self._new_keys.add(keys[new])
         return first
 
-    def _repeated(self, each: Draft) -> tuple[PromptRow | Rejected, int]:
-        if each.own_id:
-            self.repeats.setdefault(each.row.id, each.row.source)
-            return each.row, -1
-        row = replace(each.row, id=self._occurrences.next(each.row.id))
-        handles = self._index.find(np.array([key_of_id(row.id)], dtype=np.int64))
-        if handles[0] >= 0:
-            self._index.mark(handles)
-        return row, int(handles[0])
+    def _handles(self, ids: list[str], keys: NDArray[np.int64]) -> list[list[int]]:
+        """Where each copy of each row stands in the output."""
+        suffixes = [self._selection.suffix(copy) for copy in range(2, self._selection.repeat + 1)]
+        columns = [keys, *(keys_of([row_id + suffix for row_id in ids]) for suffix in suffixes)]
+        found = [self._index.find(column) for column in columns]
+        for handles in found:
+            self._index.mark(handles[handles >= 0])
+        return cast("list[list[int]]", np.stack(found, axis=1).tolist())
 
-    def _take_row(self, row: PromptRow | Rejected, entry: Entry | None) -> None:
-        if entry is not None and entry.made_up and self._real:
-            entry = None
-        action = self._decide_rejected(row, entry) if isinstance(row, Rejected) else self._decide(row, entry)
-        self._actions.append(action | (RECORDED if entry is not None else 0))
+    def _meant(self, drafts: list[Draft], ids: list[str]) -> Iterator[bool]:
+        """Whether the run is about each row, up to the last one within the limit."""
+        left = (self._selection.limit or sys.maxsize) - self._picked
+        for each, row_id in zip(drafts, ids, strict=True):
+            if left <= 0:
+                return
+            if not isinstance(each.asked, Unusable):
+                self._unmet -= each.asked.fields.keys()
+            meant = self._selection.means(each) and (self._sample is None or self._sample.holds(row_id))
+            left -= meant
+            yield meant
+
+    def _take_row(self, each: Draft, asked: Asked, handles: list[int]) -> None:
+        """Decide about every copy of a row."""
+        if self._selection.repeat > 1 and each.own_id and ends_like_a_copy(each.id):
+            raise CannotStart(f"{each.line.source}: the id {each.id[:60]!r} ends as the copies of --repeat do: name it otherwise")
+        entries = [self._entry(handle) for handle in handles]
+        key = None
+        if any(entries):
+            key = key_of_fingerprint(fingerprint(request_body(asked.asks, self._run, as_written=asked.as_written)))
+        sent = 0
+        for entry in entries:
+            kind = self._history.kind_of(entry) if entry is not None and self._again.kinds else None
+            same = entry is not None and entry.fingerprint_key == key
+            action = decide(entry.status if entry is not None else None, same=same, again=self._again, kind=kind)
+            self._note(action, entry)
+            if action is not Action.KEEP:
+                sent += 1
+                self._new += entry is None
+        if sent:
+            self._weighing.add(asked, len(each.line.text), sent)
+
+    def _take_bad(self, each: Draft, reason: str, handles: list[int]) -> None:
+        """Decide about a line that can't be sent. One line tells of it, however often it would be sent."""
+        self._bad += 1
+        if self._bad <= NAMED_BAD_LINES:
+            self._bad_lines.append(f"{each.line.source}: {reason}")
+        entry = self._entry(handles[0])
+        same = entry is not None and entry.fingerprint_key == key_of_fingerprint(line_fingerprint(each.line.text))
+        self._note(decide_rejected(entry.status if entry is not None else None, same=same), entry)
+        self._actions.extend(LEFT_OUT * (len(handles) - 1))
+
+    def _entry(self, handle: int) -> Entry | None:
+        """The record behind a handle, made-up answers aside where they don't count."""
+        if handle < 0:
+            return None
+        entry = self._index.entry(handle)
+        return None if entry.made_up and self._real else entry
+
+    def _note(self, action: Action, entry: Entry | None) -> None:
+        self._actions.append(action | RECORDED if entry is not None else action)
         self._standing[entry.status if entry is not None else UNATTEMPTED] += 1
         self._by_action[action] += 1
 
-    def _decide(self, row: PromptRow, entry: Entry | None) -> Action:
-        request = build_request(row, self._run)
-        same = entry is not None and entry.fingerprint_key == key_of_fingerprint(request.fingerprint)
-        kind = self._history.kind_of(entry) if entry is not None and self._again.kinds else None
-        action = decide(entry.status if entry is not None else None, same=same, again=self._again, kind=kind)
-        if action is not Action.KEEP:
-            self._new += entry is None
-            self._uncapped += request.max_completion_tokens is None
-            self._as_written += row.as_written
-            self._largest = Tokens(
-                max(self._largest.prompt, request.worst.prompt), max(self._largest.completion, request.worst.completion)
-            )
-        return action
 
-    def _decide_rejected(self, row: Rejected, entry: Entry | None) -> Action:
-        same = entry is not None and entry.fingerprint_key == key_of_fingerprint(line_fingerprint(row.line))
-        return decide_rejected(entry.status if entry is not None else None, same=same)
+def _changed(source: str) -> CannotStart:
+    return CannotStart(f"{source} was changed while the run went on: the same command goes on with the file as it is now")
 
 
-def _blocks(lines: Iterable[Line]) -> Iterator[list[Line]]:
-    """Lines by the thousand, fewer where they are long."""
-    block: list[Line] = []
-    size = 0
-    for line in lines:
-        block.append(line)
-        size += len(line.text)
-        if len(block) == BLOCK_LINES or size > BLOCK_BYTES:
-            yield block
-            block, size = [], 0
-    if block:
-        yield block
-
-
-def _repeats_told(source: RowSource, repeats: dict[str, str], limit: int | None) -> str:
+def _repeats_told(source: RowSource, repeats: dict[str, str], shape: Shape, limit: int | None) -> str:
     firsts: dict[str, str] = {}
     for line in islice(source.lines(), limit):
-        row = draft(line).row
-        if row.id in repeats:
-            firsts.setdefault(row.id, row.source)
+        row_id = draft(line, shape).id
+        if row_id in repeats:
+            firsts.setdefault(row_id, line.source)
     named = [f"{row_id[:60]!r} at {firsts[row_id]} and {again}" for row_id, again in islice(repeats.items(), NAMED_REPEATS)]
     more = f" and {len(repeats) - NAMED_REPEATS} more" if len(repeats) > NAMED_REPEATS else ""
     return f"ids must not repeat, so nothing was sent: {'; '.join(named)}{more}. Give each row its own id, or none"

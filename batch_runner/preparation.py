@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from batch_runner.chat import Defaults, defaults
 from batch_runner.clock import compact_timestamp
 from batch_runner.endpoint import FAKE, Endpoint, resolve, with_key
 from batch_runner.failures import CannotStart, FailureKind, UsageMistake
+from batch_runner.forms import Shape, shape
 from batch_runner.identity import Again
 from batch_runner.loader import STDIN, InputFile, InputFiles, RowSource, copy_stdin, find_inputs, is_glob
 from batch_runner.output.aside import aside_path
@@ -23,6 +24,7 @@ from batch_runner.output.history import hold
 from batch_runner.output.kept_inputs import KeptInputs, stdin_copy_path
 from batch_runner.plan import Plan, make_plan
 from batch_runner.records import REPEATABLE, RETRIED
+from batch_runner.selection import selection
 from batch_runner.settings import as_written, table
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from batch_runner.output.history import History
     from batch_runner.settings import Settings
 
-INPUT_ENDINGS = (".zst", ".gz", ".jsonl", ".ndjson", ".json")
+INPUT_ENDINGS = (".zst", ".gz", ".jsonl", ".ndjson", ".json", ".txt", ".csv", ".tsv", ".parquet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,9 @@ def prepare(
     endpoint = resolve(settings, environment)
     run_defaults = defaults(settings)
     again = again_of(settings, retrying=order.inputs is None)
+    reading, chosen = shape(settings), selection(settings)
+    if order.inputs is None:
+        chosen = replace(chosen, repeat=1)  # the rows of an output are copies already
     files, left_out = _files(order.inputs or ())
     output = output_of(order)
     _check_apart(files, output)
@@ -105,18 +110,20 @@ def prepare(
         _check_endpoint(history, endpoint, accepted=settings.rows.accept_other_endpoint)
         if history.index.lines == 0:
             endpoint = with_key(endpoint, settings, environment)  # a long plan shouldn't come before a missing key
-        source = _source(order, files, history, again, held)
+        source = _source(order, files, history, again, reading, held)
         plan = make_plan(
             source,
             history,
             run=run_defaults,
             again=again,
-            limit=settings.rows.limit,
+            shape=reading,
+            selection=chosen,
             real=endpoint.host != FAKE,
             all_rows=order.inputs is None,
         )
         if order.inputs is not None and plan.rows == 0:
-            raise CannotStart(f"there is no row in {', '.join(order.inputs)}")
+            raise CannotStart(_no_row_told(plan, order.inputs))
+        _check_strict(plan, settings)
         _settle_changed(plan, settings, output, confirm)
         if plan.to_send:
             endpoint = with_key(endpoint, settings, environment)
@@ -126,10 +133,12 @@ def prepare(
         yield Prepared(order, output, endpoint, run_defaults, source, history, plan, tuple(left_out))
 
 
-def _source(order: Order, files: list[InputFile | None], history: History, again: Again, held: ExitStack) -> RowSource:
+def _source(
+    order: Order, files: list[InputFile | None], history: History, again: Again, reading: Shape, held: ExitStack
+) -> RowSource:
     """Where the rows come from; a copy of standard input is taken, and removed again if the run doesn't begin."""
     if order.inputs is None:
-        return KeptInputs(history, REPEATABLE if again.kinds else again.states)
+        return KeptInputs(history, REPEATABLE if again.kinds else again.states, reading)
     new_copy = _new_copy(history.path)
     held.callback(new_copy.unlink, missing_ok=True)
     with _told_when_unusable():
@@ -183,9 +192,10 @@ def again_of(settings: Settings, *, retrying: bool) -> Again:
 def recorded_settings(settings: Settings) -> dict[str, Any]:
     """The settings as a run line keeps them for `retry`: without those meant once, files by their full name."""
     flat = {entry.name: settings.flat()[entry.name] for entry in table() if entry.facts.sticks}
-    flat["system"] = None if settings.request.system is None else as_written(settings.request.system)
-    if flat["api_key_file"] is not None:
-        flat["api_key_file"] = str(Path(flat["api_key_file"]).expanduser().absolute())
+    for name in ("system", "template"):
+        flat[name] = None if flat[name] is None else as_written(flat[name])
+    for name in ("api_key_file", "images_from"):
+        flat[name] = None if flat[name] is None else str(Path(flat[name]).expanduser().absolute())
     return flat
 
 
@@ -208,7 +218,7 @@ def _check_apart(files: list[InputFile | None], output: Path) -> None:
     if output.exists() and not output.is_file():
         raise CannotStart(f"{output} isn't a regular file: an output is read again to resume, so name another with -o")
     for file in files:
-        if file is not None and os.path.realpath(file.path) == str(output):
+        if file is not None and output.exists() and file.path.samefile(output):
             raise CannotStart(f"{file.name} is the input and the output: name another output with -o")
 
 
@@ -238,6 +248,20 @@ def _check_endpoint(history: History, endpoint: Endpoint, *, accepted: bool) -> 
         f"{history.path} was made by {last.endpoint}, this run asks {endpoint.host}: start anew with --fresh, name another "
         f"output with -o, or go on in it with --accept-other-endpoint ({kept})",
     )
+
+
+def _no_row_told(plan: Plan, inputs: tuple[str, ...]) -> str:
+    if plan.left_out:
+        return f"none of {plan.left_out:,} row{'s' if plan.left_out > 1 else ''} is left by --where"
+    return f"there is no row in {', '.join(inputs)}"
+
+
+def _check_strict(plan: Plan, settings: Settings) -> None:
+    if not settings.rows.strict or not plan.bad:
+        return
+    more = f"; and {plan.bad - len(plan.bad_lines):,} more" if plan.bad > len(plan.bad_lines) else ""
+    lines = f"{plan.bad:,} line{'s' if plan.bad > 1 else ''}"
+    raise CannotStart(f"{lines} can't be sent, so --strict sends nothing: {'; '.join(plan.bad_lines)}{more}")
 
 
 def _settle_changed(plan: Plan, settings: Settings, output: Path, confirm: Callable[[str], bool] | None) -> None:

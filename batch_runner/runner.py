@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from batch_runner.alongside import alongside
 from batch_runner.exits import ExitStatus
 from batch_runner.failures import CannotStart, OutputLost
+from batch_runner.images import size_of
 from batch_runner.progress import Snapshot
 from batch_runner.records import NO_PAST, PromptRow, Rejected, Result, Status
 from batch_runner.totals import UNATTEMPTED
@@ -65,13 +66,14 @@ class Runner:
         """Take rows one after the other until there are none, or the run leaves."""
         while (item := await self._next()) is not None:
             row, recorded = item
-            self._open_bytes += len(row.line)
+            size = size_of(row)
+            self._open_bytes += size
             try:
                 await self._handle(row, recorded=recorded)
             except Exception as error:  # noqa: BLE001 - a bug must not cost the answers that others are waiting for
                 self._break_off(error)
             finally:
-                self._open_bytes -= len(row.line)
+                self._open_bytes -= size
                 self._room.set()
 
     async def _next(self) -> tuple[PromptRow | Rejected, bool] | None:

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch_runner.failures import CannotStart
+from batch_runner.files import UTF8_BOM, open_input
 from batch_runner.json_text import dumps
 from batch_runner.loader import (
     RUN_LINE_START,
-    UTF8_BOM,
     InputFile,
     InputFiles,
     Line,
@@ -21,7 +21,6 @@ from batch_runner.loader import (
     draft,
     find_inputs,
     is_glob,
-    open_input,
 )
 from batch_runner.records import PromptRow, Rejected
 
@@ -45,13 +44,13 @@ def lines_of(path: Path) -> list[tuple[bytes, str]]:
 
 
 def row_of(line: bytes) -> PromptRow:
-    row, _ = draft(Line(line, "in.jsonl:1"))
+    row = draft(Line(line, "in.jsonl:1")).row
     assert isinstance(row, PromptRow), row
     return row
 
 
 def rejected_of(line: bytes) -> Rejected:
-    row, _ = draft(Line(line, "in.jsonl:1"))
+    row = draft(Line(line, "in.jsonl:1")).row
     assert isinstance(row, Rejected), row
     return row
 
@@ -139,7 +138,7 @@ def test_a_file_that_is_gone_is_named(tmp_path: Path) -> None:
 @given(line=st.binary(max_size=80))
 @settings(max_examples=200, deadline=None)
 def test_any_bytes_become_a_row_or_a_rejected_line_and_keep_their_text(line: bytes) -> None:
-    row, _ = draft(Line(line, "in.jsonl:1"))
+    row = draft(Line(line, "in.jsonl:1")).row
 
     assert row.id
     assert row.line == line
@@ -150,7 +149,7 @@ def test_any_bytes_become_a_row_or_a_rejected_line_and_keep_their_text(line: byt
 @settings(max_examples=200, deadline=None)
 def test_any_json_value_becomes_a_row_or_a_rejected_line(value: object, column: str) -> None:
     for line in (value, {column: value}, {"prompt": "hi", column: value}, {"prompt": value}, {"prompt": "hi", "params": value}):
-        row, _ = draft(Line(orjson.dumps(line), "in.jsonl:1"))
+        row = draft(Line(orjson.dumps(line), "in.jsonl:1")).row
 
         assert row.id
 

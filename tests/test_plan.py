@@ -13,10 +13,12 @@ from batch_runner.chat import Defaults, build_request
 from batch_runner.failures import CannotStart, FailureKind
 from batch_runner.identity import Again, line_fingerprint
 from batch_runner.loader import InputFile, InputFiles, Line, draft
+from batch_runner.naming import KeySet
 from batch_runner.output.history import History
 from batch_runner.output.lines import Run, row_line, run_line
-from batch_runner.plan import BLOCK_LINES, KeySet, Plan, make_plan
+from batch_runner.plan import Plan, make_plan
 from batch_runner.records import PromptRow, Rejected, Result, Status
+from batch_runner.selection import BLOCK_LINES, Selection
 from batch_runner.totals import NOT_IN_INPUT, UNATTEMPTED, Totals
 
 AT = "2026-01-01T00:00:00.000Z"
@@ -48,7 +50,7 @@ class Bench:
     def plan(self, again: Again = AS_USUAL, *, real: bool = True, limit: int | None = None) -> Plan:
         """Plan a run of the input over the output."""
         with History(self.output) as records:
-            return make_plan(self.source, records, run=self.run, again=again, limit=limit, real=real)
+            return make_plan(self.source, records, run=self.run, again=again, selection=Selection(limit=limit), real=real)
 
     def sent(self, again: Again = AS_USUAL, *, real: bool = True, limit: int | None = None) -> list[str]:
         """The ids of the rows that a run would send."""

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from batch_runner.chat import WITHOUT_SYSTEM
 from batch_runner.commands.terminal import Face, print_json
 from batch_runner.endpoint import is_loopback
 from batch_runner.execution import carry_out
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from batch_runner.leaving import Leaving
     from batch_runner.progress import Reporter, RunReport
+    from batch_runner.settings import Settings
 
 SHOW_CURSOR = "\x1b[?25h"
 """The live line hides it."""
@@ -126,6 +128,8 @@ def _notes(prepared: Prepared) -> Iterator[str]:
         yield f"{shown(prepared.output)} has lines that can't be read ({unreadable:,}): their rows count as new"
     for name in prepared.left_out:
         yield f"passed over {name}: it is an output of batch-runner"
+    if plan.left_out:
+        yield f"{rows(plan.left_out)} of the input left out by {_choosers(settings)}"
     if plan.nothing_to_do:
         return
     parts = [
@@ -143,6 +147,10 @@ def _notes(prepared: Prepared) -> Iterator[str]:
         yield f"{rows(plan.uncapped)} without --max-completion-tokens: an answer may use up to {most:,} tokens"
     if plan.as_written and (prepared.defaults.system or prepared.defaults.params):
         yield f"{rows(plan.as_written)} in OpenAI Batch form: sent as written, without the run's own parameters"
+    if plan.ending_in_answer:
+        yield f"{rows(plan.ending_in_answer)} end in an answer of the assistant's and are sent so: --drop-answer cuts it off"
+    if prepared.defaults.system and WITHOUT_SYSTEM.match(prepared.defaults.model):
+        yield f"{prepared.defaults.model} takes no system messages: --system stands at the head of each first user turn"
     if settings.request.temperature not in (None, 1) and settings.request.model.startswith("o"):
         yield f"{settings.request.model} takes no temperature but 1: the service will probably refuse"
 
@@ -151,6 +159,11 @@ def _warnings(prepared: Prepared) -> Iterator[str]:
     url = prepared.endpoint.url
     if url.startswith("http://") and not is_loopback(prepared.endpoint.host):
         yield f"{url} isn't encrypted: key, prompts and answers can be read on the way"
+
+
+def _choosers(settings: Settings) -> str:
+    chosen = [flag for flag, value in (("--where", settings.rows.where), ("--sample", settings.rows.sample)) if value]
+    return " and ".join(chosen)
 
 
 def _sum_up(report: RunReport, order: Order, face: Face) -> None:

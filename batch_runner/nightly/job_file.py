@@ -113,10 +113,12 @@ def _with_full_paths(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     full = dict(values)
     if isinstance(full.get("param"), dict):
         full["param"] = list(full["param"].items())
-    if isinstance(full.get("api_key_file"), str):
-        full["api_key_file"] = _seen_from_here(folder, full["api_key_file"])
-    if str(full.get("system", "")).startswith("@"):
-        full["system"] = "@" + _seen_from_here(folder, full["system"][1:])
+    for name in ("api_key_file", "images_from"):
+        if isinstance(full.get(name), str):
+            full[name] = _seen_from_here(folder, full[name])
+    for name in ("system", "template"):
+        if str(full.get(name, "")).startswith("@") and not str(full[name]).startswith("@@"):
+            full[name] = "@" + _seen_from_here(folder, full[name][1:])
     return full
 
 

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 import orjson
 
 from batch_runner.failures import CannotStart
+from batch_runner.forms import AS_IT_COMES
 from batch_runner.loader import InputFile, InputFiles, Line, draft
 from batch_runner.output.lines import HEAD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from batch_runner.forms import Shape
     from batch_runner.output.history import History
     from batch_runner.records import Status
 
@@ -29,13 +31,14 @@ def stdin_copy_path(output: Path) -> Path:
 class KeptInputs:
     """A row source: the rows of an output whose last line has one of `states`."""
 
-    def __init__(self, history: History, states: frozenset[Status]) -> None:
+    def __init__(self, history: History, states: frozenset[Status], shape: Shape = AS_IT_COMES) -> None:
         self._history = history
         self._states = states
+        self._shape = shape
 
     def lines(self) -> Iterator[Line]:
         """The input line of each such row, under the id it has in the output; lines too long to be kept come last."""
-        elsewhere: dict[str, str] = {}
+        elsewhere: dict[str, list[str]] = {}
         with self._history.path.open("rb") as file:
             for place in self._history.index.living_places():
                 file.seek(place)
@@ -50,16 +53,15 @@ class KeptInputs:
                 if kept["input"]:
                     yield Line(kept["input"].encode(), kept["source"], kept["id"])
                 else:
-                    elsewhere[kept["source"]] = kept["id"]
+                    elsewhere.setdefault(kept["source"], []).append(kept["id"])
         yield from self._from_input_files(elsewhere)
 
-    def _from_input_files(self, wanted: dict[str, str]) -> Iterator[Line]:
+    def _from_input_files(self, wanted: dict[str, list[str]]) -> Iterator[Line]:
         """Lines too long to be kept (or not UTF-8), by their source, from where they were read."""
         for name in dict.fromkeys(source.rpartition(":")[0] for source in wanted):
             for line in InputFiles.of([self._input_file(name)]).lines():
-                row_id = wanted.pop(line.source, None)
-                if row_id is not None:
-                    yield _still(line, row_id)
+                for row_id in wanted.pop(line.source, ()):
+                    yield _still(line, row_id, self._shape)
         if wanted:
             raise CannotStart(f"{next(iter(wanted))}: there is no such line any more; run the input again instead of retry")
 
@@ -70,10 +72,10 @@ class KeptInputs:
         return InputFile(path, name)
 
 
-def _still(line: Line, row_id: str) -> Line:
+def _still(line: Line, row_id: str, shape: Shape) -> Line:
     """`line` under the id it was recorded with. Raises `CannotStart` when another line stands in its place now."""
-    row, own_id = draft(line)
-    numbered = not own_id and row_id.startswith(f"{row.id}-")
-    if row.id != row_id and not numbered:
+    read = draft(line, shape)
+    numbered = row_id.startswith(f"{read.id}#") or (not read.own_id and row_id.startswith(f"{read.id}-"))
+    if read.id != row_id and not numbered:
         raise CannotStart(f"{line.source} isn't the line of row {row_id} any more: run the input again instead of retry")
     return line._replace(id=row_id)

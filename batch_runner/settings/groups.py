@@ -75,6 +75,21 @@ class RequestSettings:
     system: str | None = setting(
         None, "Instructions put before every row that has none of its own; @FILE reads them.", metavar="TEXT|@FILE"
     )
+    template: str | None = setting(
+        None,
+        "The prompt, with a row's fields in braces: 'Classify: {text}'; @FILE reads it.",
+        metavar="TEXT|@FILE",
+    )
+    prompt_field: str | None = setting(None, "The field of a row that holds its prompt or its messages.", metavar="NAME")
+    id_field: str | None = setting(None, "The field of a row that holds its id.", metavar="NAME")
+    drop_answer: bool = setting(
+        False,
+        "Cut the assistant's turns off the end of `messages`, as training data has them; they travel in `extra`.",
+        kind=bool,
+    )
+    images_from: str | None = setting(
+        None, "Send images that rows name by their path, if they lie below this folder.", metavar="FOLDER"
+    )
     param: tuple[tuple[str, Any], ...] = setting(
         (),
         "Any other request parameter: JSON or a bare word. Can be given again.",
@@ -135,13 +150,31 @@ class RowSettings:
 
     limit: int | None = setting(
         None,
-        "Only the first N rows of the input, done or not.",
+        "Only the first N rows of the input (after --where and --sample), done or not.",
         kind=Count(),
         short="-n",
         metavar="N",
         environment=False,
         sticks=False,
     )
+    where: str | None = setting(
+        None,
+        'Only rows for which this holds: lang == "zh" and len(text) > 80.',
+        metavar="CONDITION",
+        environment=False,
+        sticks=False,
+    )
+    sample: int | None = setting(
+        None,
+        "Only N rows at random, always the same for the same --seed.",
+        kind=Count(),
+        metavar="N",
+        environment=False,
+        sticks=False,
+    )
+    seed: int = setting(0, "Which random rows --sample picks.", kind=int, metavar="S", environment=False, sticks=False)
+    repeat: int = setting(1, "Send each row K times, as ID#1 to ID#K.", kind=Count(), metavar="K")
+    strict: bool = setting(False, "Send nothing while a line of the input can't be sent.", kind=bool)
     rerun_changed: bool = setting(
         False,
         "Buy rows again whose request has changed since they were answered.",

@@ -41,7 +41,8 @@ def read_settings(values: Mapping[str, Any]) -> Settings:
     if settings.request.api_key_env and settings.request.api_key_file:
         raise UsageMistake("api_key_env and api_key_file both name a key: keep one")
     system = text_or_file(settings.request.system or "", "system").strip() or None
-    return replace(settings, request=replace(settings.request, system=system))
+    template = None if settings.request.template is None else text_or_file(settings.request.template, "template")
+    return replace(settings, request=replace(settings.request, system=system, template=template))
 
 
 def convert(entry: Setting, value: Any) -> Any:

@@ -5,7 +5,7 @@ import pytest
 
 from batch_runner.settings import Setting, Settings, table
 
-ONE_TIME = {"only", "limit", "fresh", "rerun_changed", "accept_other_endpoint"}
+ONE_TIME = {"only", "limit", "where", "sample", "seed", "fresh", "rerun_changed", "accept_other_endpoint"}
 
 
 def names(entry: Setting) -> str:

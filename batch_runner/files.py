@@ -1,0 +1,116 @@
+"""An input file as numbered lines of UTF-8: unpacked, UTF-16 turned round, and refused by name when it is no text."""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import io
+import sys
+import zlib
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, cast
+
+from batch_runner.failures import CannotStart
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+PACKED = (".gz", ".zst")
+UTF8_BOM = codecs.BOM_UTF8
+UTF16_BOMS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+MOST_LINE_BYTES = 32 * 1024 * 1024
+"""A longer line is passed over unread: more than any service takes, and a file without line ends must not fill the memory."""
+
+LONG_LINE_SHOWN = 4096
+
+HEAD_BYTES = 8192
+"""What is looked at to see what a file is."""
+
+KINDS = (
+    (b"PK\x03\x04", "a ZIP archive or an Excel workbook: unpack it, or save the sheet as 'CSV UTF-8'"),
+    (b"\x1f\x8b", "packed with gzip: give it a name that ends in .gz"),
+    (b"\x28\xb5\x2f\xfd", "packed with zstd: give it a name that ends in .zst"),
+    (b"BZh", "packed with bzip2: unpack it first, or pipe it in: bzcat … | batch-runner run - -o OUT"),
+    (b"\xfd7zXZ", "packed with xz: unpack it first, or pipe it in: xzcat … | batch-runner run - -o OUT"),
+    (b"PAR1", "a Parquet file: give it a name that ends in .parquet"),
+    (b"%PDF-", "a PDF: take its text out first"),
+    (b"SQLite format 3", "an SQLite database: write its rows as JSON Lines first, sqlite3 -json … | jq -c '.[]'"),
+)
+"""How files open that people take for prompt files, and what to do with them."""
+
+
+def open_input(path: Path) -> IO[bytes]:
+    """A file as bytes, unpacked when its name ends in `.gz` or `.zst`."""
+    if path.suffix == ".gz":
+        return io.BufferedReader(gzip.open(path, "rb"))
+    if path.suffix == ".zst":
+        return io.BufferedReader(zstd.open(path, "rb"))
+    return path.open("rb")
+
+
+@contextmanager
+def told_when_unreadable(name: str) -> Iterator[None]:
+    """What a file system or an archive refuses is told in one line, as `CannotStart`."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise CannotStart(f"{name}: not {error.encoding} after all: {error.reason}; save it as UTF-8") from None
+    except (OSError, EOFError, zlib.error, zstd.ZstdError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise CannotStart(f"{name}: can't be read to its end: {reason}") from None
+
+
+def kind_of(head: bytes) -> str | None:
+    """What a file that opens with `head` is, if it is no text that can hold prompts, and what to do with it."""
+    for opening, kind in KINDS:
+        if head.startswith(opening):
+            return kind
+    if head.startswith(UTF16_BOMS):
+        return None
+    first = head.split(b"\n", 1)[0]
+    if b"\0" in first:
+        likely = first.count(b"\0") * 3 > len(first)
+        return "UTF-16 without a mark: save it as UTF-8" if likely and first.isascii() else "a binary file: it has NUL bytes"
+    return None
+
+
+def numbered_lines(stream: IO[bytes], most: int = sys.maxsize) -> Iterator[tuple[int, bytes, int]]:
+    r"""Each line with its number and its length in bytes, as far as the first `most` bytes reach.
+
+    A line ends at `\\n` and nowhere else. Of one above `MOST_LINE_BYTES` only the start is given.
+    """
+    head = cast("io.BufferedReader", stream).peek(2)[:2]
+    read = _as_utf8(stream) if head in UTF16_BOMS else stream.readline
+    number, left = 0, sys.maxsize if head in UTF16_BOMS else most
+    while left > 0 and (line := read(MOST_LINE_BYTES)):
+        number += 1
+        if number == 1:
+            line = line.removeprefix(UTF8_BOM)
+        length = len(line)
+        if length >= MOST_LINE_BYTES and not line.endswith(b"\n"):
+            length += _passed_over(read)
+            line = line[:LONG_LINE_SHOWN]
+        left -= length
+        yield number, line, length
+
+
+def _as_utf8(stream: IO[bytes]) -> Callable[[int], bytes]:
+    text = io.TextIOWrapper(cast("io.BufferedReader", stream), "utf-16", newline="\n")
+    return lambda most: text.readline(most).encode()
+
+
+def _passed_over(read: Callable[[int], bytes]) -> int:
+    """Read to the end of the line; how many bytes that were."""
+    length = 0
+    while piece := read(MOST_LINE_BYTES):
+        length += len(piece)
+        if piece.endswith(b"\n"):
+            break
+    return length

@@ -1,0 +1,76 @@
+"""The final ids of a run's rows: a row's own, or made from what it asks and numbered where several ask the same."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from batch_runner.identity import Occurrences, key_of_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from batch_runner.loader import Draft
+
+
+class KeySet:
+    """64-bit keys, eight bytes each: sorted pieces, each at least twice as long as the next."""
+
+    def __init__(self) -> None:
+        self._pieces: list[NDArray[np.int64]] = []
+
+    def add(self, keys: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Add keys (none twice); True for each that is new."""
+        new = np.ones(len(keys), dtype=np.bool_)
+        for piece in self._pieces:
+            places = np.minimum(np.searchsorted(piece, keys), len(piece) - 1)
+            new &= piece[places] != keys
+        if new.any():
+            self._pieces.append(np.sort(keys[new]))
+        while len(self._pieces) > 1 and len(self._pieces[-2]) < 2 * len(self._pieces[-1]):
+            last = self._pieces.pop()
+            self._pieces[-1] = np.sort(np.concatenate([self._pieces[-1], last]), kind="stable")
+        return new
+
+
+class Naming:
+    """Gives rows their final ids, block by block. `meet` takes keys, none twice, and says which are met for the first time."""
+
+    def __init__(self, meet: Callable[[NDArray[np.int64]], NDArray[np.bool_]], suffix: str = "") -> None:
+        self._meet = meet
+        self._suffix = suffix
+        """What the first copy of each row carries behind its id; the keys are those of first copies."""
+        self._occurrences = Occurrences()
+        self.doubled: dict[str, str] = {}
+        """Ids of their own that stand again, and where."""
+
+    @property
+    def repeated(self) -> frozenset[str]:
+        """Ids made from content that stand more than once."""
+        return self._occurrences.repeated()
+
+    def take(self, drafts: Sequence[Draft]) -> tuple[list[str], NDArray[np.int64]]:
+        """The final ids of the rows, and the keys of those."""
+        ids = [each.id for each in drafts]
+        keys = keys_of([each + self._suffix for each in ids] if self._suffix else ids)
+        first = np.zeros(len(keys), dtype=np.bool_)
+        places = np.unique(keys, return_index=True)[1]
+        first[places] = self._meet(keys[places])
+        for place in np.flatnonzero(~first).tolist():
+            ids[place] = self._again(drafts[place])
+            keys[place] = key_of_id(ids[place] + self._suffix)
+        return ids, keys
+
+    def _again(self, each: Draft) -> str:
+        if each.own_id:
+            self.doubled.setdefault(each.id, each.line.source)
+            return each.id
+        return self._occurrences.next(each.id)
+
+
+def keys_of(ids: Iterable[str]) -> NDArray[np.int64]:
+    """The keys of ids, as a column."""
+    return np.fromiter(map(key_of_id, ids), dtype=np.int64)

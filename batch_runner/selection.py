@@ -1,0 +1,120 @@
+"""Which rows of its input a run is about, and how often each is sent."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from batch_runner.condition import Condition
+from batch_runner.forms import Unusable
+from batch_runner.identity import lot
+from batch_runner.loader import draft
+from batch_runner.naming import KeySet, Naming
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from batch_runner.forms import Shape
+    from batch_runner.loader import Draft, Line, RowSource
+    from batch_runner.settings import Settings
+
+BLOCK_LINES = 4096
+BLOCK_BYTES = 4 * 1024 * 1024
+
+COPY = re.compile(r"#\d+")
+"""What stands behind the id of one of several copies."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The rows a run is about. A line that can't be read is always one of them as far as `where` goes."""
+
+    where: Condition | None = None
+    sample: int | None = None
+    """So many rows, picked by a hash of seed and id: rows that are added or moved hardly change who is picked."""
+    seed: int = 0
+    limit: int | None = None
+    """The first so many of those that `where` and `sample` leave."""
+    repeat: int = 1
+
+    @property
+    def of_all(self) -> bool:
+        """True when no row of the input is left out."""
+        return not self.picks and self.limit is None
+
+    @property
+    def picks(self) -> bool:
+        """True when more than a limit decides which rows are meant."""
+        return self.where is not None or self.sample is not None
+
+    @property
+    def lines(self) -> int | None:
+        """How many lines need a look: where nothing else picks rows, no more than `limit`."""
+        return None if self.picks else self.limit
+
+    def suffix(self, copy: int) -> str:
+        """What stands behind the id of a row's `copy`, counted from 1."""
+        return f"#{copy}" if self.repeat > 1 else ""
+
+    def means(self, each: Draft) -> bool:
+        """Whether `where` holds for a row."""
+        return self.where is None or isinstance(each.asked, Unusable) or self.where.holds(each.asked.fields, each.line.source)
+
+
+EVERYTHING = Selection()
+
+
+def selection(settings: Settings) -> Selection:
+    """What the settings say of the rows. Raises `UsageMistake` for a condition that can't be read."""
+    rows = settings.rows
+    where = None if rows.where is None else Condition(rows.where)
+    return Selection(where, rows.sample, rows.seed, rows.limit, rows.repeat)
+
+
+def ends_like_a_copy(row_id: str) -> bool:
+    """True for an id that `--repeat` could have made."""
+    return COPY.fullmatch(row_id[max(0, row_id.rfind("#")) :]) is not None
+
+
+class Sample:
+    """The rows whose hash of seed and id is among the smallest: a random choice that any order of the rows leaves as it is."""
+
+    def __init__(self, seed: int, bound: int) -> None:
+        self._seed = seed
+        self._bound = bound
+
+    @classmethod
+    def of(cls, source: RowSource, shape: Shape, selection: Selection) -> Sample:
+        """Look through `source` for the rows that `selection` picks; eight bytes a row, until this returns."""
+        size = selection.sample or 0
+        met, picked = KeySet(), np.empty(0, dtype=np.uint64)
+        naming = Naming(met.add)
+        for block in blocks(source.lines()):
+            drafts = [draft(line, shape) for line in block]
+            ids, _ = naming.take(drafts)
+            meant = [row_id for row_id, each in zip(ids, drafts, strict=True) if selection.means(each)]
+            lots = np.fromiter((lot(selection.seed, row_id) for row_id in meant), dtype=np.uint64)
+            picked = np.sort(np.concatenate([picked, lots]))[:size]
+        return cls(selection.seed, int(picked[-1]) if len(picked) == size else 2**64)
+
+    def holds(self, row_id: str) -> bool:
+        """Whether a row is one of those picked."""
+        return lot(self._seed, row_id) <= self._bound
+
+
+def blocks(lines: Iterable[Line], most: int | None = None) -> Iterator[list[Line]]:
+    """The first `most` lines by the thousand, fewer where they are long."""
+    block: list[Line] = []
+    size = 0
+    for line in islice(lines, most):
+        block.append(line)
+        size += len(line.text)
+        if len(block) == BLOCK_LINES or size > BLOCK_BYTES:
+            yield block
+            block, size = [], 0
+    if block:
+        yield block
