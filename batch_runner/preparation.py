@@ -20,8 +20,10 @@ from batch_runner.identity import Again
 from batch_runner.loader import STDIN, InputFile, InputFiles, RowSource, copy_stdin, find_inputs, is_glob
 from batch_runner.output.compact import remove_remains
 from batch_runner.output.history import History
+from batch_runner.output.index import read_index
 from batch_runner.output.kept_inputs import KeptInputs, stdin_copy_path
 from batch_runner.output.lock import lock
+from batch_runner.output.rescue import find_rescued, has_rescued, rescue_folders, take_in
 from batch_runner.plan import Plan, make_plan
 from batch_runner.records import REPEATABLE, RETRIED
 from batch_runner.settings import as_written, table
@@ -61,6 +63,10 @@ class Prepared:
     plan: Plan
     left_out: tuple[str, ...]
     """Inputs passed over because they are outputs of ours."""
+    refuges: tuple[Path, ...] = ()
+    """Folders for a rescue file, the best first."""
+    taken_in: tuple[Path, ...] = ()
+    """Rescue files of the last run whose lines stand in the output now."""
 
     @property
     def settings(self) -> Settings:
@@ -99,8 +105,10 @@ def prepare(
     with ExitStack() as held:
         with _told_when_unusable():
             output.parent.mkdir(parents=True, exist_ok=True)
-            held.enter_context(lock(output))
+            refuges = _refuges(output, settings.disk.rescue_dir)
+            held.enter_context(lock(output, by_kernel=settings.disk.lock))
             remove_remains(output)
+            taken_in = () if settings.rows.fresh else _taken_in(output, refuges)
         history = held.enter_context(History(output, as_new=settings.rows.fresh))
         _check_endpoint(history, endpoint, accepted=settings.rows.accept_other_endpoint)
         if history.index.lines == 0:
@@ -123,7 +131,32 @@ def prepare(
         if not plan.nothing_to_do:
             with _told_when_unusable():
                 source = _made_ready(source, output, order, compact_timestamp(clock()))
-        yield Prepared(order, output, endpoint, run_defaults, source, history, plan, tuple(left_out))
+        yield Prepared(order, output, endpoint, run_defaults, source, history, plan, tuple(left_out), refuges, taken_in)
+
+
+def _refuges(output: Path, named: str | None) -> tuple[Path, ...]:
+    """Folders for a rescue file. One that the user names is tried now: when it is needed it is too late."""
+    folders = rescue_folders(output, named)
+    if named is not None:
+        folders[0].mkdir(parents=True, exist_ok=True)
+        if not os.access(folders[0], os.W_OK):
+            raise CannotStart(f"{folders[0]}: --rescue-dir can't be written: permission denied")
+    return folders
+
+
+def _taken_in(output: Path, refuges: tuple[Path, ...]) -> tuple[Path, ...]:
+    """Append what the last run of `output` had to put elsewhere, before it is bought again; the files it stood in."""
+    if not any(has_rescued(output, folder) for folder in refuges):
+        return ()  # the usual case, and an output isn't read twice for it
+    index = read_index(output)
+    if index.last_run is None:
+        return ()
+    rescued = find_rescued(output, index.last_run.id, refuges)
+    size = index.size
+    for path in rescued:
+        take_in(output, size, path)
+        size = output.stat().st_size
+    return tuple(rescued)
 
 
 def _source(order: Order, files: list[InputFile | None], history: History, again: Again, held: ExitStack) -> RowSource:
@@ -184,8 +217,9 @@ def recorded_settings(settings: Settings) -> dict[str, Any]:
     """The settings as a run line keeps them for `retry`: without those meant once, files by their full name."""
     flat = {entry.name: settings.flat()[entry.name] for entry in table() if entry.facts.sticks}
     flat["system"] = None if settings.request.system is None else as_written(settings.request.system)
-    if flat["api_key_file"] is not None:
-        flat["api_key_file"] = str(Path(flat["api_key_file"]).expanduser().absolute())
+    for name in ("api_key_file", "rescue_dir"):
+        if flat[name] is not None:
+            flat[name] = str(Path(flat[name]).expanduser().absolute())
     return flat
 
 

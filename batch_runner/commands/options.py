@@ -25,6 +25,7 @@ SECTIONS = {
     "retry": "Trying again",
     "rows": "Which rows",
     "ending": "How it ends",
+    "disk": "When the disk fails",
 }
 
 

@@ -113,8 +113,9 @@ def _with_full_paths(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     full = dict(values)
     if isinstance(full.get("param"), dict):
         full["param"] = list(full["param"].items())
-    if isinstance(full.get("api_key_file"), str):
-        full["api_key_file"] = _seen_from_here(folder, full["api_key_file"])
+    for name in ("api_key_file", "rescue_dir"):
+        if isinstance(full.get(name), str):
+            full[name] = _seen_from_here(folder, full[name])
     if str(full.get("system", "")).startswith("@"):
         full["system"] = "@" + _seen_from_here(folder, full["system"][1:])
     return full

@@ -12,13 +12,14 @@ from batch_runner.output.file import open_output
 from batch_runner.output.index import Index, index_of
 from batch_runner.output.lines import read_bills, read_past
 from batch_runner.records import ANSWERED, NO_PAST, Past, Status, Usage
-from batch_runner.totals import NOT_IN_INPUT, UNATTEMPTED, Totals
+from batch_runner.totals import UNATTEMPTED, Totals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
     from types import TracebackType
 
+    from batch_runner.admission import Ceiling
     from batch_runner.output.index import Entry
 
 
@@ -72,27 +73,24 @@ class History:
 
     @property
     def unattempted(self) -> int:
-        """Rows of the input that no run has sent yet, as far as the last run knew its input."""
-        known = self.index.job.rows
-        if self.index.closed:
-            return known[UNATTEMPTED]
-        rows = sum(known[status] for status in (*Status, UNATTEMPTED))
-        return max(0, rows + known[NOT_IN_INPUT] - self.index.living().total())
+        """Rows of the input that no run has sent yet, as far as the last run knew its input: with `--limit`, only its part."""
+        known, run = self.index.job.rows[UNATTEMPTED], self.index.last_run
+        if self.index.closed or run is None:
+            return known
+        return max(0, known - self.index.met_since(self.index.last_run_began, real_only=run.endpoint != FAKE))
 
     def job_so_far(self, *, real: bool) -> Totals:
         """What all earlier runs came to. A run that was killed is charged up to its in-flight ceiling, on top of what its
-        lines tell. `real`: what the embedded endpoint was asked is left out.
+        lines tell; one of the embedded endpoint isn't, nobody bills it. `real`: what that one was asked is left out.
         """
         run = self.index.last_run
         if run is None:
             return Totals()
-        if real and run.endpoint == FAKE:
-            return self._recounted(real_only=True)
-        if self.index.closed:
+        made_up = run.endpoint == FAKE
+        if self.index.closed and not (real and made_up):
             return self.index.job
         counted = self._recounted(real_only=real)
-        ceiling = run.ceiling
-        hidden = Usage(ceiling.prompt_tokens, 0, ceiling.completion_tokens, 0, ceiling.prompt_tokens + ceiling.completion_tokens)
+        hidden = Usage() if made_up or self.index.closed else _at_most(run.ceiling)
         counted.unclosed = self.index.job.unclosed + hidden
         return counted
 
@@ -120,6 +118,10 @@ class History:
             line = _parsed(self._file.readline())
             if line is not None:
                 yield line
+
+
+def _at_most(ceiling: Ceiling) -> Usage:
+    return Usage(ceiling.prompt_tokens, 0, ceiling.completion_tokens, 0, ceiling.prompt_tokens + ceiling.completion_tokens)
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:

@@ -19,7 +19,7 @@ import orjson
 from batch_runner.endpoint import FAKE
 from batch_runner.failures import CannotStart
 from batch_runner.identity import key_of_fingerprint, key_of_id
-from batch_runner.output.file import open_output, opens_as_ours, whole_lines
+from batch_runner.output.file import is_sound, open_output, opens_as_ours, whole_lines
 from batch_runner.output.lines import FORMAT_VERSION, HEAD, RUN, TOTALS, Run, read_run
 from batch_runner.records import Status
 from batch_runner.totals import Totals
@@ -67,7 +67,7 @@ def read_head(line: bytes) -> Head | None:
     Raises `CannotStart` for an output that a newer program made.
     """
     match = HEAD.match(line)
-    if match is None or not ENDS_WELL.search(line):
+    if match is None or not ENDS_WELL.search(line) or not is_sound(line):
         return None
     status = match[2].decode()
     if status in BOOKKEEPING:
@@ -126,6 +126,8 @@ class Index:
         self.run_lines: dict[str, bytes] = {}
         """The last run line of each run."""
         self.last_run: Run | None = None
+        self.last_run_began = 0
+        """Where its first run line starts in the file."""
         self.job = Totals()
         """Where the job stood when the last run began, or ended if it did."""
         self.closed = True
@@ -155,14 +157,16 @@ class Index:
         if head is None:
             self.unreadable_lines += 1
         elif head.bookkeeping is not None:
-            self._add_bookkeeping(head, line)
+            self._add_bookkeeping(head, line, offset)
         else:
             self._add_row(head, offset)
 
-    def _add_bookkeeping(self, head: Head, line: bytes) -> None:
+    def _add_bookkeeping(self, head: Head, line: bytes, offset: int) -> None:
         document = head.bookkeeping or {}
         if head.status == RUN:
-            self.last_run = read_run(document)
+            before, self.last_run = self.last_run, read_run(document)
+            if before is None or before.id != self.last_run.id:
+                self.last_run_began = offset
             self._dead_bookkeeping += self.last_run.id in self.run_lines
             self.run_lines[self.last_run.id] = line
             self.closed = False
@@ -239,6 +243,13 @@ class Index:
     def not_seen(self) -> Counter[str]:
         """The same for ids that `mark` was never told of."""
         return self._count(SEEN)
+
+    def met_since(self, offset: int, *, real_only: bool) -> int:
+        """How many ids have their first line at `offset` or later; `real_only`: made-up lines before it don't count."""
+        late = [columns.ids[columns.places >= offset] for columns in self._columns]
+        passed_over = MADE_UP if real_only else 0
+        early = [columns.ids[(columns.places < offset) & (columns.flags & passed_over == 0)] for columns in self._columns]
+        return len(np.setdiff1d(np.concatenate(late), np.concatenate(early))) if late else 0
 
     def living_places(self, *, real_only: bool = False) -> list[int]:
         """Where the last line of each id starts, in file order; `real_only` leaves out made-up answers."""

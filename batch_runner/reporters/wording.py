@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from batch_runner.output.journal import Stall
+
 
 def duration(seconds: float) -> str:
     """`8 s`, `2 min 05 s`, `3 h 20 min`."""
@@ -11,6 +16,12 @@ def duration(seconds: float) -> str:
     if whole < 3600:  # noqa: PLR2004 - an hour
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def stall_in_words(stall: Stall) -> str:
+    """`the disk is full: 3 lines wait in memory, nothing is sent, for 59 min 12 s more`."""
+    lines = f"{stall.lines} line{'' if stall.lines == 1 else 's'} in memory"
+    return f"{stall.reason}: nothing is sent, {lines}; waiting for space, {duration(stall.seconds_left)} more at most"
 
 
 def short(number: float) -> str:
@@ -26,6 +37,11 @@ def one_line(text: str, most: int = 160) -> str:
     line = " ".join(text[: 4 * most].split())
     line = "".join(character if character.isprintable() else f"\\x{ord(character):02x}" for character in line)
     return line if len(line) <= most and len(text) <= 4 * most else line[: most - 1] + "…"
+
+
+def requests(count: int) -> str:
+    """`1 request`, `1,234 requests`."""
+    return f"{count:,} request{'' if count == 1 else 's'}"
 
 
 def rows(count: int) -> str:

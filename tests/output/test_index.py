@@ -93,6 +93,30 @@ def test_a_totals_line_closes_its_run(tmp_path: Path) -> None:
     assert (index.closed, index.job.attempts) == (True, 9)
 
 
+def test_a_file_of_nothing_but_nuls_holds_nothing(tmp_path: Path) -> None:
+    path = written(tmp_path, b"\x00" * 64)
+
+    index = read_index(path)
+
+    assert (index.lines, index.size, index.last_run) == (0, 0, None)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param((b'"answer":"', b'"answer":"\x00\x00'), id="NULs"),
+        pytest.param((b'"answer":"', b'"answer":"\xe5\xa5'), id="half a character"),
+    ],
+)
+def test_a_line_that_a_disk_has_damaged_tells_of_no_row(tmp_path: Path, damage: tuple[bytes, bytes]) -> None:
+    lines = [a_run(), a_row("a").replace(*damage), a_row("b")]
+
+    index = read_index(written(tmp_path, *lines))
+
+    assert (index.lookup("a"), index.unreadable_lines) == (None, 1)
+    assert index.lookup("b") is not None
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -101,7 +125,6 @@ def test_a_totals_line_closes_its_run(tmp_path: Path) -> None:
         pytest.param(b"\n", id="a blank line"),
         pytest.param(a_row("a"), id="a row first"),
         pytest.param(b"\xef\xbb\xbf" + a_run(), id="a BOM first"),
-        pytest.param(b"\x00" * 64, id="zeros"),
     ],
 )
 def test_a_file_that_is_not_ours_is_refused_and_stays(tmp_path: Path, data: bytes) -> None:
