@@ -30,6 +30,7 @@ from batch_runner.progress import RunReport
 from batch_runner.records import Status
 from batch_runner.reporters.heartbeat import Heartbeat
 from batch_runner.reporters.several import Several
+from batch_runner.reporters.wording import lines
 from batch_runner.runner import Runner
 from batch_runner.state import State
 from batch_runner.totals import UNATTEMPTED, Totals
@@ -199,7 +200,9 @@ def _whereabouts(journal: Journal, output: Path) -> str:
     elif files:
         told = f"; what it could not take is in {files}: the same command takes it in"
     if journal.lines_lost:
-        told += f"; no place was found for {journal.lines_lost:,} line{'' if journal.lines_lost == 1 else 's'}"
+        told += f"; no place was found for {lines(journal.lines_lost)}"
+    if journal.lines_doubtful:
+        told += f"; {lines(journal.lines_doubtful)} may not have reached the disk, and no other place was found for them"
     return told
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from batch_runner.endpoint import FAKE, Endpoint, resolve, with_key
 from batch_runner.failures import CannotStart, FailureKind, UsageMistake
 from batch_runner.identity import Again
 from batch_runner.loader import STDIN, InputFile, InputFiles, RowSource, copy_stdin, find_inputs, is_glob
-from batch_runner.output.compact import remove_remains
+from batch_runner.output.compact import compact, is_due, remove_remains
 from batch_runner.output.history import History
 from batch_runner.output.index import read_index
 from batch_runner.output.kept_inputs import KeptInputs, stdin_copy_path
@@ -156,7 +156,17 @@ def _taken_in(output: Path, refuges: tuple[Path, ...]) -> tuple[Path, ...]:
     for path in rescued:
         take_in(output, size, path)
         size = output.stat().st_size
+    if rescued:
+        _tidy(output)
     return tuple(rescued)
+
+
+def _tidy(output: Path) -> None:
+    """What was taken in may stand in the output twice."""
+    index = read_index(output)
+    if is_due(index.size, index.lines, index.dead_lines - index.closed):
+        with suppress(OSError):  # no room for it: then it stays as it is
+            compact(output, index)
 
 
 def _source(order: Order, files: list[InputFile | None], history: History, again: Again, held: ExitStack) -> RowSource:

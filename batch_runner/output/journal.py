@@ -72,7 +72,9 @@ class Journal:
         self.rescues: list[Path] = []
         """Where lines went after that; the last one is written now."""
         self.lines_lost = 0
-        """Lines that were handed over and stand nowhere for sure."""
+        """Lines that were handed over and stand nowhere."""
+        self.lines_doubtful = 0
+        """Lines that were written, and never reached the disk for sure."""
         self._nowhere = False
         self._bug: Exception | None = None
         self._patience = patience
@@ -283,7 +285,8 @@ class Journal:
             self._all_synced()
             return True
         self._nowhere = True
-        self.lines_lost += len(lines)
+        self.lines_lost += len(texts)
+        self.lines_doubtful += len(self._unsynced)
         self._all_synced()
         return False
 

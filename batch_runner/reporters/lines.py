@@ -34,7 +34,10 @@ class Lines:
         """A line when its time has come, and when the disk is full or has room again."""
         if (snapshot.stall is not None) is not self._stalled:
             self._stalled = not self._stalled
-            self._say(stall_in_words(snapshot.stall) if snapshot.stall else "the disk has room again: going on")
+            if snapshot.stall is not None:
+                self._say(stall_in_words(snapshot.stall))
+            elif not snapshot.draining:
+                self._say("the disk has room again: going on")
         if snapshot.seconds >= self._next:
             self._gap = min(MOST_SECONDS, self._gap * 1.5)
             self._next = snapshot.seconds + self._gap

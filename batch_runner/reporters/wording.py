@@ -19,9 +19,9 @@ def duration(seconds: float) -> str:
 
 
 def stall_in_words(stall: Stall) -> str:
-    """`the disk is full: 3 lines wait in memory, nothing is sent, for 59 min 12 s more`."""
-    lines = f"{stall.lines} line{'' if stall.lines == 1 else 's'} in memory"
-    return f"{stall.reason}: nothing is sent, {lines}; waiting for space, {duration(stall.seconds_left)} more at most"
+    """`the disk is full: nothing is sent, 3 lines in memory; waiting for space, 59 min 12 s more at most`."""
+    patience = duration(stall.seconds_left)
+    return f"{stall.reason}: nothing is sent, {lines(stall.lines)} in memory; waiting for space, {patience} more at most"
 
 
 def short(number: float) -> str:
@@ -37,6 +37,11 @@ def one_line(text: str, most: int = 160) -> str:
     line = " ".join(text[: 4 * most].split())
     line = "".join(character if character.isprintable() else f"\\x{ord(character):02x}" for character in line)
     return line if len(line) <= most and len(text) <= 4 * most else line[: most - 1] + "…"
+
+
+def lines(count: int) -> str:
+    """`1 line`, `1,234 lines`."""
+    return f"{count:,} line{'' if count == 1 else 's'}"
 
 
 def requests(count: int) -> str:

@@ -100,11 +100,11 @@ def _state_in_words(standing: Standing) -> str:
         told = {"ended": "no run is at it", "killed": "its last run was killed; the same command goes on"}
         return f"{told[standing.state]} (last run {standing.run.id} at {standing.run.endpoint})"
     left = f", {duration(beat['seconds_left'])} left" if isinstance(beat.get("seconds_left"), int) else ""
-    stall = beat.get("disk") or {}
-    full = f", {stall_in_words(Stall(**stall))}" if stall else ""
+    if beat.get("disk"):
+        left = f", {stall_in_words(Stall(**beat['disk']))}"
     return (
         f"{standing.state}: {beat.get('recorded', '?')} of {beat.get('to_record', '?')} rows of this run"
-        f"{left}{full} (process {beat.get('pid')} on {beat.get('host')}, {beat.get('updated')})"
+        f"{left} (process {beat.get('pid')} on {beat.get('host')}, {beat.get('updated')})"
     )
 
 
