@@ -1,4 +1,5 @@
 from collections import Counter
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from batch_runner.failures import CannotStart
 from batch_runner.identity import key_of_fingerprint, key_of_id
-from batch_runner.output.index import Index, last_run_of, read_index
+from batch_runner.output.index import Index, index_of, last_run_of, read_index
 from batch_runner.output.lines import Run, row_line, run_line, totals_line
 from batch_runner.records import Result, Status
 from batch_runner.totals import Totals
@@ -237,3 +238,18 @@ def test_a_run_line_that_raises_the_ceiling_replaces_the_one_before(tmp_path: Pa
     assert list(index.run_lines) == ["r"]
     assert orjson.loads(index.run_lines["r"])["run_id"] == "r"
     assert index.dead_lines == 1
+
+
+def test_a_file_cut_at_any_byte_holds_its_whole_lines_and_nothing_else(tmp_path: Path) -> None:
+    lines = [a_run(), a_row("a"), a_row("好")]  # totals and run lines: test_journal
+    data, ends = b"".join(lines), [sum(map(len, lines[:count])) for count in range(len(lines) + 1)]
+    path = tmp_path / "out.jsonl"
+
+    for cut in range(len(lines[0]) - 1, len(data) + 1):
+        index = index_of(BytesIO(data[:cut]), path)
+
+        whole = sum(end <= cut for end in ends) - 1
+        lacks_only_its_end = cut + 1 in ends[2:]
+        assert index.lines == whole + lacks_only_its_end, cut
+        assert index.size == (cut if lacks_only_its_end else ends[whole]), cut
+        assert index.unreadable_lines == 0, cut
