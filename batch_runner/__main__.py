@@ -10,6 +10,8 @@ from contextlib import suppress
 
 EX_BUG = 70
 EX_INTERRUPTED = 130
+EX_PIPE = 1
+"""What click leaves with when the pipe it writes into is closed."""
 
 
 def main() -> None:
@@ -47,8 +49,8 @@ def _run() -> int:
         context = getattr(mistake, "ctx", None)
         tell(f"Error: {mistake.format_message()} ({context.command_path if context else 'batch-runner'} --help)")
         return 2
-    except SystemExit:  # click's way out when nobody reads what it prints, such as a help text
-        return 0
+    except SystemExit as end:  # a signal; or click's way out when nobody reads what it prints, such as a help text
+        return end.code if isinstance(end.code, int) and end.code != EX_PIPE else 0
     except Bug as bug:
         return _tell_bug(bug.__cause__ or bug)
     except BatchRunnerError as error:

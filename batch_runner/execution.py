@@ -19,15 +19,17 @@ from batch_runner.endpoint import FAKE, FAKE_KEY, Endpoint
 from batch_runner.exits import ExitStatus, deserved, gravest
 from batch_runner.failures import BatchRunnerError, Bug, OutputLost
 from batch_runner.health import Health
-from batch_runner.leaving import Leaving
+from batch_runner.leaving import AtStake, Leaving
 from batch_runner.output.compact import compact, is_due
 from batch_runner.output.journal import Journal
 from batch_runner.output.lines import Run, run_line, totals_line
+from batch_runner.output.rescue import Rescue
 from batch_runner.preparation import Prepared, recorded_settings
 from batch_runner.progress import RunReport
 from batch_runner.records import Status
 from batch_runner.reporters.heartbeat import Heartbeat
 from batch_runner.reporters.several import Several
+from batch_runner.reporters.wording import lines
 from batch_runner.runner import Runner
 from batch_runner.state import State
 from batch_runner.totals import UNATTEMPTED, Totals
@@ -36,6 +38,7 @@ from batch_runner.worker import Patience, Worker
 
 if TYPE_CHECKING:
     from collections import Counter
+    from pathlib import Path
 
     from batch_runner.output.history import History
     from batch_runner.progress import Reporter
@@ -88,18 +91,20 @@ async def _send_all(prepared: Prepared, endpoint: Endpoint, leaving: Leaving, re
     settings, plan = prepared.settings, prepared.plan
     before = replace(prepared.history.job_so_far(real=prepared.real), rows=plan.standing)
     run = _run_of(prepared)
-    with Journal(prepared.output, prepared.history.index.size) as journal:
+    refuge = Rescue(prepared.output, run.id, prepared.refuges)
+    with Journal(prepared.output, prepared.history.index.size, refuge=refuge, patience=settings.disk.wait_for_space) as journal:
 
         async def raise_to(ceiling: Ceiling) -> None:
             await journal.append(run_line(replace(run, ceiling=ceiling), before), synced=True)
 
+        exposure = Exposure(run.ceiling, raise_to)
         state = State(
             run_id=run.id,
             admission=LocalAdmission(
                 concurrency=settings.limits.concurrency,
                 rpm=settings.limits.rpm,
                 tpm=settings.limits.tpm,
-                exposure=Exposure(run.ceiling, raise_to),
+                exposure=exposure,
                 waits=leaving.patient,
                 random=random.random,
             ),
@@ -110,6 +115,8 @@ async def _send_all(prepared: Prepared, endpoint: Endpoint, leaving: Leaving, re
             leaving=leaving,
             clock=time.time,
         )
+        leaving.patient.also(journal.wait_no_longer)
+        leaving.at_stake = lambda: _at_stake(exposure, journal)
         try:
             await raise_to(run.ceiling)
         except OutputLost as lost:
@@ -123,6 +130,11 @@ async def _send_all(prepared: Prepared, endpoint: Endpoint, leaving: Leaving, re
         job = replace(before.merge(state.totals), rows=+runner.standing)
         broken = runner.broken or await _record_totals(state, job)
     return Ending(state, job, runner.unfinished_business, runner.examples, broken)
+
+
+def _at_stake(exposure: Exposure, journal: Journal) -> AtStake:
+    now = exposure.now
+    return AtStake(now.attempts, now.prompt_tokens, now.completion_tokens, journal.unwritten)
 
 
 async def _record_totals(state: State, job: Totals) -> OutputLost | None:
@@ -167,9 +179,10 @@ def _report(prepared: Prepared, ending: Ending) -> RunReport:
 def _verdict(prepared: Prepared, ending: Ending) -> tuple[ExitStatus, str]:
     """The exit status, and why the run ended before its rows did."""
     state, rows = ending.state, _as_rows_deserve(prepared, ending.job.rows)
-    if isinstance(ending.broken, OutputLost):
-        lost = f"; {state.journal.lines_lost} lines had no place" if state.journal.lines_lost else ""
-        return ExitStatus.OUTPUT_LOST, f"{prepared.output} can't be written: {ending.broken}{lost}"
+    journal = state.journal
+    if isinstance(ending.broken, OutputLost) or journal.lost is not None:
+        why = ending.broken if journal.lost is None else journal.lost.strerror or journal.lost
+        return ExitStatus.OUTPUT_LOST, f"{prepared.output} can't be written: {why}{_whereabouts(journal, prepared.output)}"
     if ending.broken is not None:
         return gravest(*state.leaving.causes, rows), str(ending.broken)
     if not state.leaving.causes or not ending.unfinished_business:
@@ -178,6 +191,21 @@ def _verdict(prepared: Prepared, ending: Ending) -> tuple[ExitStatus, str]:
     if state.health.stop is not None:
         reason = f"{state.health.stop.kind}: {state.health.stop.message}"
     return gravest(*state.leaving.causes), reason
+
+
+def _whereabouts(journal: Journal, output: Path) -> str:
+    """Where the lines are that the output couldn't take, and what to do about it."""
+    told = ""
+    files = " and ".join(map(str, journal.rescues))
+    if files and journal.removed:
+        told = f"; all it held is in {files}: move that back to {output} first"
+    elif files:
+        told = f"; what it could not take is in {files}: the same command takes it in"
+    if journal.lines_lost:
+        told += f"; no place was found for {lines(journal.lines_lost)}"
+    if journal.lines_doubtful:
+        told += f"; {lines(journal.lines_doubtful)} may not have reached the disk, and no other place was found for them"
+    return told
 
 
 def _as_rows_deserve(prepared: Prepared, standing: Counter[str]) -> ExitStatus:

@@ -6,9 +6,11 @@ Hanging up on a request doesn't cancel what the service bills for it, so a run a
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from batch_runner.exits import ExitStatus
@@ -24,6 +26,7 @@ class Waits:
     def __init__(self) -> None:
         self.ended = False
         self._timeouts: set[asyncio.Timeout] = set()
+        self._others: list[Callable[[], None]] = []
 
     def until(self, seconds: float | None = None) -> Wait:
         """`async with waits.until(5):` raises `TimeoutError` after 5 seconds, `WaitEndedError` when the group is ended."""
@@ -34,9 +37,15 @@ class Waits:
         async with self.until():
             await asyncio.sleep(seconds)
 
+    def also(self, end: Callable[[], None]) -> None:
+        """Have `end` called too when the group is ended: for a wait in another thread."""
+        self._others.append(end)
+
     def end(self) -> None:
         """End every wait of the group, now and later."""
         self.ended = True
+        for end in self._others:
+            end()
         now = asyncio.get_running_loop().time()
         for timeout in tuple(self._timeouts):
             if not timeout.expired():  # it may be ending by itself, or have been ended in this very turn
@@ -70,6 +79,19 @@ class Wait:
             raise
 
 
+@dataclass(frozen=True, slots=True)
+class AtStake:
+    """What leaving at this very moment would cost."""
+
+    requests: int = 0
+    """On their way, answers not yet written included."""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    """Theirs, at their worst: paid for, and lost."""
+    unwritten: int = 0
+    """Lines that wait for the disk."""
+
+
 class Leaving:
     """Whether the run is on its way out, why, and the two groups of waits that its steps end."""
 
@@ -81,6 +103,8 @@ class Leaving:
         """Waits for a slot or for a retry: ended when the run drains."""
         self.sends = Waits()
         """Requests in flight: ended when the run hangs up."""
+        self.at_stake: Callable[[], AtStake] = AtStake
+        """What a kill would cost now; nothing until a run tells otherwise."""
 
     @property
     def draining(self) -> bool:

@@ -22,6 +22,7 @@ from batch_runner.loader import STDIN, InputFile, InputFiles, RowSource, copy_st
 from batch_runner.output.aside import aside_path
 from batch_runner.output.history import hold
 from batch_runner.output.kept_inputs import KeptInputs, stdin_copy_path
+from batch_runner.output.rescue import find_rescued, rescue_folders, take_in
 from batch_runner.plan import Plan, make_plan
 from batch_runner.records import REPEATABLE, RETRIED
 from batch_runner.selection import selection
@@ -65,6 +66,10 @@ class Prepared:
     plan: Plan
     left_out: tuple[str, ...]
     """Inputs passed over because they are outputs of ours."""
+    refuges: tuple[Path, ...] = ()
+    """Folders for a rescue file, the best first."""
+    taken_in: tuple[Path, ...] = ()
+    """Rescue files of the last run whose lines stand in the output now."""
 
     @property
     def settings(self) -> Settings:
@@ -106,7 +111,10 @@ def prepare(
     with ExitStack() as held:
         with _told_when_unusable():
             output.parent.mkdir(parents=True, exist_ok=True)
-            history = order.history or held.enter_context(hold(output, as_new=settings.rows.fresh))
+            refuges = _refuges(output, settings.disk.rescue_dir)
+            held_output = hold(output, as_new=settings.rows.fresh, by_kernel=settings.disk.lock)
+            history = order.history or held.enter_context(held_output)
+            taken_in = () if settings.rows.fresh else _taken_in(history, refuges)
         _check_endpoint(history, endpoint, accepted=settings.rows.accept_other_endpoint)
         if history.index.lines == 0:
             endpoint = with_key(endpoint, settings, environment)  # a long plan shouldn't come before a missing key
@@ -130,7 +138,29 @@ def prepare(
         if not plan.nothing_to_do:
             with _told_when_unusable():
                 source = _made_ready(source, output, order, compact_timestamp(clock()))
-        yield Prepared(order, output, endpoint, run_defaults, source, history, plan, tuple(left_out))
+        yield Prepared(order, output, endpoint, run_defaults, source, history, plan, tuple(left_out), refuges, taken_in)
+
+
+def _refuges(output: Path, named: str | None) -> tuple[Path, ...]:
+    """Folders for a rescue file. One that the user names is tried now: when it is needed it is too late."""
+    folders = rescue_folders(output, named)
+    if named is not None:
+        folders[0].mkdir(parents=True, exist_ok=True)
+        if not os.access(folders[0], os.W_OK):
+            raise CannotStart(f"{folders[0]}: --rescue-dir can't be written: permission denied")
+    return folders
+
+
+def _taken_in(history: History, refuges: tuple[Path, ...]) -> tuple[Path, ...]:
+    """Append what the last run had to put elsewhere, before it is bought again; the files it stood in."""
+    run = history.index.last_run
+    rescued = find_rescued(history.path, run.id, refuges) if run is not None else []
+    for path in rescued:
+        take_in(history.path, history.index.size, path)
+        history.read_on()
+    if rescued:
+        history.tidy()  # what was taken in may stand in the output twice
+    return tuple(rescued)
 
 
 def _source(
@@ -194,7 +224,7 @@ def recorded_settings(settings: Settings) -> dict[str, Any]:
     flat = {entry.name: settings.flat()[entry.name] for entry in table() if entry.facts.sticks}
     for name in ("system", "template"):
         flat[name] = None if flat[name] is None else as_written(flat[name])
-    for name in ("api_key_file", "images_from"):
+    for name in ("api_key_file", "ca_bundle", "images_from", "rescue_dir"):
         flat[name] = None if flat[name] is None else str(Path(flat[name]).expanduser().absolute())
     return flat
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from batch_runner.exits import ExitStatus
     from batch_runner.failures import Failure
+    from batch_runner.output.journal import Stall
     from batch_runner.totals import Totals
 
 
@@ -36,6 +37,8 @@ class Snapshot:
     trouble: str
     """The failure kind that every attempt lately has ended in; empty while answers come."""
     draining: bool
+    stall: Stall | None = None
+    """While the disk is full: what waits for it."""
 
     @property
     def rows_per_minute(self) -> float:

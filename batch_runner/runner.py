@@ -54,6 +54,7 @@ class Runner:
         async with alongside(self._tick()), asyncio.TaskGroup() as pool:
             for _ in range(self._open_rows):
                 pool.create_task(self._work())
+        self._look_after_output()
         self._state.totals.wall_ms = round(1000 * self._seconds())
         self._state.reporter.update(self._snapshot())
 
@@ -81,7 +82,7 @@ class Runner:
         while self._open_bytes > MOST_OPEN_BYTES:
             self._room.clear()
             await self._room.wait()
-        if self._state.leaving.draining:
+        if self._state.leaving.draining or self._state.journal.lost is not None:
             return None
         try:
             return next(self._feed, None)
@@ -122,12 +123,16 @@ class Runner:
             await asyncio.sleep(TICK_SECONDS)
 
     def _look_after_output(self) -> None:
-        """A file that was moved still takes the answers on their way; nothing new is bought for it."""
-        if self.broken is None and not self._state.journal.in_place:
-            self.broken = OutputLost(
-                "it was moved or removed while the run went on; put it back first, or its rows are bought again"
-            )
-            self._state.leaving.drain(ExitStatus.OUTPUT_LOST)
+        """A file that was moved, or a rescue file, still takes the answers on their way; nothing new is bought for it."""
+        journal = self._state.journal
+        if self.broken is not None or (journal.lost is None and journal.in_place):
+            return
+        self.broken = OutputLost(
+            str(journal.lost.strerror or journal.lost)
+            if journal.lost is not None
+            else "it was moved or removed while the run went on; put it back first, or its rows are bought again"
+        )
+        self._state.leaving.drain(ExitStatus.OUTPUT_LOST)
 
     def _snapshot(self) -> Snapshot:
         return Snapshot(
@@ -141,6 +146,7 @@ class Runner:
             outage_seconds=self._state.admission.outage_seconds,
             trouble=self._state.health.trouble,
             draining=self._state.leaving.draining,
+            stall=self._state.journal.stall,
         )
 
     def _seconds(self) -> float:

@@ -83,6 +83,7 @@ class Worker:
         The slot is held until what was bought is written: so a `kill -9` never hides more than what was in flight.
         """
         async with self.state.admission.slot(request) as slot:
+            await self._room_on_disk()
             sent_at = self.state.now()
             tally.sent(_monotonic())
             outcome = await self.transport.send(request)
@@ -103,6 +104,14 @@ class Worker:
     async def _record(self, result: Result) -> Result:
         await self.state.journal.append(row_line(result))
         return result
+
+    async def _room_on_disk(self) -> None:
+        """Buy no answer that the output can't take. Raises `WaitEndedError` when it is lost, or the run drains first."""
+        if self.state.journal.lost is not None:
+            raise WaitEndedError
+        if self.state.journal.stall is not None:
+            async with self.state.leaving.patient.until():
+                await self.state.journal.room()
 
     def _book(self, request: ChatRequest, outcome: Outcome, verdict: Completion | Failure, bill: Bill) -> None:
         totals, health = self.state.totals, self.state.health

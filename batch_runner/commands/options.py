@@ -25,11 +25,20 @@ SECTIONS = {
     "retry": "Trying again",
     "rows": "Which rows",
     "ending": "How it ends",
+    "disk": "When the disk fails",
 }
+
+WORDS = "batch_runner.words"
+"""Where a context keeps the words of its command."""
 
 
 class SettingsCommand(click.Command):
     """A command whose help lists settings under the headings of their groups."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Keep the words: an argument that is read before the options may need one of them."""
+        ctx.meta[WORDS] = tuple(args)
+        return super().parse_args(ctx, args)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options, settings by group, the command's own last."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from batch_runner.commands.options import SettingsCommand, setting_options, settings_from
+from batch_runner.commands.options import WORDS, SettingsCommand, setting_options, settings_from
 from batch_runner.commands.terminal import face_from, face_options
 
 
@@ -24,7 +24,8 @@ def _take_over_settings(ctx: click.Context, _param: click.Parameter, output: str
     path = Path(os.path.realpath(output))
     if not path.is_file():
         raise CannotStart(f"{output}: there is no such output")
-    history = ctx.obj = ctx.find_root().with_resource(hold(path))
+    unlocked = "--no-lock" in ctx.meta[WORDS]  # not taken over from the earlier run: it is a word about now
+    history = ctx.obj = ctx.find_root().with_resource(hold(path, by_kernel=not unlocked))
     if history.index.last_run is None:
         raise CannotStart(f"{output}: there is nothing in it")
     ctx.default_map = dict(history.index.last_run.settings)

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,12 +23,13 @@ from batch_runner.reporters.lines import Lines
 from batch_runner.reporters.several import Several
 from batch_runner.reporters.summary import summary_document, summary_lines
 from batch_runner.reporters.voice import tell
-from batch_runner.reporters.wording import duration, rows
+from batch_runner.reporters.wording import duration, requests, rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from types import FrameType
 
-    from batch_runner.leaving import Leaving
+    from batch_runner.leaving import AtStake, Leaving
     from batch_runner.progress import Reporter, RunReport
     from batch_runner.settings import Settings
 
@@ -46,14 +48,39 @@ CAUSES = {
 
 def run_order(order: Order, face: Face) -> int:
     """Run `order` as a command does; returns the exit status."""
-    with prepare(order, clock=time.time, confirm=face.confirm()) as prepared:
-        for line in _notes(prepared):
-            face.say(line)
-        reporter = _reporter(face)
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            report = runner.run(_under_signals(prepared, reporter, face))
-    _sum_up(report, order, face)
+    with _leaving_tidily():
+        with prepare(order, clock=time.time, confirm=face.confirm()) as prepared:
+            for line in _notes(prepared):
+                face.say(line)
+            reporter = _reporter(face)
+            with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+                report = runner.run(_under_signals(prepared, reporter, face))
+        _sum_up(report, order, face)
     return int(report.exit_status)
+
+
+@contextmanager
+def _leaving_tidily() -> Iterator[None]:
+    """Until the run begins, SIGTERM and SIGHUP end the command as Ctrl-C does: what was begun is put away."""
+    heard = {number: signal.getsignal(number) for number in _heard()}
+    for number in heard:
+        if number is not signal.SIGINT:
+            signal.signal(number, _leave)
+    try:
+        yield
+    finally:
+        for number, handler in heard.items():
+            signal.signal(number, handler)
+
+
+def _heard() -> list[signal.Signals]:
+    """The signals that ask to leave, but for those that whoever started us wants ignored: nohup means it."""
+    return [number for number in CAUSES if signal.getsignal(number) is not signal.SIG_IGN]
+
+
+def _leave(number: int, _frame: FrameType | None) -> None:
+    tell("told to leave; nothing was sent")
+    raise SystemExit(int(CAUSES[signal.Signals(number)]))
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -70,7 +97,7 @@ async def _under_signals(prepared: Prepared, reporter: Reporter, face: Face) -> 
     async def watch(leaving: Leaving) -> None:
         exits = _Exits(leaving, face)
         loop = asyncio.get_running_loop()
-        heard = [number for number in CAUSES if signal.getsignal(number) is not signal.SIG_IGN]  # nohup means it
+        heard = _heard()
         for number in heard:
             loop.add_signal_handler(number, exits.asked, number)
         try:
@@ -78,6 +105,7 @@ async def _under_signals(prepared: Prepared, reporter: Reporter, face: Face) -> 
         finally:
             for number in heard:
                 loop.remove_signal_handler(number)
+                signal.signal(number, signal.SIG_IGN)  # all is written: nothing but the summary is left to end
 
     return await carry_out(prepared, reporter=reporter, watch=watch)
 
@@ -94,22 +122,51 @@ class _Exits:
         """Drain, then hang up, then go at once: what was acknowledged is written whatever happens."""
         self._times += 1
         cause = CAUSES[number]
+        at_stake = self._leaving.at_stake()
         if self._times == 1:
-            patience = duration(self._leaving.drain_timeout)
-            self._say(
-                f"leaving: nothing new is sent; up to {patience} for the answers on their way, which are paid for. "
-                "Again: leave now",
-            )
+            self._say(what_is_waited_for(at_stake, self._leaving.drain_timeout))
             self._leaving.drain(cause)
         elif self._times == 2:  # noqa: PLR2004 - the second
-            self._say("leaving now: answers on their way are given up, and counted as maybe billed")
+            self._say(what_is_given_up(at_stake))
             self._leaving.hang_up(cause)
         else:
-            self._say("gone" + (SHOW_CURSOR if self._face.live else ""))
+            self._say(what_is_lost(at_stake) + (SHOW_CURSOR if self._face.live else ""))
             os._exit(int(cause))
 
     def _say(self, text: str) -> None:
         tell(("\n" if self._face.live else "") + text)
+
+
+def what_is_waited_for(at_stake: AtStake, patience: float) -> str:
+    """The answer to a first Ctrl-C: what is waited for, how long, and what a kill would cost."""
+    if not at_stake.requests:
+        return "leaving: nothing new is sent, and no answer is on its way. Again: leave now"
+    return (
+        f"leaving: nothing new is sent; up to {duration(patience)} for the answers on their way to "
+        f"{requests(at_stake.requests)}{_unwritten(at_stake)}; a kill now would lose up to {_tokens(at_stake)}, "
+        "paid for. Again: leave now"
+    )
+
+
+def what_is_given_up(at_stake: AtStake) -> str:
+    """The answer to a second one."""
+    if not at_stake.requests:
+        return "leaving now"
+    return f"leaving now: {requests(at_stake.requests)} given up, up to {_tokens(at_stake)} counted as maybe billed"
+
+
+def what_is_lost(at_stake: AtStake) -> str:
+    """The answer to a third one."""
+    return f"gone{_unwritten(at_stake)}"
+
+
+def _unwritten(at_stake: AtStake) -> str:
+    """Answers that a dead or a full disk keeps in memory."""
+    return f" ({at_stake.unwritten} of them received and not written yet)" if at_stake.unwritten else ""
+
+
+def _tokens(at_stake: AtStake) -> str:
+    return f"{at_stake.prompt_tokens:,} prompt and {at_stake.completion_tokens:,} completion tokens"
 
 
 def _reporter(face: Face) -> Reporter:
@@ -122,16 +179,27 @@ def _reporter(face: Face) -> Reporter:
 
 def _notes(prepared: Prepared) -> Iterator[str]:
     """What is good to know before the first request."""
-    plan, settings = prepared.plan, prepared.settings
+    yield from _found(prepared)
+    if not prepared.plan.nothing_to_do:
+        yield _plan_told(prepared)
+        yield from _warnings(prepared)
+
+
+def _found(prepared: Prepared) -> Iterator[str]:
+    plan = prepared.plan
     unreadable = prepared.history.index.unreadable_lines
     if unreadable:
         yield f"{shown(prepared.output)} has lines that can't be read ({unreadable:,}): their rows count as new"
+    for path in prepared.taken_in:
+        yield f"took in what the last run had to put into {shown(path)}"
     for name in prepared.left_out:
         yield f"passed over {name}: it is an output of batch-runner"
     if plan.left_out:
-        yield f"{rows(plan.left_out)} of the input left out by {_choosers(settings)}"
-    if plan.nothing_to_do:
-        return
+        yield f"{rows(plan.left_out)} of the input left out by {_choosers(prepared.settings)}"
+
+
+def _plan_told(prepared: Prepared) -> str:
+    plan = prepared.plan
     parts = [
         (plan.new, "new"),
         (plan.again, "again"),
@@ -140,8 +208,13 @@ def _notes(prepared: Prepared) -> Iterator[str]:
         (plan.kept, "done"),
     ]
     told = ", ".join(f"{count:,} {word}" for count, word in parts if count)
-    yield f"{rows(plan.rows)}: {told} → {prepared.endpoint.host}, {shown(prepared.output)}"
-    yield from _warnings(prepared)
+    return f"{rows(plan.rows)}: {told} → {prepared.endpoint.host}, {shown(prepared.output)}"
+
+
+def _warnings(prepared: Prepared) -> Iterator[str]:
+    plan, settings, url = prepared.plan, prepared.settings, prepared.endpoint.url
+    if url.startswith("http://") and not is_loopback(prepared.endpoint.host):
+        yield f"{url} isn't encrypted: key, prompts and answers can be read on the way"
     if plan.uncapped:
         most = plan.largest.completion
         yield f"{rows(plan.uncapped)} without --max-completion-tokens: an answer may use up to {most:,} tokens"
@@ -153,12 +226,6 @@ def _notes(prepared: Prepared) -> Iterator[str]:
         yield f"{prepared.defaults.model} takes no system messages: --system stands at the head of each first user turn"
     if settings.request.temperature not in (None, 1) and settings.request.model.startswith("o"):
         yield f"{settings.request.model} takes no temperature but 1: the service will probably refuse"
-
-
-def _warnings(prepared: Prepared) -> Iterator[str]:
-    url = prepared.endpoint.url
-    if url.startswith("http://") and not is_loopback(prepared.endpoint.host):
-        yield f"{url} isn't encrypted: key, prompts and answers can be read on the way"
 
 
 def _choosers(settings: Settings) -> str:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+NUL = b"\0"
+
 sync_to_disk = getattr(os, "fdatasync", os.fsync)
 """macOS has no `fdatasync`."""
 
@@ -38,6 +40,8 @@ def opens_as_ours(file: IO[bytes], path: Path) -> bool:
     """
     first = file.readline()
     file.seek(0)
+    if not first.strip(NUL):  # a crashed file system can leave a file its length and nothing else
+        return False
     if first.startswith(RUN_LINE_START) and first.endswith(b"\n"):
         return True
     if first.startswith(RUN_LINE_START) or RUN_LINE_START.startswith(first):
@@ -71,6 +75,40 @@ def is_torn(line: bytes) -> bool:
 def ended(line: bytes) -> bytes:
     r"""A line with the `\n` it may lack."""
     return line if line.endswith(b"\n") else line + b"\n"
+
+
+def is_sound(line: bytes) -> bool:
+    """False for a line that a disk has damaged in a way that shows without parsing it: NULs, or text that isn't UTF-8."""
+    if NUL in line:
+        return False
+    if line.isascii():
+        return True
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def repair(file: int, whole: int) -> None:
+    r"""Cut off what stands after the last whole line, `whole` bytes into the file; give that line the `\n` it may lack.
+
+    Raises `CannotStart` when the file is shorter than that.
+    """
+    size = os.fstat(file).st_size
+    if size < whole:
+        raise CannotStart("somebody else changed it since it was read: run again")
+    if size > whole:
+        os.ftruncate(file, whole)
+    if whole and os.pread(file, 1, whole - 1) != b"\n":
+        write_whole(file, b"\n")
+
+
+def write_whole(file: int, data: bytes) -> None:
+    """Write all of `data`: one `write` may take less."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(file, view) :]
 
 
 def sync_folder(path: Path) -> None:

@@ -10,6 +10,7 @@ import orjson
 from batch_runner.failures import CannotStart
 from batch_runner.identity import key_of_encoded_id
 from batch_runner.loader import RUN_LINE_START
+from batch_runner.output.file import is_sound
 from batch_runner.output.lines import FORMAT_VERSION, HEAD, RUN, TOTALS, read_run
 from batch_runner.records import Status
 from batch_runner.totals import Totals
@@ -47,14 +48,13 @@ class Head(NamedTuple):
 def usual_heads(lines: list[bytes]) -> Columns | None:
     """What row lines tell an index, read all at once, which halves the time; `None` when one of them isn't as usual."""
     found = [head.groups() for line in lines if line.endswith(b"}\n") and (head := USUAL_HEAD.match(line))]
-    if len(found) < len(lines):
+    if len(found) < len(lines) or not is_sound(b"".join(lines)):
         return None
     ids, statuses, fingerprints = zip(*found, strict=True)
     together = b'"'.join(ids)
     if b"\\" in together or not b"".join(fingerprints).isalnum():
         return None
     try:
-        together.decode()
         codes = bytes(map(CODES.__getitem__, statuses))
         return Columns(list(map(key_of_encoded_id, ids)), [int(each, 16) for each in fingerprints], codes)
     except (KeyError, ValueError):
@@ -66,7 +66,7 @@ def read_head(line: bytes) -> Head | None:
 
     Raises `CannotStart` for an output that a newer program made.
     """
-    if not line.rstrip().endswith(b"}"):
+    if not line.rstrip().endswith(b"}") or not is_sound(line):
         return None
     match = HEAD.match(line)
     if line.startswith(RUN_LINE_START) or (match is not None and match[2] == TOTALS.encode()):

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Self
 
 import orjson
 
 from batch_runner.failures import CannotStart, FailureKind
-from batch_runner.output.compact import remove_remains
+from batch_runner.output.compact import compact, is_due, remove_remains
 from batch_runner.output.file import READ_BYTES, open_output
 from batch_runner.output.index import Index, index_of
 from batch_runner.output.ledger import fold
 from batch_runner.output.lines import read_past
 from batch_runner.output.lock import lock
-from batch_runner.records import NO_PAST, Past, Status
-from batch_runner.totals import NOT_IN_INPUT, UNATTEMPTED, Totals
+from batch_runner.records import NO_PAST, NO_USAGE, Past, Status
+from batch_runner.totals import UNATTEMPTED, Totals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,9 +36,12 @@ class History:
 
     def __init__(self, path: Path, *, as_new: bool = False) -> None:
         self.path = path
-        self._file = None if as_new else open_output(path)
+        self._open(as_new=as_new)
+
+    def _open(self, *, as_new: bool = False) -> None:
+        self._file = None if as_new else open_output(self.path)
         try:
-            self.index = Index() if self._file is None else index_of(self._file, path)
+            self.index = Index() if self._file is None else index_of(self._file, self.path)
         except CannotStart:
             self.close()
             raise
@@ -59,6 +62,14 @@ class History:
         with self.path.open("rb", buffering=READ_BYTES) as file:
             self.index.read_on(file)
         return self.index
+
+    def tidy(self) -> None:
+        """Leave one line per row, if that is worth it; where there is no room for it, the output stays as it is."""
+        if is_due(self.index.size, self.index.lines, self.index.dead_lines - self.index.closed):
+            with suppress(OSError):
+                compact(self.path, self.index)
+                self.close()
+                self._open()
 
     def line_of(self, entry: Entry) -> dict[str, Any] | None:
         """The parsed line behind an entry; `None` when it is damaged inside. Can be asked by several threads at once."""
@@ -83,16 +94,15 @@ class History:
 
     @property
     def unattempted(self) -> int:
-        """Rows of the input that no run has sent yet, as far as the last run knew its input."""
-        known = self.index.job.rows
-        if self.index.closed:
-            return known[UNATTEMPTED]
-        rows = sum(known[status] for status in (*Status, UNATTEMPTED))
-        return max(0, rows + known[NOT_IN_INPUT] - self.index.living().total())
+        """Rows of the input that no run has sent yet, as far as the last run knew its input: with `--limit`, only its part."""
+        known, run = self.index.job.rows[UNATTEMPTED], self.index.last_run
+        if self.index.closed or run is None:
+            return known
+        return max(0, known - self.index.met_since(self.index.last_run_began, real_only=self.index.real))
 
     def job_so_far(self, *, real: bool) -> Totals:
         """What all earlier runs came to. A run that was killed is charged up to its in-flight ceiling, on top of what its
-        lines tell. `real`: what the embedded endpoint was asked is left out.
+        lines tell. `real`: what the embedded endpoint was asked is left out, nobody bills it.
         """
         run = self.index.last_run
         if run is None:
@@ -101,8 +111,7 @@ class History:
             return self.index.job
         counted = fold(self.living_lines(real_only=real))
         counted.wall_ms = self.index.job.wall_ms
-        if real is self.index.real or not real:
-            counted.unclosed = self.index.job.unclosed + self.index.hidden
+        counted.unclosed = self.index.job.unclosed + (NO_USAGE if real and not self.index.real else self.index.hidden)
         return counted
 
     def living_lines(self, *, real_only: bool = False, seen: bool | None = None) -> Iterator[dict[str, Any]]:
@@ -117,9 +126,9 @@ class History:
 
 
 @contextmanager
-def hold(path: Path, *, as_new: bool = False) -> Iterator[History]:
-    """The output at `path`, kept from every other run, and what it holds. Raises `OutputBusy` or `CannotStart`."""
-    with lock(path):
+def hold(path: Path, *, as_new: bool = False, by_kernel: bool = True) -> Iterator[History]:
+    """The output at `path`, kept from every other run as `lock` does, and what it holds. Raises `OutputBusy` or `CannotStart`."""
+    with lock(path, by_kernel=by_kernel):
         remove_remains(path)
         with History(path, as_new=as_new) as history:
             yield history

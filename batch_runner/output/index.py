@@ -83,6 +83,8 @@ class Index:
         self.totals_line = b""
         """The last one."""
         self.last_run: Run | None = None
+        self.last_run_began = 0
+        """Where its first run line starts in the file."""
         self.job = Totals()
         """Where the job stood when the last run began, or ended if it did."""
         self.closed = True
@@ -165,7 +167,9 @@ class Index:
 
     def _take_bookkeeping(self, document: dict[str, Any], line: bytes) -> None:
         if document["status"] == RUN:
-            self.last_run = read_run(document)
+            before, self.last_run = self.last_run, read_run(document)
+            if before is None or before.id != self.last_run.id:
+                self.last_run_began = self.size
             self._dead_bookkeeping += self.last_run.id in self.run_lines
             self.run_lines[self.last_run.id] = ended(line)
             self.closed = False
@@ -234,6 +238,13 @@ class Index:
     def not_seen(self) -> Counter[str]:
         """The same for ids that `mark` was never told of."""
         return self._count(SEEN)
+
+    def met_since(self, offset: int, *, real_only: bool) -> int:
+        """How many ids have their first line at `offset` or later; `real_only`: made-up lines before it don't count."""
+        late = [columns.ids[columns.places >= offset] for columns in self._columns]
+        passed_over = MADE_UP if real_only else 0
+        early = [columns.ids[(columns.places < offset) & (columns.flags & passed_over == 0)] for columns in self._columns]
+        return len(np.setdiff1d(np.concatenate(late), np.concatenate(early))) if late else 0
 
     def living_places(self, *, real_only: bool = False, seen: bool | None = None) -> Iterator[int]:
         """Where the last line of each id starts, in file order. `real_only` leaves out made-up answers; `seen` picks the ids

@@ -4,44 +4,90 @@
 thread writes whatever has gathered in one `write`, then syncs it in one `fdatasync`, so a slow disk holds up lines and
 never the event loop. Power loss costs at most `SYNC_SECONDS`; `append(line, synced=True)` waits for the disk.
 
-After a failed write nothing more is written: what stands after a torn line can't be trusted. The next run cuts it off.
+A full disk is waited for; meanwhile lines stay in memory, and so does whoever handed them over. After any other error, or
+when that wait is over, the output is left alone and everything that isn't safe in it goes on in a rescue file.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import threading
 import time
 from collections import deque
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Self
+from itertools import chain
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from batch_runner.failures import CannotStart, OutputLost
-from batch_runner.output.file import sync_folder, sync_to_disk
+from batch_runner.loader import RUN_LINE_START
+from batch_runner.output import rescue
+from batch_runner.output.file import repair, sync_folder, sync_to_disk
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
     from types import TracebackType
 
 SYNC_SECONDS = 0.5
 
+SPACE_SECONDS = 1.0
+"""A full disk is tried again this often."""
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""Errors that end when somebody makes room."""
+
+COPY_BYTES = 1024 * 1024
+
+
+class Line(NamedTuple):
+    """A line on its way; `written` is done when the line is."""
+
+    text: bytes
+    synced: bool
+    written: Future[None]
+
+
+class Stall(NamedTuple):
+    """The disk is full: so many lines wait in memory, for so long at most."""
+
+    reason: str
+    lines: int
+    seconds_left: float
+
 
 class Journal:
     """An output open for appending; a context manager. The caller holds its lock.
 
-    `whole`: bytes up to the end of its last whole line, as its index tells; what stands after it is torn.
+    `whole`: bytes up to the end of its last whole line, as its index tells; what stands after it is torn. `refuge`: where
+    lines go that the output can't take. `patience`: seconds that a full disk is waited for.
     """
 
-    def __init__(self, path: Path, whole: int) -> None:
+    def __init__(self, path: Path, whole: int, *, refuge: rescue.Rescue | None = None, patience: float = 0.0) -> None:
         self.path = path
         self._whole = whole
         self.lost: OSError | None = None
-        """The error after which nothing could be written any more."""
+        """The error after which nothing more was written to the output."""
+        self.rescues: list[Path] = []
+        """Where lines went after that; the last one is written now."""
         self.lines_lost = 0
-        """Lines that were to be appended after that."""
-        self._waiting: deque[tuple[bytes, bool, Future[None]]] = deque()
+        """Lines that were handed over and stand nowhere."""
+        self.lines_doubtful = 0
+        """Lines that were written, and never reached the disk for sure."""
+        self._nowhere = False
+        self._bug: Exception | None = None
+        self._patience = patience
+        self._deadline: float | None = None
+        self._refuge = refuge
+        self._opening = b""
+        """The last run line that was written: a rescue file opens with it."""
+        self._unsynced: list[bytes] = []
+        self._unsynced_since: float | None = None
+        self._waiting: deque[Line] = deque()
+        self._at_hand: list[Line] = []
         self._something = threading.Condition()
+        self._no_more_waiting = threading.Event()
         self._closing = False
         self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
 
@@ -51,15 +97,20 @@ class Journal:
         except OSError as error:
             raise CannotStart(f"{self.path}: can't be written: {error.strerror}") from None
         try:
-            self._repair()
+            repair(self._file, self._whole)
             sync_folder(self.path.parent)
-        except (OSError, CannotStart) as error:
+            self._end = os.fstat(self._file).st_size
+        except OSError as error:
+            os.close(self._file)
+            raise CannotStart(f"{self.path}: can't be written: {error.strerror}") from None
+        except CannotStart as error:
             os.close(self._file)
             raise CannotStart(f"{self.path}: {error}") from None
         self._thread.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.wait_no_longer()  # whoever could wait has left
         with self._something:
             self._closing = True
             self._something.notify()
@@ -74,73 +125,205 @@ class Journal:
         except OSError:
             return False
 
+    @property
+    def removed(self) -> bool:
+        """True when the output was lost because its file has no name any more."""
+        return isinstance(self.lost, FileNotFoundError)
+
+    @property
+    def stall(self) -> Stall | None:
+        """What is waited for while the disk is full."""
+        deadline = self._deadline
+        if deadline is None:
+            return None
+        return Stall("the disk is full", self.unwritten, max(0.0, deadline - time.monotonic()))
+
+    @property
+    def unwritten(self) -> int:
+        """Lines that were handed over and aren't written yet."""
+        with self._something:
+            return sum(bool(line.text) and not line.written.done() for line in (*self._at_hand, *self._waiting))
+
     async def append(self, line: bytes, *, synced: bool = False) -> None:
-        r"""Write `line`, which ends in `\\n`; with `synced`, wait until it is on the disk. Raises `OutputLost`."""
+        r"""Write `line`, which ends in `\\n`; with `synced`, wait until it is on the disk.
+
+        Raises `OutputLost` when it could be kept nowhere.
+        """
         written: Future[None] = Future()
         with self._something:
-            self._waiting.append((line, synced, written))
+            if self._bug is not None:
+                raise self._bug
+            self._waiting.append(Line(line, synced, written))
             self._something.notify()
         await asyncio.wrap_future(written)
 
-    def _repair(self) -> None:
-        r"""Cut off what stands after the last whole line; give that line the `\n` it may lack."""
-        size = os.fstat(self._file).st_size
-        if size < self._whole:
-            raise CannotStart("somebody else changed it since it was read: run again")
-        if size > self._whole:
-            os.ftruncate(self._file, self._whole)
-        if self._whole and os.pread(self._file, 1, self._whole - 1) != b"\n":
-            os.write(self._file, b"\n")
+    async def room(self) -> None:
+        """Wait until everything handed over so far is written: at once, but for a full disk. Raises as `append` does."""
+        if self.stall is not None:
+            await self.append(b"")
+
+    def wait_no_longer(self) -> None:
+        """From now on a full disk is an error like any other."""
+        self._no_more_waiting.set()
 
     def _work(self) -> None:
-        unsynced_since: float | None = None
-        while True:
-            batch = self._next_batch(unsynced_since)
-            if batch is None:
-                break
-            now = time.monotonic()
-            if batch and self._write(batch) and unsynced_since is None:
-                unsynced_since = now
-            due = unsynced_since is not None and now - unsynced_since >= SYNC_SECONDS
-            if due or any(synced for _, synced, _ in batch):
-                self._sync()
-                unsynced_since = None
-            _settle([written for _, synced, written in batch if synced], self.lost)
-        if unsynced_since is not None:
-            self._sync()
+        try:
+            self._write_all()
+        except Exception as bug:  # noqa: BLE001 - a thread that dies in silence would let the run wait for ever
+            with self._something:
+                self._bug = bug
+                left = [line.written for line in (*self._at_hand, *self._waiting) if not line.written.done()]
+            for written in left:
+                written.set_exception(bug)
 
-    def _next_batch(self, unsynced_since: float | None) -> list[tuple[bytes, bool, Future[None]]] | None:
+    def _write_all(self) -> None:
+        while (batch := self._next_batch()) is not None:
+            self._at_hand = batch
+            kept = self._write(batch)
+            if kept and (self._sync_is_due() or any(line.synced for line in batch)):
+                kept = self._sync()
+            _settle([line.written for line in batch if not line.written.done()], None if kept else self.lost)
+            self._at_hand = []
+        self._sync()
+
+    def _next_batch(self) -> list[Line] | None:
         """What has gathered; empty when a sync is due first; `None` when the journal closes."""
         with self._something:
-            wait = None if unsynced_since is None else max(0.0, unsynced_since + SYNC_SECONDS - time.monotonic())
+            since = self._unsynced_since
+            wait = None if since is None else max(0.0, since + SYNC_SECONDS - time.monotonic())
             self._something.wait_for(lambda: self._waiting or self._closing, wait)
             batch = list(self._waiting)
             self._waiting.clear()
             return batch if batch or not self._closing else None
 
-    def _write(self, batch: list[tuple[bytes, bool, Future[None]]]) -> bool:
-        if self.lost is None:
+    def _sync_is_due(self) -> bool:
+        return self._unsynced_since is not None and time.monotonic() - self._unsynced_since >= SYNC_SECONDS
+
+    def _write(self, batch: list[Line]) -> bool:
+        """Write a batch, here or in a rescue file; False when it stands nowhere."""
+        texts = [line.text for line in batch if line.text]
+        if self._nowhere:
+            self.lines_lost += len(texts)
+            return False
+        if not texts:
+            return True
+        try:
+            self._check_not_removed()
+            self._write_patiently(b"".join(texts))
+        except OSError as error:
+            if not self._move(error, texts, synced=error.errno != errno.EIO):
+                return False
+        else:
+            self._unsynced += texts
+            self._unsynced_since = self._unsynced_since or time.monotonic()
+        self._opening = next((text for text in reversed(texts) if text.startswith(RUN_LINE_START)), self._opening)
+        _settle([line.written for line in batch if not line.synced], None)
+        return True
+
+    def _write_patiently(self, data: bytes) -> None:
+        """Write all of `data`. A full disk is waited for, from where the last `write` came to."""
+        view = memoryview(data)
+        try:
+            while view:
+                try:
+                    view = view[os.write(self._file, view) :]
+                except OSError as error:
+                    if error.errno not in FULL or not self._waited_for_space():
+                        raise
+        finally:
+            self._deadline = None
+        self._end += len(data)
+
+    def _waited_for_space(self) -> bool:
+        """Wait a little; False when it has been long enough, or was never worth it: before the first request."""
+        now = time.monotonic()
+        self._deadline = self._deadline or now + self._patience
+        if not self._opening or self.lost is not None or now >= self._deadline:
+            return False
+        return not self._no_more_waiting.wait(min(SPACE_SECONDS, self._deadline - now))
+
+    def _sync(self) -> bool:
+        """Get what was written onto the disk; False when it stands nowhere.
+
+        After an error nobody knows what a file holds, and the next sync would say that all is well (the kernel forgets): so
+        all lines since the last good one go elsewhere.
+        """
+        if self._unsynced_since is None:
+            return True
+        try:
+            sync_to_disk(self._file)
+        except OSError as error:
+            return self._move(error, [], synced=False)
+        self._all_synced()
+        return True
+
+    def _all_synced(self) -> None:
+        self._unsynced, self._unsynced_since = [], None
+
+    def _check_not_removed(self) -> None:
+        if os.fstat(self._file).st_nlink == 0 and self._opening:
+            raise FileNotFoundError(errno.ENOENT, "it was removed while the run went on")
+
+    def _move(self, error: OSError, texts: list[bytes], *, synced: bool) -> bool:
+        """Go on in a rescue file that holds `texts` and whatever else isn't safe; False when there is no place for one.
+
+        `synced`: one more sync may be believed.
+        """
+        self.lost = self.lost or error
+        self._untear()
+        if synced and self._synced_once_more():
+            self._all_synced()
+        lines = [*self._unsynced, *texts]
+        for path in self._places(error):
             try:
-                _write_whole(self._file, b"".join(line for line, _, _ in batch))
-            except OSError as error:
-                self.lost = error
-        if self.lost is not None:
-            self.lines_lost += len(batch)
-        _settle([written for _, synced, written in batch if not synced], self.lost)
-        return self.lost is None
+                file = rescue.create(path, self._beginning(lines))
+            except OSError:
+                continue
+            os.close(self._file)
+            self._file, self._end = file, os.fstat(file).st_size
+            self.rescues.append(path)
+            self._all_synced()
+            return True
+        self._nowhere = True
+        self.lines_lost += len(texts)
+        self.lines_doubtful += len(self._unsynced)
+        self._all_synced()
+        return False
 
-    def _sync(self) -> None:
-        if self.lost is None:
-            try:
-                sync_to_disk(self._file)
-            except OSError as error:
-                self.lost = error
+    def _places(self, error: OSError) -> Iterator[Path]:
+        """Files to try. None before the run line is written: then nothing has been sent."""
+        if self._refuge is None or not self._opening:
+            return iter(())
+        mistrusted = os.fstat(self._file).st_dev if error.errno == errno.EIO else None
+        return self._refuge.places(mistrusted=mistrusted)
 
+    def _beginning(self, lines: list[bytes]) -> Iterable[bytes]:
+        """What a rescue file opens with: a run line and `lines`; or all of a file that has no name any more."""
+        if os.fstat(self._file).st_nlink == 0:
+            return chain(self._pieces(), lines)
+        return lines if lines and lines[0].startswith(RUN_LINE_START) else [self._opening, *lines]
 
-def _write_whole(file: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(file, view) :]
+    def _pieces(self) -> Iterator[bytes]:
+        """The whole file, piece by piece."""
+        place = 0
+        while piece := os.pread(self._file, min(COPY_BYTES, self._end - place), place):
+            yield piece
+            place += len(piece)
+
+    def _untear(self) -> None:
+        """Take back the part of a line that a failed write left, if nothing else was written after it."""
+        try:
+            if os.fstat(self._file).st_size > self._end:
+                os.ftruncate(self._file, self._end)
+        except OSError:
+            pass  # the next run cuts it off
+
+    def _synced_once_more(self) -> bool:
+        try:
+            sync_to_disk(self._file)
+        except OSError:
+            return False
+        return True
 
 
 def _settle(futures: list[Future[None]], lost: OSError | None) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from batch_runner.clock import timestamp
+from batch_runner.output.heartbeat import heartbeat_path
 from batch_runner.totals import row_counts
 
 if TYPE_CHECKING:
@@ -21,11 +22,6 @@ if TYPE_CHECKING:
 
 EVERY_SECONDS = 2.0
 SCHEMA = 1
-
-
-def heartbeat_path(output: Path) -> Path:
-    """The heartbeat file of an output."""
-    return output.with_name(output.name + ".status.json")
 
 
 class Heartbeat:
@@ -60,6 +56,7 @@ class Heartbeat:
                 "recorded": snapshot.recorded,
                 "trouble": snapshot.trouble,
                 "in_flight": snapshot.in_flight,
+                "disk": None if snapshot.stall is None else snapshot.stall._asdict(),
                 "pause_left_s": round(snapshot.pause_left, 1),
                 "outage_s": round(snapshot.outage_seconds, 1),
                 "rows_per_minute": round(snapshot.rows_per_minute, 1),
@@ -91,7 +88,20 @@ class Heartbeat:
 
     def _write(self, state: str, more: dict[str, Any]) -> None:
         facts = self._facts | {"updated": timestamp(time.time()), "state": state} | more
+        text = orjson.dumps(facts, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
         temporary = self._path.with_name(self._path.name + ".new")
-        with suppress(OSError):
-            temporary.write_bytes(orjson.dumps(facts, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+        try:
+            temporary.write_bytes(text)
             temporary.replace(self._path)
+        except OSError:
+            with suppress(OSError):
+                temporary.unlink()
+            with suppress(OSError):
+                _overwrite(self._path, text)
+
+
+def _overwrite(path: Path, text: bytes) -> None:
+    """Write over a file that is there: on a full disk nothing else can tell that it is full."""
+    with path.open("r+b") as file:
+        file.write(text)
+        file.truncate()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from batch_runner.clock import timestamp
 from batch_runner.records import Status
 from batch_runner.reporters.voice import tell
-from batch_runner.reporters.wording import duration, one_line, short
+from batch_runner.reporters.wording import duration, one_line, short, stall_in_words
 
 if TYPE_CHECKING:
     from batch_runner.failures import Failure
@@ -28,14 +28,18 @@ class Lines:
         self._next = FIRST_SECONDS
         self._gap = FIRST_SECONDS
         self._pauses = PauseNews()
+        self._stalled = False
 
     def started(self, run_id: str, to_record: int) -> None:
         """Nothing: the command has said what will be done."""
 
     def update(self, snapshot: Snapshot) -> None:
-        """A line when its time has come, and when the run pauses."""
+        """A line when its time has come, when the run pauses, and when the disk is full or has room again."""
         if (news := self._pauses.of(snapshot, time.time())) is not None:
             self._say(news)
+        if (snapshot.stall is not None) is not self._stalled:
+            self._stalled = not self._stalled
+            self._say(stall_in_words(snapshot.stall) if snapshot.stall else "the disk has room again: going on")
         if snapshot.seconds >= self._next:
             self._gap = min(MOST_SECONDS, self._gap * 1.5)
             self._next = snapshot.seconds + self._gap
@@ -68,7 +72,9 @@ def progress_in_words(snapshot: Snapshot) -> str:
         f"{short(snapshot.rows_per_minute)}/min",
         f"{short(snapshot.totals.spent.total_tokens or 0)} tokens",
     ]
-    if snapshot.draining:
+    if snapshot.stall is not None:
+        parts.append(stall_in_words(snapshot.stall))
+    elif snapshot.draining:
         parts.append(f"leaving, {snapshot.in_flight} in flight")
     elif snapshot.outage_seconds > 0:
         parts.append(f"no answer for {duration(snapshot.outage_seconds)} ({snapshot.trouble}), {_next_try(snapshot)}")

@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from batch_runner.totals import Totals
 
 SCHEMA = 1
+MOST_REASON = 1000
+"""Characters: the paths in it must stay whole."""
 
 
 def summary_lines(report: RunReport, command: Sequence[str], output: str) -> Iterator[str]:
     """The summary at the end of a run; `command` is how it was called, `output` its output as the user names it."""
     if report.reason:
-        yield one_line(report.reason, 400)
+        yield one_line(report.reason, MOST_REASON)
     yield standing_in_words(report.totals)
     for kind, count in report.run.failures.most_common():
         yield f"  {count:>6,} {kind}: {one_line(report.examples.get(kind, ''))}"

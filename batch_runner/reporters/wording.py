@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from batch_runner.output.journal import Stall
+
 
 def duration(seconds: float) -> str:
     """`8 s`, `2 min 05 s`, `3 h 20 min`."""
@@ -11,6 +16,12 @@ def duration(seconds: float) -> str:
     if whole < 3600:  # noqa: PLR2004 - an hour
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def stall_in_words(stall: Stall) -> str:
+    """`the disk is full: nothing is sent, 3 lines in memory; waiting for space, 59 min 12 s more at most`."""
+    patience = duration(stall.seconds_left)
+    return f"{stall.reason}: nothing is sent, {lines(stall.lines)} in memory; waiting for space, {patience} more at most"
 
 
 def short(number: float) -> str:
@@ -26,6 +37,16 @@ def one_line(text: str, most: int = 160) -> str:
     line = " ".join(text[: 4 * most].split())
     line = "".join(character if character.isprintable() else f"\\x{ord(character):02x}" for character in line)
     return line if len(line) <= most and len(text) <= 4 * most else line[: most - 1] + "…"
+
+
+def lines(count: int) -> str:
+    """`1 line`, `1,234 lines`."""
+    return f"{count:,} line{'' if count == 1 else 's'}"
+
+
+def requests(count: int) -> str:
+    """`1 request`, `1,234 requests`."""
+    return f"{count:,} request{'' if count == 1 else 's'}"
 
 
 def rows(count: int) -> str:

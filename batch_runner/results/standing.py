@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import time
 from collections import Counter
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from batch_runner.advice import ADVICE
 from batch_runner.failures import CannotStart, FailureKind
+from batch_runner.output.heartbeat import STALE_SECONDS, may_live, read_heartbeat
 from batch_runner.output.history import History
+from batch_runner.output.journal import Stall
 from batch_runner.output.lines import read_result
-from batch_runner.reporters.heartbeat import heartbeat_path
 from batch_runner.reporters.summary import cost_lines, standing_in_words
-from batch_runner.reporters.wording import duration, one_line
+from batch_runner.reporters.wording import duration, one_line, stall_in_words
 from batch_runner.totals import UNATTEMPTED, row_counts
 
 if TYPE_CHECKING:
@@ -30,8 +26,6 @@ if TYPE_CHECKING:
     from batch_runner.totals import Totals
 
 SCHEMA = 1
-STALE_SECONDS = 60.0
-"""A heartbeat this old is a dead run's: a living one beats every two seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +54,7 @@ def read_standing(output: Path) -> Standing:
         index = history.index
         if index.last_run is None:
             raise CannotStart(f"{output}: there is no such output, or nothing in it")
-        heartbeat = _heartbeat(output)
+        heartbeat = read_heartbeat(output)
         at_work = _at_work(heartbeat, index.last_run.id)
         job = index.job if index.closed or at_work else history.job_so_far(real=False)
         job = replace(job, rows=index.living() + Counter({UNATTEMPTED: history.unattempted}))
@@ -111,30 +105,20 @@ def _state_in_words(standing: Standing) -> str:
         told = {"ended": "no run is at it", "killed": "its last run was killed; the same command goes on"}
         return f"{told[standing.state]} (last run {standing.run.id} at {standing.run.endpoint})"
     left = f", {duration(beat['seconds_left'])} left" if isinstance(beat.get("seconds_left"), int) else ""
+    if beat.get("disk"):
+        left = f", {stall_in_words(Stall(**beat['disk']))}"
     return (
         f"{standing.state}: {beat.get('recorded', '?')} of {beat.get('to_record', '?')} rows of this run"
         f"{left} (process {beat.get('pid')} on {beat.get('host')}, {beat.get('updated')})"
     )
 
 
-def _heartbeat(output: Path) -> dict[str, Any]:
-    with suppress(OSError, orjson.JSONDecodeError):
-        beat = orjson.loads(heartbeat_path(output).read_bytes())
-        if isinstance(beat, dict):
-            return beat
-    return {}
-
-
 def _at_work(heartbeat: Mapping[str, Any], run_id: str) -> bool:
     """Whether the run behind a heartbeat lives: it beat lately, and where its process can be looked at, that is there."""
-    if heartbeat.get("run_id") != run_id or heartbeat.get("state") not in {"running", "draining"}:
+    if heartbeat.get("run_id") != run_id or not may_live(heartbeat):
         return False
     try:
         age = time.time() - datetime.fromisoformat(heartbeat["updated"]).timestamp()
-        if heartbeat["host"] == socket.gethostname():
-            os.kill(int(heartbeat["pid"]), 0)
-    except PermissionError:
-        pass  # somebody else's process, but a process
-    except (OSError, ValueError, KeyError, TypeError, OverflowError):
+    except (ValueError, KeyError, TypeError):
         return False
     return age < STALE_SECONDS

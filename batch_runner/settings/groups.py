@@ -209,6 +209,23 @@ class EndingSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class DiskSettings:
+    """What is done when the disk fails."""
+
+    wait_for_space: float = setting(
+        3600.0, "How long a full disk is waited for before the run ends.", kind=Duration(), metavar="TIME"
+    )
+    rescue_dir: str | None = setting(
+        None,
+        "Where answers go that OUT can't take. Default: beside OUT; failing that your home, then the temporary folder.",
+        metavar="FOLDER",
+    )
+    lock: bool = setting(
+        True, "Keep other runs off OUT. --no-lock is for file systems without locks: then only OUT.status.json does.", kind=bool
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything a run can be told, in groups; one table of a job file each."""
 
@@ -217,6 +234,7 @@ class Settings:
     retry: RetrySettings = RetrySettings()
     rows: RowSettings = RowSettings()
     ending: EndingSettings = EndingSettings()
+    disk: DiskSettings = DiskSettings()
 
     def flat(self) -> dict[str, Any]:
         """Every setting by its name."""

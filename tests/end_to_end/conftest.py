@@ -14,7 +14,7 @@ import time
 import urllib.request
 import warnings
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -336,10 +336,12 @@ class Place:
         }
         return bare | dict(more or {})
 
-    def start(self, *arguments: str | Path, env: Mapping[str, str] | None = None, **more: Any) -> Started:
-        """Start `batch-runner` with these arguments."""
+    def start(
+        self, *arguments: str | Path, env: Mapping[str, str] | None = None, under: Sequence[str] = (), **more: Any
+    ) -> Started:
+        """Start `batch-runner` with these arguments, as the last words of the command `under`."""
         process = subprocess.Popen(
-            [*COMMAND, *(str(argument) for argument in arguments)],
+            [*under, *COMMAND, *(str(argument) for argument in arguments)],
             cwd=self.folder,
             env=self.environment(env),
             stdin=more.pop("stdin", subprocess.DEVNULL),

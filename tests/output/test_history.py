@@ -40,7 +40,7 @@ def written(folder: Path, *lines: bytes) -> Path:
 
 def damaged(line: bytes) -> bytes:
     """A line whose head and end are well, and whose inside isn't."""
-    return line.replace(b'"answer":"', b'"answer":\x00\x00"')
+    return line.replace(b'"answer":"', b'"answer":,"')
 
 
 def rows_known(**rows: int) -> Totals:
@@ -281,8 +281,7 @@ def test_of_a_run_that_ended_rows_it_did_not_come_to_are_unattempted(
     ("known", "unattempted"),
     [
         pytest.param({UNATTEMPTED: 7}, 5, id="a first run"),
-        pytest.param({"ok": 1, UNATTEMPTED: 3}, 2, id="a later one"),
-        pytest.param({UNATTEMPTED: 4, NOT_IN_INPUT: 1}, 3, id="some gone from the input"),
+        pytest.param({UNATTEMPTED: 3, NOT_IN_INPUT: 1}, 1, id="some gone from the input"),
         pytest.param({"unfinished": 2}, 0, id="a second try"),
     ],
 )
@@ -291,6 +290,43 @@ def test_of_a_run_that_was_killed_rows_without_a_line_are_unattempted(
 ) -> None:
     with History(written(tmp_path, a_run(job=rows_known(**known)), an_answer("a"), an_answer("b"))) as history:
         assert history.unattempted == unattempted
+
+
+def test_of_a_killed_run_only_rows_it_was_the_first_to_send_are_attempted_by_it(tmp_path: Path) -> None:
+    earlier = [a_run(), *(an_answer(name) for name in "abcdef")]
+    limited = [a_run("r2", job=rows_known(ok=2, unattempted=3)), an_answer("b"), an_answer("g")]
+
+    with History(written(tmp_path, *earlier, *limited)) as history:
+        assert history.unattempted == 2
+
+
+def test_of_a_killed_real_run_made_up_rows_it_sent_again_were_unattempted(tmp_path: Path) -> None:
+    made_up = [a_run(endpoint="fake"), an_answer("a"), an_answer("b"), an_answer("c")]
+    killed = [a_run("r2", job=rows_known(unattempted=3)), an_answer("a")]
+
+    with History(written(tmp_path, *made_up, *killed)) as history:
+        assert history.unattempted == 2
+
+
+def test_a_raised_ceiling_does_not_begin_a_run_anew(tmp_path: Path) -> None:
+    began = a_run(job=rows_known(unattempted=3))
+
+    with History(written(tmp_path, began, an_answer("a"), began, an_answer("b"))) as history:
+        assert history.unattempted == 1
+
+
+def test_what_a_killed_real_run_may_have_cost_outlives_a_made_up_run_in_between(tmp_path: Path) -> None:
+    killed = [a_run(ceiling=Ceiling(2, 300, 4000)), an_answer("a")]
+    path = written(tmp_path, *killed)
+    with History(path) as history:
+        before = history.job_so_far(real=False)
+    fake = [a_run("r2", "fake", before, Ceiling(9, 9, 9)), an_answer("b")]
+
+    for end in ([], [totals_line("r2", AT, before, Totals())]):
+        with History(written(tmp_path, *killed, *fake, *end)) as history:
+            job = history.job_so_far(real=True)
+
+        assert (job.unclosed, job.spent) == (Usage(300, 0, 4000, 0, 4300), TEN), end
 
 
 def test_a_row_that_was_sent_twice_is_attempted_once(tmp_path: Path) -> None:

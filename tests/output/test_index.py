@@ -1,4 +1,5 @@
 from collections import Counter
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from batch_runner.failures import CannotStart
 from batch_runner.identity import key_of_fingerprint, key_of_id
-from batch_runner.output.index import Index, read_index
+from batch_runner.output.index import Index, index_of, read_index
 from batch_runner.output.lines import Run, row_line, run_line, totals_line
 from batch_runner.records import Result, Status
 from batch_runner.totals import Totals
@@ -93,6 +94,30 @@ def test_a_totals_line_closes_its_run(tmp_path: Path) -> None:
     assert (index.closed, index.job.attempts) == (True, 9)
 
 
+def test_a_file_of_nothing_but_nuls_holds_nothing(tmp_path: Path) -> None:
+    path = written(tmp_path, b"\x00" * 64)
+
+    index = read_index(path)
+
+    assert (index.lines, index.size, index.last_run) == (0, 0, None)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param((b'"answer":"', b'"answer":"\x00\x00'), id="NULs"),
+        pytest.param((b'"answer":"', b'"answer":"\xe5\xa5'), id="half a character"),
+    ],
+)
+def test_a_line_that_a_disk_has_damaged_tells_of_no_row(tmp_path: Path, damage: tuple[bytes, bytes]) -> None:
+    lines = [a_run(), a_row("a").replace(*damage), a_row("b")]
+
+    index = read_index(written(tmp_path, *lines))
+
+    assert (index.lookup("a"), index.unreadable_lines) == (None, 1)
+    assert index.lookup("b") is not None
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -101,7 +126,6 @@ def test_a_totals_line_closes_its_run(tmp_path: Path) -> None:
         pytest.param(b"\n", id="a blank line"),
         pytest.param(a_row("a"), id="a row first"),
         pytest.param(b"\xef\xbb\xbf" + a_run(), id="a BOM first"),
-        pytest.param(b"\x00" * 64, id="zeros"),
     ],
 )
 def test_a_file_that_is_not_ours_is_refused_and_stays(tmp_path: Path, data: bytes) -> None:
@@ -271,3 +295,18 @@ def test_a_run_line_that_raises_the_ceiling_replaces_the_one_before(tmp_path: Pa
     assert list(index.run_lines) == ["r"]
     assert orjson.loads(index.run_lines["r"])["run_id"] == "r"
     assert index.dead_lines == 1
+
+
+def test_a_file_cut_at_any_byte_holds_its_whole_lines_and_nothing_else(tmp_path: Path) -> None:
+    lines = [a_run(), a_row("a"), a_row("好")]  # totals and run lines: test_journal
+    data, ends = b"".join(lines), [sum(map(len, lines[:count])) for count in range(len(lines) + 1)]
+    path = tmp_path / "out.jsonl"
+
+    for cut in range(len(lines[0]) - 1, len(data) + 1):
+        index = index_of(BytesIO(data[:cut]), path)
+
+        whole = sum(end <= cut for end in ends) - 1
+        lacks_only_its_end = cut + 1 in ends[2:]
+        assert index.lines == whole + lacks_only_its_end, cut
+        assert index.size == (cut if lacks_only_its_end else ends[whole]), cut
+        assert index.unreadable_lines == 0, cut

@@ -7,8 +7,9 @@ import orjson
 import pytest
 
 from batch_runner.exits import ExitStatus
+from batch_runner.output.heartbeat import heartbeat_path
 from batch_runner.progress import RunReport, Snapshot
-from batch_runner.reporters.heartbeat import Heartbeat, heartbeat_path
+from batch_runner.reporters.heartbeat import Heartbeat
 from batch_runner.totals import Totals
 
 

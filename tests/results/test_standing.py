@@ -12,9 +12,9 @@ import pytest
 from batch_runner.admission import Ceiling
 from batch_runner.clock import timestamp
 from batch_runner.failures import CannotStart, FailureKind
+from batch_runner.output.heartbeat import heartbeat_path
 from batch_runner.output.lines import Run, row_line, run_line, totals_line
 from batch_runner.records import Bill, Result, Status, Usage
-from batch_runner.reporters.heartbeat import heartbeat_path
 from batch_runner.results.standing import read_standing, standing_document, standing_lines
 from batch_runner.totals import UNATTEMPTED, Totals
 
@@ -205,7 +205,7 @@ def test_rows_that_a_run_left_when_it_ended_are_unattempted(tmp_path: Path) -> N
 
 
 def test_a_row_whose_line_is_damaged_inside_is_counted_and_breaks_nothing(tmp_path: Path) -> None:
-    damaged = a_row("b", Status.FAILED, FailureKind.TIMEOUT).replace(b'"answer":"', b'"answer":\x00"')
+    damaged = a_row("b", Status.FAILED, FailureKind.TIMEOUT).replace(b'"answer":"', b'"answer":,"')
 
     standing = read_standing(written(tmp_path, a_run(), a_row("a"), damaged, the_end()))
 
