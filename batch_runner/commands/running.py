@@ -58,16 +58,20 @@ def run_order(order: Order, face: Face) -> int:
 
 @contextmanager
 def _leaving_tidily() -> Iterator[None]:
-    """Until the run begins, SIGTERM and SIGHUP end the command as Ctrl-C does: what was begun is put away."""
+    """Until the run begins, SIGTERM and SIGHUP end the command as Ctrl-C does: what was begun is put away.
+
+    What the run sets afterwards stays until the process ends: a late Ctrl-C must not turn a good end into another.
+    """
     heard = {number: signal.getsignal(number) for number in _heard()}
     for number in heard:
         if number is not signal.SIGINT:
             signal.signal(number, _leave)
     try:
         yield
-    finally:
+    except BaseException:
         for number, handler in heard.items():
             signal.signal(number, handler)
+        raise
 
 
 def _heard() -> list[signal.Signals]:
