@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,16 +62,13 @@ def _leaving_tidily() -> Iterator[None]:
 
     What the run sets afterwards stays until the process ends: a late Ctrl-C must not turn a good end into another.
     """
-    heard = {number: signal.getsignal(number) for number in _heard()}
-    for number in heard:
-        if number is not signal.SIGINT:
-            signal.signal(number, _leave)
-    try:
+    with ExitStack() as before:
+        for number in _heard():
+            before.callback(signal.signal, number, signal.getsignal(number))
+            if number is not signal.SIGINT:
+                signal.signal(number, _leave)
         yield
-    except BaseException:
-        for number, handler in heard.items():
-            signal.signal(number, handler)
-        raise
+        before.pop_all()
 
 
 def _heard() -> list[signal.Signals]:
