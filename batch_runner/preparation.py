@@ -137,10 +137,15 @@ def prepare(
 def _refuges(output: Path, named: str | None) -> tuple[Path, ...]:
     """Folders for a rescue file. One that the user names is tried now: when it is needed it is too late."""
     folders = rescue_folders(output, named)
-    if named is not None:
+    if named is None:
+        return folders
+    try:
         folders[0].mkdir(parents=True, exist_ok=True)
-        if not os.access(folders[0], os.W_OK):
-            raise CannotStart(f"{folders[0]}: --rescue-dir can't be written: permission denied")
+    except OSError as error:
+        reason = "it isn't a folder" if isinstance(error, FileExistsError) else error.strerror
+        raise CannotStart(f"--rescue-dir {named}: {reason}") from None
+    if not os.access(folders[0], os.W_OK):
+        raise CannotStart(f"--rescue-dir {named}: can't be written: permission denied")
     return folders
 
 
@@ -154,7 +159,10 @@ def _taken_in(output: Path, refuges: tuple[Path, ...]) -> tuple[Path, ...]:
     rescued = find_rescued(output, index.last_run.id, refuges)
     size = index.size
     for path in rescued:
-        take_in(output, size, path)
+        try:
+            take_in(output, size, path)
+        except OSError as error:
+            raise CannotStart(f"{output} still can't take what its last run put into {path}: {error.strerror}") from None
         size = output.stat().st_size
     if rescued:
         _tidy(output)

@@ -124,3 +124,13 @@ def test_one_that_can_not_be_written_stops_nothing(tmp_path: Path) -> None:
     heartbeat.stopping("invalid_key: no")
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_where_no_new_file_can_be_made_the_old_one_is_written_over(output: Path) -> None:
+    heartbeat = Heartbeat(output)
+    heartbeat.started("r", 8)
+    heartbeat_path(output).with_name("out.jsonl.status.json.new").mkdir()  # in the way, as a full disk is
+
+    heartbeat.update(a_snapshot(5.0))
+
+    assert beat(output)["recorded"] == 2
