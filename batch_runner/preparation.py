@@ -144,10 +144,15 @@ def prepare(
 def _refuges(output: Path, named: str | None) -> tuple[Path, ...]:
     """Folders for a rescue file. One that the user names is tried now: when it is needed it is too late."""
     folders = rescue_folders(output, named)
-    if named is not None:
+    if named is None:
+        return folders
+    try:
         folders[0].mkdir(parents=True, exist_ok=True)
-        if not os.access(folders[0], os.W_OK):
-            raise CannotStart(f"{folders[0]}: --rescue-dir can't be written: permission denied")
+    except OSError as error:
+        reason = "it isn't a folder" if isinstance(error, FileExistsError) else error.strerror
+        raise CannotStart(f"--rescue-dir {named}: {reason}") from None
+    if not os.access(folders[0], os.W_OK):
+        raise CannotStart(f"--rescue-dir {named}: can't be written: permission denied")
     return folders
 
 
@@ -156,7 +161,10 @@ def _taken_in(history: History, refuges: tuple[Path, ...]) -> tuple[Path, ...]:
     run = history.index.last_run
     rescued = find_rescued(history.path, run.id, refuges) if run is not None else []
     for path in rescued:
-        take_in(history.path, history.index.size, path)
+        try:
+            take_in(history.path, history.index.size, path)
+        except OSError as error:
+            raise CannotStart(f"{history.path} still can't take what its last run put into {path}: {error.strerror}") from None
         history.read_on()
     if rescued:
         history.tidy()  # what was taken in may stand in the output twice

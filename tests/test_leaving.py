@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from batch_runner.exits import ExitStatus
-from batch_runner.leaving import Leaving, WaitEndedError, Waits
+from batch_runner.leaving import AtStake, Leaving, WaitEndedError, Waits
 
 pytestmark = pytest.mark.looptime
 
@@ -144,3 +144,17 @@ async def test_a_run_that_stays_has_no_cause() -> None:
     leaving = Leaving(drain_timeout=300)
 
     assert (leaving.causes, leaving.draining) == ([], False)
+
+
+async def test_a_wait_in_another_thread_is_ended_with_its_group() -> None:
+    waits, told = Waits(), list[str]()
+    waits.also(lambda: told.append("ended"))
+
+    before = list(told)
+    waits.end()
+
+    assert (before, told) == ([], ["ended"])
+
+
+async def test_nothing_is_at_stake_before_a_run_tells_otherwise() -> None:
+    assert Leaving(5).at_stake() == AtStake()

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from batch_runner.failures import UsageMistake
+from batch_runner.failures import CannotStart, UsageMistake
 from batch_runner.preparation import Order, output_of, prepare, recorded_settings
 from batch_runner.settings import read_settings
 
@@ -50,3 +50,27 @@ def test_a_text_out_of_a_file_is_recorded_and_the_file_forgotten(tmp_path: Path)
     (tmp_path / "x.txt").unlink()
 
     assert read_settings(recorded_settings(settings)).request.system == "@all: be brief."
+
+
+def test_a_rescue_folder_is_tried_before_it_is_needed(tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text('{"prompt":"hi"}\n')
+    (tmp_path / "file").touch()
+
+    def order(folder: str) -> Order:
+        settings = read_settings({"endpoint": "fake", "rescue_dir": folder})
+        return Order(settings, (str(tmp_path / "in.jsonl"),), tmp_path / "out.jsonl")
+
+    with (
+        pytest.raises(CannotStart, match=r"^--rescue-dir .*file: it isn't a folder$"),
+        prepare(order(f"{tmp_path}/file"), clock=time.time),
+    ):
+        pass
+    with prepare(order(f"{tmp_path}/new/folder"), clock=time.time) as prepared:
+        assert prepared.refuges[0] == tmp_path / "new" / "folder"
+        assert prepared.refuges[0].is_dir()
+
+
+def test_where_answers_are_rescued_to_is_recorded_by_its_full_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    assert recorded_settings(read_settings({"rescue_dir": "safe"}))["rescue_dir"] == str(tmp_path / "safe")

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,16 +61,17 @@ def run_order(order: Order, face: Face) -> int:
 
 @contextmanager
 def _leaving_tidily() -> Iterator[None]:
-    """Until the run begins, SIGTERM and SIGHUP end the command as Ctrl-C does: what was begun is put away."""
-    heard = {number: signal.getsignal(number) for number in _heard()}
-    for number in heard:
-        if number is not signal.SIGINT:
-            signal.signal(number, _leave)
-    try:
+    """Until the run begins, SIGTERM and SIGHUP end the command as Ctrl-C does: what was begun is put away.
+
+    What the run sets afterwards stays until the process ends: a late Ctrl-C must not turn a good end into another.
+    """
+    with ExitStack() as before:
+        for number in _heard():
+            before.callback(signal.signal, number, signal.getsignal(number))
+            if number is not signal.SIGINT:
+                signal.signal(number, _leave)
         yield
-    finally:
-        for number, handler in heard.items():
-            signal.signal(number, handler)
+        before.pop_all()
 
 
 def _heard() -> list[signal.Signals]:

@@ -79,19 +79,29 @@ def take_in(output: Path, whole: int, rescued: Path) -> int:
     The rescue file stays, under a name of its own. Raises `OSError` when the output still takes nothing; then it can be tried
     again.
     """
-    taken = 0
     file = os.open(output, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
     try:
         repair(file, whole)
-        with rescued.open("rb") as lines:
-            if opens_as_ours(lines, rescued):
-                for _, line in whole_lines(lines):
-                    write_whole(file, line if line.endswith(b"\n") else line + b"\n")
-                    taken += 1
-        sync_to_disk(file)
+        before = os.fstat(file).st_size
+        try:
+            taken = _append(file, rescued)
+            sync_to_disk(file)
+        except OSError:
+            os.ftruncate(file, before)
+            raise
     finally:
         os.close(file)
     rescued.rename(rescued.with_name(rescued.name.removesuffix(ENDING) + TAKEN_IN))
+    return taken
+
+
+def _append(file: int, rescued: Path) -> int:
+    taken = 0
+    with rescued.open("rb") as lines:
+        if opens_as_ours(lines, rescued):
+            for _, line in whole_lines(lines):
+                write_whole(file, line if line.endswith(b"\n") else line + b"\n")
+                taken += 1
     return taken
 
 

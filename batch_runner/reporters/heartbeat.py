@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -25,10 +26,11 @@ SCHEMA = 1
 
 
 class Heartbeat:
-    """Writes the file every two seconds. A heartbeat that can't be written never stops a run."""
+    """Writes the file every two seconds. A heartbeat that can't be written never stops a run, and a slow disk skips beats."""
 
     def __init__(self, output: Path) -> None:
         self._path = heartbeat_path(output)
+        self._writing = threading.Thread()
         self._facts: dict[str, Any] = {}
         self._last = float("-inf")
 
@@ -41,15 +43,15 @@ class Heartbeat:
             "run_id": run_id,
             "started": timestamp(time.time()),
         }
-        self._write("running", {"to_record": to_record, "recorded": 0})
+        self._write(self._told("running", {"to_record": to_record, "recorded": 0}))
 
     def update(self, snapshot: Snapshot) -> None:
-        """Write it again when two seconds have passed."""
-        if snapshot.seconds - self._last < EVERY_SECONDS:
+        """Write it again when two seconds have passed, beside the event loop: renaming a file can wait for the disk."""
+        if snapshot.seconds - self._last < EVERY_SECONDS or self._writing.is_alive():
             return
         self._last = snapshot.seconds
         state = "draining" if snapshot.draining else "running"
-        self._write(
+        text = self._told(
             state,
             {
                 "to_record": snapshot.to_record,
@@ -65,6 +67,8 @@ class Heartbeat:
                 "totals": snapshot.totals.as_json(),
             },
         )
+        self._writing = threading.Thread(target=self._write, args=(text,), name="heartbeat", daemon=True)
+        self._writing.start()
 
     def attempt_failed(self, row_id: str, failure: Failure, wait: float | None) -> None:
         """Nothing: the counts tell."""
@@ -75,8 +79,11 @@ class Heartbeat:
 
     def ended(self, report: RunReport) -> None:
         """Write how it ended."""
-        if self._facts:
-            self._write(
+        if not self._facts:
+            return
+        self.settle()
+        self._write(
+            self._told(
                 "ended",
                 {
                     "exit_status": int(report.exit_status),
@@ -85,10 +92,18 @@ class Heartbeat:
                     "totals": report.run.as_json(),
                 },
             )
+        )
 
-    def _write(self, state: str, more: dict[str, Any]) -> None:
+    def settle(self) -> None:
+        """Wait until the last beat is written."""
+        if self._writing.ident is not None:
+            self._writing.join()
+
+    def _told(self, state: str, more: dict[str, Any]) -> bytes:
         facts = self._facts | {"updated": timestamp(time.time()), "state": state} | more
-        text = orjson.dumps(facts, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+        return orjson.dumps(facts, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+    def _write(self, text: bytes) -> None:
         temporary = self._path.with_name(self._path.name + ".new")
         try:
             temporary.write_bytes(text)

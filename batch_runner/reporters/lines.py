@@ -64,6 +64,8 @@ class Lines:
 
 def progress_in_words(snapshot: Snapshot) -> str:
     """`120/400 rows, 118 ok, 2 failed, 240/min, 56.1k tokens, 1 min 10 s left`."""
+    if snapshot.stall is not None:
+        return f"{snapshot.recorded:,}/{snapshot.to_record:,} rows, {stall_in_words(snapshot.stall)}"
     rows = snapshot.totals.rows
     counts = [f"{rows[status]:,} {status}" for status in Status if rows[status]]
     parts = [
@@ -72,9 +74,7 @@ def progress_in_words(snapshot: Snapshot) -> str:
         f"{short(snapshot.rows_per_minute)}/min",
         f"{short(snapshot.totals.spent.total_tokens or 0)} tokens",
     ]
-    if snapshot.stall is not None:
-        parts.append(stall_in_words(snapshot.stall))
-    elif snapshot.draining:
+    if snapshot.draining:
         parts.append(f"leaving, {snapshot.in_flight} in flight")
     elif snapshot.outage_seconds > 0:
         parts.append(f"no answer for {duration(snapshot.outage_seconds)} ({snapshot.trouble}), {_next_try(snapshot)}")

@@ -9,12 +9,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from batch_runner.advice import ADVICE
+from batch_runner.exits import ExitStatus
 from batch_runner.failures import CannotStart, FailureKind
 from batch_runner.output.heartbeat import STALE_SECONDS, may_live, read_heartbeat
 from batch_runner.output.history import History
 from batch_runner.output.journal import Stall
 from batch_runner.output.lines import read_result
-from batch_runner.reporters.summary import cost_lines, standing_in_words
+from batch_runner.reporters.summary import MOST_REASON, cost_lines, standing_in_words
 from batch_runner.reporters.wording import duration, one_line, stall_in_words
 from batch_runner.totals import UNATTEMPTED, row_counts
 
@@ -102,8 +103,10 @@ def standing_document(standing: Standing) -> dict[str, Any]:
 def _state_in_words(standing: Standing) -> str:
     beat = standing.heartbeat
     if not standing.at_work:
-        told = {"ended": "no run is at it", "killed": "its last run was killed; the same command goes on"}
-        return f"{told[standing.state]} (last run {standing.run.id} at {standing.run.endpoint})"
+        told = {"ended": "no run is at it", "killed": "its last run was killed; the same command goes on"}[standing.state]
+        if (beat.get("exit_status"), beat.get("run_id")) == (ExitStatus.OUTPUT_LOST, standing.run.id):
+            told = f"its last run lost it: {one_line(str(beat.get('reason')), MOST_REASON)}"
+        return f"{told} (last run {standing.run.id} at {standing.run.endpoint})"
     left = f", {duration(beat['seconds_left'])} left" if isinstance(beat.get("seconds_left"), int) else ""
     if beat.get("disk"):
         left = f", {stall_in_words(Stall(**beat['disk']))}"

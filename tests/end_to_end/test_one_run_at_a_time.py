@@ -137,3 +137,19 @@ def test_an_output_reached_through_a_symlink_stays_where_it_is_with_its_mode(pla
     assert link.is_symlink()
     assert real.stat().st_mode & 0o777 == 0o640
     assert len(place.rows(real)) == 2
+
+
+def test_a_second_run_by_another_path_and_from_another_session_is_turned_away(place: Place, servers: Servers) -> None:
+    place.write_questions(2)
+    gateway = servers.gateway(UNTIL_TOLD)
+    first = place.start("run", place.prompts, "--endpoint", gateway.url)
+    until(lambda: gateway.books(rows=False).open >= 2)
+    (place.folder / "deep").mkdir()
+
+    second = place.start(
+        "run", place.prompts, "-o", "deep/../prompts.results.jsonl", "--endpoint", gateway.url, start_new_session=True
+    ).ended()
+
+    assert second.status == 75
+    assert f"process {first.pid} on " in second.err
+    assert " since 20" in second.err

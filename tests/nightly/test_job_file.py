@@ -19,6 +19,10 @@ seed = 7
 
 [limits]
 rpm = "3k/min"
+
+[disk]
+rescue_dir = "safe"
+lock = false
 """
 
 
@@ -51,6 +55,8 @@ def test_a_job_is_named_like_its_file_and_its_paths_start_at_its_folder(tmp_path
         "api_key_file": str(Path("~/key").expanduser()),
         "param": [("seed", 7)],
         "rpm": "3k/min",
+        "rescue_dir": f"{tmp_path}/safe",
+        "lock": False,
     }
 
 

@@ -228,3 +228,16 @@ def test_only_files_of_the_run_and_of_our_own_are_taken_in(out: Path) -> None:
     mine.rename(out.with_name("elsewhere"))
     mine.symlink_to(out.with_name("elsewhere"))
     assert find_rescued(out, "r1", (out.parent,)) == []
+
+
+def test_an_output_that_still_takes_nothing_is_left_as_it_was(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out.write_bytes(RUN_LINE + a_row("a"))
+    rescued = out.with_name("out.jsonl.rescue-r1.jsonl")
+    rescued.write_bytes(RUN_LINE + a_row("b"))
+    monkeypatch.setattr("batch_runner.output.rescue.sync_to_disk", failing(1, errno.EIO))
+
+    with pytest.raises(OSError, match="Input/output"):
+        take_in(out, read_index(out).size, rescued)
+
+    assert out.read_bytes() == RUN_LINE + a_row("a")
+    assert rescued.exists()

@@ -1,4 +1,5 @@
 import os
+import threading
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,7 @@ def test_it_tells_how_far_the_run_is(output: Path) -> None:
     heartbeat.started("r", 8)
 
     heartbeat.update(a_snapshot(30.0))
+    heartbeat.settle()
 
     told = beat(output)
     assert (told["recorded"], told["in_flight"], told["pause_left_s"]) == (2, 4, 1.3)
@@ -71,6 +73,7 @@ def test_it_is_written_every_two_seconds_at_most(output: Path) -> None:
     seen = list[int]()
     for number in range(10):
         heartbeat.update(a_snapshot(number / 2, recorded=number))
+        heartbeat.settle()
         seen.append(beat(output)["recorded"])
 
     assert seen == [0, 0, 0, 0, 4, 4, 4, 4, 8, 8]
@@ -81,6 +84,7 @@ def test_it_tells_that_the_run_is_leaving(output: Path) -> None:
     heartbeat.started("r", 8)
 
     heartbeat.update(a_snapshot(1.0, draining=True))
+    heartbeat.settle()
 
     assert beat(output)["state"] == "draining"
 
@@ -92,6 +96,7 @@ def test_it_keeps_why_the_service_ended_the_run(output: Path) -> None:
 
     heartbeat.stopping("invalid_key: no")
     heartbeat.update(a_snapshot(1.0, draining=True))
+    heartbeat.settle()
     during = beat(output)
     heartbeat.ended(RunReport(Totals(), Totals(), ExitStatus.STOPPED_BY_SERVICE, "no key", output, run_id="r"))
 
@@ -122,6 +127,39 @@ def test_one_that_can_not_be_written_stops_nothing(tmp_path: Path) -> None:
 
     heartbeat.started("r", 8)
     heartbeat.update(a_snapshot(1.0))
+    heartbeat.settle()
     heartbeat.stopping("invalid_key: no")
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_where_no_new_file_can_be_made_the_old_one_is_written_over(output: Path) -> None:
+    heartbeat = Heartbeat(output)
+    heartbeat.started("r", 8)
+    heartbeat_path(output).with_name("out.jsonl.status.json.new").mkdir()  # in the way, as a full disk is
+
+    heartbeat.update(a_snapshot(5.0))
+    heartbeat.settle()
+
+    assert beat(output)["recorded"] == 2
+
+
+def test_a_slow_disk_skips_beats_and_holds_up_nobody(output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    go_on = threading.Event()
+    replaced = Path.replace
+
+    def slowly(path: Path, target: Path) -> Path:
+        go_on.wait(10)
+        return replaced(path, target)
+
+    heartbeat = Heartbeat(output)
+    heartbeat.started("r", 8)
+    monkeypatch.setattr(Path, "replace", slowly)
+
+    heartbeat.update(a_snapshot(5.0, recorded=3))
+    heartbeat.update(a_snapshot(9.0, recorded=4))
+    during = beat(output)["recorded"]
+    go_on.set()
+    heartbeat.settle()
+
+    assert (during, beat(output)["recorded"]) == (0, 3)

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from batch_runner.failures import Failure, FailureKind, Scope
+from batch_runner.output.journal import Stall
 from batch_runner.progress import Snapshot
 from batch_runner.records import Bill, Status, Usage
 from batch_runner.reporters.lines import Lines, failure_in_words, progress_in_words
@@ -49,6 +50,25 @@ def test_a_run_without_a_second_behind_it_has_no_pace() -> None:
 )
 def test_what_holds_the_run_up_is_told(changes: dict[str, Any], said: str) -> None:
     assert progress_in_words(a_snapshot(**changes)).endswith(said)
+
+
+def test_a_full_disk_is_told_before_all_else() -> None:
+    assert progress_in_words(a_snapshot(stall=Stall("the disk is full", 3, 3552.0))) == (
+        "120/400 rows, the disk is full: nothing is sent, 3 lines in memory; waiting for space, 59 min 12 s more at most"
+    )
+
+
+def test_a_log_tells_once_that_the_disk_is_full_and_once_that_it_has_room(capsys: pytest.CaptureFixture[str]) -> None:
+    lines, full = Lines(verbose=False), Stall("the disk is full", 1, 60.0)
+
+    for stall in (None, full, full, None, None):
+        lines.update(a_snapshot(seconds=1.0, stall=stall))
+
+    told = capsys.readouterr().err.splitlines()
+    assert [line.partition(" ")[2] for line in told] == [
+        "the disk is full: nothing is sent, 1 line in memory; waiting for space, 1 min 00 s more at most",
+        "the disk has room again: going on",
+    ]
 
 
 def test_trouble_is_told() -> None:
