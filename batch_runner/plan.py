@@ -52,7 +52,7 @@ NAMED_REPEATS = 5
 class Plan:
     """What a run would do, line by line and in sum."""
 
-    actions: bytes
+    actions: bytes | bytearray
     checks: array[int]
     repeated: frozenset[str]
     """Ids made from content that stand more than once."""
@@ -159,7 +159,8 @@ class KeySet:
             self._pieces.append(np.sort(keys[new]))
         while len(self._pieces) > 1 and len(self._pieces[-2]) < 2 * len(self._pieces[-1]):
             last = self._pieces.pop()
-            self._pieces[-1] = np.sort(np.concatenate([self._pieces[-1], last]), kind="stable")
+            self._pieces[-1] = np.concatenate([self._pieces[-1], last])
+            self._pieces[-1].sort(kind="stable")  # in place: a copy more would stand beside what is merged
         return new
 
 
@@ -203,7 +204,7 @@ class _Planner:
             standing[NOT_IN_INPUT] = self._index.not_seen().total()
         sent = self._by_action[Action.SEND]
         return Plan(
-            actions=bytes(self._actions),
+            actions=self._actions,
             checks=self._checks,
             repeated=self._occurrences.repeated(),
             standing=+standing,
