@@ -234,7 +234,7 @@ class Machine(RuleBasedStateMachine):
         assert status in {0, 10}, self.world.told()
         assert self.world.records() == records
         assert self.books().requests == books.requests
-        self.is_tidy()
+        assert self.most_lines_of_a_row() == 1
         self.money_adds_up()
 
     @precondition(lambda self: self.world.out.exists())
@@ -323,8 +323,11 @@ class Machine(RuleBasedStateMachine):
 
     def is_tidy(self) -> None:
         """One line for each row, and every sum right."""
-        assert max(Counter(line["id"] for line in self.world.row_lines()).values(), default=1) == 1
+        assert self.most_lines_of_a_row() == 1
         assert self.flaws() == []
+
+    def most_lines_of_a_row(self) -> int:
+        return max(Counter(line["id"] for line in self.world.row_lines()).values(), default=1)
 
     def money_adds_up(self) -> None:
         """What was billed lies between what rows call spent and what the output says may have been billed."""
