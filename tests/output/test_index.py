@@ -1,3 +1,4 @@
+import tracemalloc
 from collections import Counter
 from pathlib import Path
 
@@ -254,6 +255,22 @@ def test_the_last_line_of_an_id_wins(records: list[tuple[str, Status]], blocks: 
     assert index.living() == Counter(model.values())
     assert list(index.living_places()) == sorted(places.values())
     assert index.dead_lines == len(records) - len(model)
+
+
+def test_going_through_the_places_takes_no_memory_for_all_of_them() -> None:
+    index, count = Index(), 100_000
+    line = a_row("0000000")
+    index.take([line.replace(b"0000000", b"%07d" % number, 1) for number in range(count)])
+    index.settle()
+
+    tracemalloc.start()
+    try:
+        assert sum(1 for _ in index.living_places()) == count
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 25 * count, "no more than the index itself"
 
 
 def test_a_million_lines_take_25_bytes_each(tmp_path: Path) -> None:
