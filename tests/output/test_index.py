@@ -161,6 +161,19 @@ def test_what_was_appended_since_is_read_on_to_the_same_index(tmp_path: Path, ro
     assert {name: getattr(index, name) for name in told} == {name: getattr(anew, name) for name in told}
 
 
+@pytest.mark.parametrize("at_once", [1, 400, 2000, 100_000])
+def test_it_does_not_matter_how_much_is_read_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    path = written(tmp_path, a_run(), a_row("a"), b"garbage\n", a_row("行"), a_row("b"), a_row("c")[:40])
+    monkeypatch.setattr("batch_runner.output.index.READ_BYTES", at_once)
+
+    index = read_index(path)
+    with path.open("rb") as file:
+        index.read_on(file)
+
+    assert (index.living(), index.unreadable_lines, index.lines) == ({"ok": 3}, 1, 5)
+    assert index.size == path.stat().st_size - 40
+
+
 def test_a_line_among_usual_ones_that_is_odd_costs_none_of_them(tmp_path: Path) -> None:
     odd = [
         a_row('q"'),
