@@ -210,6 +210,19 @@ def test_prune_does_nothing_where_every_row_is_in_the_input_or_the_input_is_empt
     assert not list(place.folder.glob("*.pruned"))
 
 
+def test_prune_does_not_take_another_files_rows_for_the_input(place: Place, gateway: ServedHere) -> None:
+    place.write_questions(3)
+    here(place, "run", place.prompts, "--endpoint", gateway.url)
+    before = place.out.read_bytes()
+    other = place.write([{"id": "elsewhere", "prompt": "x"}], "other.jsonl")
+
+    end = here(place, "prune", place.out, other, "--yes")
+
+    assert end.status == 3
+    assert "none of the 3 records" in end.err
+    assert place.out.read_bytes() == before
+
+
 def test_after_pruning_only_new_rows_are_sent(place: Place, gateway: ServedHere) -> None:
     place.write_questions(6)
     here(place, "run", place.prompts, "--endpoint", gateway.url)
