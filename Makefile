@@ -1,6 +1,7 @@
 # Every target sets up what it needs: a virtual environment in .venv, made anew when pyproject.toml changes.
 SHELL := /bin/bash
 PYTHON ?= python3
+N ?= 1000
 VENV := .venv
 RUN := $(VENV)/bin/batch-runner
 READY := $(VENV)/.ready
@@ -14,7 +15,7 @@ endef
 export LOOK
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-readers test-long lint types docs wheel clean
+.PHONY: help demo test test-readers test-long torture lint types docs wheel clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 — \2/p' $(MAKEFILE_LIST)
@@ -48,8 +49,12 @@ test-readers: $(READY)  ## heavy: the output read with six data tools, the embed
 	$(VENV)-readers/bin/pip install --quiet --editable . --group test --group readers --group clients
 	$(VENV)-readers/bin/pytest -q tests/readers tests/fake_server/test_other_clients.py
 
-test-long: $(TOOLS)  ## minutes: a hundred thousand rows
+test-long: $(TOOLS)  ## minutes: a hundred thousand rows, and thousands of odd days in the life of an output
 	$(VENV)/bin/pytest -q -m long --timeout 1800
+	MODEL_EXAMPLES=300 $(VENV)/bin/pytest -q tests/end_to_end/test_model.py
+
+torture: $(TOOLS)  ## kill -9 real runs N times (N=1000: about half an hour), and show what was lost and what was bought again
+	TORTURE_KILLS=$(N) $(VENV)/bin/pytest -q -s tests/end_to_end/test_torture.py
 
 lint: $(TOOLS)  ## mend format and lint
 	$(VENV)/bin/ruff format .

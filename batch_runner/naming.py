@@ -32,7 +32,8 @@ class KeySet:
             self._pieces.append(np.sort(keys[new]))
         while len(self._pieces) > 1 and len(self._pieces[-2]) < 2 * len(self._pieces[-1]):
             last = self._pieces.pop()
-            self._pieces[-1] = np.sort(np.concatenate([self._pieces[-1], last]), kind="stable")
+            self._pieces[-1] = np.concatenate([self._pieces[-1], last])
+            self._pieces[-1].sort(kind="stable")  # in place: a copy more would stand beside what is merged
         return new
 
 

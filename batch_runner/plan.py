@@ -60,7 +60,7 @@ PASSED_OVER = frozenset({Action.KEEP, Action.LEAVE_OUT})
 class Plan:
     """What a run would do, line by line and in sum."""
 
-    actions: bytes
+    actions: bytes | bytearray
     """What is done about each copy of each line."""
     checks: array[int]
     """A checksum of each line."""
@@ -138,7 +138,7 @@ class Plan:
                 met.add(read.id)
             yield from self._copies(row, codes)
 
-    def _copies(self, row: PromptRow | Rejected, codes: bytes) -> Iterator[tuple[PromptRow | Rejected, bool]]:
+    def _copies(self, row: PromptRow | Rejected, codes: bytes | bytearray) -> Iterator[tuple[PromptRow | Rejected, bool]]:
         for copy, code in enumerate(codes, start=1):
             action = code & ~RECORDED
             if action in PASSED_OVER:
@@ -239,7 +239,7 @@ class _Planner:
         elif self._selection.of_all:
             standing[NOT_IN_INPUT] = self._index.not_seen().total()
         return Plan(
-            actions=bytes(self._actions),
+            actions=self._actions,
             checks=self._checks,
             shape=self._shape,
             repeat=self._selection.repeat,

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from batch_runner.commands.terminal import json_option, print_json
+
+if TYPE_CHECKING:
+    from batch_runner.output.history import History
 
 
 @click.command()
@@ -26,42 +30,38 @@ def status(output: str, *, verify: bool, as_json: bool) -> int:
       batch-runner status prompts.results.jsonl --verify
     """
     from batch_runner.exits import ExitStatus
+    from batch_runner.output.history import History
     from batch_runner.reporters.voice import show
-    from batch_runner.results.standing import read_standing, standing_document, standing_lines
+    from batch_runner.results.standing import standing_document, standing_lines, standing_of
 
-    path = Path(os.path.realpath(output))
-    standing = read_standing(path)
-    if not as_json:
-        for line in standing_lines(standing, output):
-            show(line)
-    faults = _verified(path, at_work=standing.at_work, aloud=not as_json) if verify else []
+    with History(Path(os.path.realpath(output))) as history:
+        standing = standing_of(history)
+        if not as_json:
+            for line in standing_lines(standing, output):
+                show(line)
+        faults = _verified(history, at_work=standing.at_work, aloud=not as_json) if verify else []
     if as_json:
         found = {"verify": {"well": not faults, "faults": faults}} if verify else {}
         print_json(standing_document(standing) | found)
     return int(ExitStatus.ROWS_NOT_OK if faults else ExitStatus.OK)
 
 
-def _verified(path: Path, *, at_work: bool, aloud: bool) -> list[dict[str, object]]:
+def _verified(history: History, *, at_work: bool, aloud: bool) -> list[dict[str, object]]:
     """What is wrong with the lines of an output; `aloud`, told as it is found."""
-    from batch_runner.output.history import History
     from batch_runner.reporters.voice import show
     from batch_runner.reporters.wording import many, one_line, rows
     from batch_runner.results.verifying import Verification
 
-    with History(path) as history:
-        verification = Verification(history, at_work=at_work)
-        faults = []
-        for fault in verification.faults():
-            faults.append(fault._asdict())
-            if aloud:
-                show(f"line {fault.line:,}: {fault.flaw}: {one_line(fault.told, 300)}")
+    verification = Verification(history, at_work=at_work)
+    faults = []
+    for fault in verification.faults():
+        faults.append(fault._asdict())
+        if aloud:
+            show(f"line {fault.line:,}: {fault.flaw}: {one_line(fault.told, 300)}")
     if aloud:
         end = "its totals are still to come, its lines are" if at_work else "lines and totals are"
-        show(
-            f"verified {rows(verification.rows)}: {end} well"
-            if not faults
-            else f"verified {rows(verification.rows)}: {many(len(faults), 'fault')}"
-        )
+        well = f"{end} well" if not faults else many(len(faults), "fault")
+        show(f"verified {rows(verification.rows)}: {well}")
         if verification.replaced:
             show(f"besides, {many(verification.replaced, 'line')} replaced by later ones: compact removes what is replaced")
     return faults

@@ -114,6 +114,12 @@ class History:
         counted.unclosed = self.index.job.unclosed + (NO_USAGE if real and not self.index.real else self.index.hidden)
         return counted
 
+    def lines(self) -> Iterator[bytes]:
+        """Every line of the file, those that can't be read and a torn last one too."""
+        if self._file is not None:
+            self._file.seek(0)
+            yield from self._file
+
     def living_lines(self, *, real_only: bool = False, seen: bool | None = None) -> Iterator[dict[str, Any]]:
         """The last line of each row, parsed, in the order of the file; which ones as `Index.living_places` says."""
         if self._file is None:

@@ -130,7 +130,8 @@ class Index:
         while lines := file.readlines(READ_BYTES):
             if is_torn(lines[-1]):
                 lines.pop()
-            self.take(lines)
+            if lines:
+                self.take(lines)
         self.settle()
 
     def take(self, lines: list[bytes]) -> None:

@@ -52,18 +52,23 @@ class Standing:
 def read_standing(output: Path) -> Standing:
     """Read the output, and its heartbeat where there is one. Raises `CannotStart` when it isn't an output."""
     with History(output) as history:
-        index = history.index
-        if index.last_run is None:
-            raise CannotStart(f"{output}: there is no such output, or nothing in it")
-        heartbeat = read_heartbeat(output)
-        at_work = _at_work(heartbeat, index.last_run.id)
-        job = index.job if index.closed or at_work else history.job_so_far(real=False)
-        job = replace(job, rows=index.living() + Counter({UNATTEMPTED: history.unattempted}))
-        failures, examples = Counter[str](), dict[str, str]()
-        for result in map(read_result, history.living_lines()):
-            if result.failure is not None:
-                failures[result.failure] += 1
-                examples.setdefault(result.failure, f"{result.source}: {result.message}")
+        return standing_of(history)
+
+
+def standing_of(history: History) -> Standing:
+    """The same of an output that is open already."""
+    output, index = history.path, history.index
+    if index.last_run is None:
+        raise CannotStart(f"{output}: there is no such output, or nothing in it")
+    heartbeat = read_heartbeat(output)
+    at_work = _at_work(heartbeat, index.last_run.id)
+    job = index.job if index.closed or at_work else history.job_so_far(real=index.real)
+    job = replace(job, rows=index.living() + Counter({UNATTEMPTED: history.unattempted}))
+    failures, examples = Counter[str](), dict[str, str]()
+    for result in map(read_result, history.living_lines()):
+        if result.failure is not None:
+            failures[result.failure] += 1
+            examples.setdefault(result.failure, f"{result.source}: {result.message}")
     state = heartbeat["state"] if at_work else ("ended" if index.closed else "killed")
     return Standing(output, state, index.last_run, job, failures, examples, heartbeat, index.unreadable_lines)
 

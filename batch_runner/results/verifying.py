@@ -18,7 +18,7 @@ from batch_runner.records import ANSWERED, Bill, Status
 from batch_runner.totals import Totals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from batch_runner.output.history import History
     from batch_runner.records import Result
@@ -48,11 +48,14 @@ class _Earlier:
     """What is remembered of a line that a later one replaces."""
 
     number: int
-    text: bytes
+    text: int
+    """Its hash: of a million replaced lines the texts would fill the memory."""
     run_id: str
     made_up: bool
     attempts: int
-    bills: Mapping[str, Bill]
+    spent: int
+    owed: int
+    """Tokens under all models together, as is `spent`."""
 
 
 class Verification:
@@ -79,17 +82,16 @@ class Verification:
         """Every fault, in the order of the file; the sums last. To be asked once."""
         places = self._index.living_places()
         place = next(places, None)
-        with self._history.path.open("rb") as file:
-            offset = 0
-            for number, line in enumerate(file, 1):
-                if offset >= self._index.size:
-                    if is_torn(line) and not self._at_work:
-                        yield Fault(number, Flaw.TORN, "cut off in its midst: the next run removes it and sends its row again")
-                    break
-                living = offset == place
-                yield from self._line(number, line, living=living)
-                place = next(places, None) if living else place
-                offset += len(line)
+        offset = 0
+        for number, line in enumerate(self._history.lines(), 1):
+            if offset >= self._index.size:
+                if is_torn(line) and not self._at_work:
+                    yield Fault(number, Flaw.TORN, "cut off in its midst: the next run removes it and sends its row again")
+                break
+            living = offset == place
+            yield from self._line(number, line, living=living)
+            place = next(places, None) if living else place
+            offset += len(line)
         if not self._at_work:
             yield from self._sums()
 
@@ -129,7 +131,7 @@ class Verification:
         if result.run_id not in self._runs:
             yield Fault(number, Flaw.UNKNOWN, f"row {result.id[:60]!r}: no run line before it tells of run {result.run_id!r}")
         yield from _own_sum(number, result)
-        here = _Earlier(number, line, result.run_id, self._made_up, _attempts(result), _bills(result))
+        here = _noted(number, line, result, made_up=self._made_up)
         earlier = self._earlier.pop(result.id, None)
         if earlier is not None:
             yield from _against(earlier, here, result.id)
@@ -177,24 +179,15 @@ def _against(earlier: _Earlier, here: _Earlier, row_id: str) -> Iterator[Fault]:
     elif here.made_up is earlier.made_up:
         if here.run_id == earlier.run_id and here.attempts <= earlier.attempts:
             yield Fault(here.number, Flaw.REPEATED, f"{row}: line {earlier.number} of the same run has its attempts already")
-        elif any(_less(here.bills.get(model, Bill()), bill) for model, bill in earlier.bills.items()):
+        elif here.spent < earlier.spent or here.owed < earlier.owed:
             yield Fault(here.number, Flaw.SUM, f"{row}: it forgets tokens that line {earlier.number} tells of")
 
 
-def _less(bill: Bill, than: Bill) -> bool:
-    return any(
-        (a or 0) < (b or 0)
-        for ours, theirs in ((bill.spent, than.spent), (bill.maybe_billed, than.maybe_billed))
-        for a, b in zip(ours.as_dict().values(), theirs.as_dict().values(), strict=True)
-    )
-
-
-def _attempts(result: Result) -> int:
-    return sum(attempt.count for attempt in result.attempts)
-
-
-def _bills(result: Result) -> dict[str, Bill]:
-    return {result.model: result.bill, **result.other_bills}
+def _noted(number: int, line: bytes, result: Result, *, made_up: bool) -> _Earlier:
+    bill = sum(result.other_bills.values(), result.bill)
+    attempts = sum(attempt.count for attempt in result.attempts)
+    spent, owed = bill.spent.total_tokens or 0, bill.maybe_billed.total_tokens or 0
+    return _Earlier(number, hash(line), result.run_id, made_up, attempts, spent, owed)
 
 
 def _tokens(bill: Bill) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -69,7 +70,7 @@ def merge(names: Sequence[str | Path], output: str | Path, *, clock: Clock) -> M
     target = _new(output)
     with ExitStack() as held:
         for path in paths:
-            if lock_path(path).exists():  # where there is none no run is at it, and none is made: inputs stay as they are
+            if os.access(lock_path(path), os.W_OK):  # where there is none, or none can be held, no run is at it, and none is made
                 held.enter_context(lock(path))
         sources = [held.enter_context(History(path)) for path in paths]
         sources.sort(key=lambda source: last_run(source).started_at)

@@ -82,6 +82,11 @@ def _plan(history: History, run: Run, inputs: tuple[str, ...]) -> Plan:
 
 
 def _ask(name: str | Path, dropped: Counter[str], total: int, confirm: Callable[[str], bool] | None) -> None:
+    if dropped.total() == total:
+        raise CannotStart(
+            f"none of the {total:,} records in {name} is of a row of the input: name the files that it was made from (to start "
+            "anew: run --fresh); nothing was changed"
+        )
     states = ", ".join(f"{count:,} {status}" for status, count in dropped.items())
     asks = f"{dropped.total():,} of {total:,} records in {name} are of rows that the input no longer holds ({states})"
     if confirm is None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -11,60 +9,12 @@ import pytest
 
 from batch_runner import run_file
 from tests.end_to_end.conftest import lies_between, until
+from tests.end_to_end.test_torture import CONCURRENCY, answered, dice_of, kill_at_a_random_moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.end_to_end.conftest import Place, Served, Servers
-
-CONCURRENCY = 8
-
-
-def dice_of(seed: int) -> random.Random:
-    return random.Random(seed)  # noqa: S311 - luck, no secret
-
-
-def answered(place: Place) -> set[str]:
-    return {row["id"] for row in place.rows() if row["status"] == "ok"} if place.out.exists() else set()
-
-
-def kill_at_a_random_moment(place: Place, gateway: Served, command: tuple[Any, ...], dice: random.Random) -> None:
-    """Some kills come before the first request, most in the midst of the traffic."""
-    goal = gateway.books(rows=False).requests + dice.randrange(-2, 20)
-    run = place.start(*command)
-    until(lambda: gateway.books(rows=False).requests >= goal or not run.at_work, what="requests to come")
-    time.sleep(dice.uniform(0, 0.03))
-    run.kill()
-
-
-@pytest.mark.timeout(120)
-def test_dozens_of_kills_lose_no_answer_and_repeat_no_more_than_was_in_flight(
-    place: Place, gateway_program: Callable[..., Served]
-) -> None:
-    rows, kills, dice = 300, 24, dice_of(7)
-    prompts = place.write_questions(rows)
-    gateway = gateway_program("Scenario(latency=Latency(seconds=Uniform(0.01, 0.04)))")
-    command = ("run", place.prompts, "--endpoint", gateway.url, "-c", str(CONCURRENCY), "--max-completion-tokens", "900")
-    kept: list[tuple[set[str], Counter[str]]] = []
-
-    for _ in range(kills):
-        requests, known = gateway.books().requests, len(answered(place))
-        kill_at_a_random_moment(place, gateway, command, dice)
-        books = gateway.at_rest()
-        kept.append((answered(place), books.attempts))
-        assert books.requests - requests - (len(kept[-1][0]) - known) <= CONCURRENCY
-    end = place.run(*command)
-
-    books = gateway.at_rest()
-    assert end.status == 0, end.err
-    assert Counter(row["id"] for row in place.rows()) == Counter(f"r{number}" for number in range(rows))
-    assert {row["status"] for row in place.rows()} == {"ok"}
-    assert set(books.attempts) == set(prompts)
-    for ids, attempts in kept:
-        bought = {f"question {row_id[1:]}" for row_id in ids}
-        assert {prompt: books.attempts[prompt] for prompt in bought} == {prompt: attempts[prompt] for prompt in bought}
-    assert lies_between(books, place.totals()["job"])
-    assert sum(row["spent"]["total_tokens"] for row in place.rows()) == place.totals()["job"]["tokens"]["total_tokens"]
 
 
 @pytest.mark.timeout(120)

@@ -96,6 +96,28 @@ def test_where_there_is_no_room_the_output_stays_and_the_rows_decide_the_exit(pl
     assert not list(place.folder.glob("*.compacting"))
 
 
+def test_a_compaction_that_is_killed_has_changed_nothing_and_goes_through_the_next_time(
+    place: Place, gateway: ServedHere
+) -> None:
+    with_replaced_lines(place, gateway)
+    line = place.out.read_bytes().splitlines(keepends=True)[1]
+    more = (line.replace(b'"id":"r', b'"id":"more-%d-' % number, 1) for number in range(40_000))
+    with place.out.open("ab") as file:
+        file.writelines(more)
+    before, beside = place.out.stat(), place.out.with_name(place.out.name + ".compacting")
+
+    run = place.start("compact", place.out)
+    until(lambda: beside.exists() and beside.stat().st_size > 1_000_000, what="the new file to grow")
+    run.kill()
+
+    after = place.out.stat()
+    assert (after.st_ino, after.st_size, after.st_mtime_ns) == (before.st_ino, before.st_size, before.st_mtime_ns)
+    assert beside.exists()
+    assert here(place, "compact", place.out).status == 10, "the made-up rows are unfinished"
+    assert not beside.exists()
+    assert len({row["id"] for row in place.rows()}) == len(place.rows()) == 40_006
+
+
 @pytest.mark.parametrize("word", ["compact", "prune", "merge"])
 def test_an_output_that_a_run_holds_is_left_alone(place: Place, servers: Servers, word: str) -> None:
     place.write_questions(3)
@@ -186,6 +208,19 @@ def test_prune_does_nothing_where_every_row_is_in_the_input_or_the_input_is_empt
     assert "no row in" in none.err
     assert place.out.read_bytes() == before
     assert not list(place.folder.glob("*.pruned"))
+
+
+def test_prune_does_not_take_another_files_rows_for_the_input(place: Place, gateway: ServedHere) -> None:
+    place.write_questions(3)
+    here(place, "run", place.prompts, "--endpoint", gateway.url)
+    before = place.out.read_bytes()
+    other = place.write([{"id": "elsewhere", "prompt": "x"}], "other.jsonl")
+
+    end = here(place, "prune", place.out, other, "--yes")
+
+    assert end.status == 3
+    assert "none of the 3 records" in end.err
+    assert place.out.read_bytes() == before
 
 
 def test_after_pruning_only_new_rows_are_sent(place: Place, gateway: ServedHere) -> None:

@@ -1,3 +1,4 @@
+import tracemalloc
 from collections import Counter
 from io import BytesIO
 from pathlib import Path
@@ -184,6 +185,19 @@ def test_what_was_appended_since_is_read_on_to_the_same_index(tmp_path: Path, ro
     assert {name: getattr(index, name) for name in told} == {name: getattr(anew, name) for name in told}
 
 
+@pytest.mark.parametrize("at_once", [1, 400, 2000, 100_000])
+def test_it_does_not_matter_how_much_is_read_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    path = written(tmp_path, a_run(), a_row("a"), b"garbage\n", a_row("行"), a_row("b"), a_row("c")[:40])
+    monkeypatch.setattr("batch_runner.output.index.READ_BYTES", at_once)
+
+    index = read_index(path)
+    with path.open("rb") as file:
+        index.read_on(file)
+
+    assert (index.living(), index.unreadable_lines, index.lines) == ({"ok": 3}, 1, 5)
+    assert index.size == path.stat().st_size - 40
+
+
 def test_a_line_among_usual_ones_that_is_odd_costs_none_of_them(tmp_path: Path) -> None:
     odd = [
         a_row('q"'),
@@ -278,6 +292,22 @@ def test_the_last_line_of_an_id_wins(records: list[tuple[str, Status]], blocks: 
     assert index.living() == Counter(model.values())
     assert list(index.living_places()) == sorted(places.values())
     assert index.dead_lines == len(records) - len(model)
+
+
+def test_going_through_the_places_takes_no_memory_for_all_of_them() -> None:
+    index, count = Index(), 100_000
+    line = a_row("0000000")
+    index.take([line.replace(b"0000000", b"%07d" % number, 1) for number in range(count)])
+    index.settle()
+
+    tracemalloc.start()
+    try:
+        assert sum(1 for _ in index.living_places()) == count
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 25 * count, "no more than the index itself"
 
 
 def test_a_million_lines_take_25_bytes_each(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch_runner.reporters.wording import duration, one_line, rows, short
+from batch_runner.reporters.wording import duration, many, one_line, rows, short, size
 
 
 @pytest.mark.parametrize(
@@ -83,3 +83,15 @@ def test_any_words_fit_on_one_line_of_the_terminal(text: str, most: int) -> None
 
     assert len(line) <= most
     assert line.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("count", "told"),
+    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (999_949, "999.9 kB"), (999_950, "1.0 MB"), (4_500_000_000, "4.5 GB")],
+)
+def test_sizes(count: int, told: str) -> None:
+    assert size(count) == told
+
+
+def test_one_line_and_many_lines() -> None:
+    assert (many(1, "line"), many(1234, "line")) == ("1 line", "1,234 lines")
