@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from batch_runner.chat import Defaults, defaults
 from batch_runner.clock import compact_timestamp
-from batch_runner.endpoint import FAKE, Endpoint, resolve, with_key
+from batch_runner.endpoint import FAKE, Endpoint, resolve, trust, with_key
 from batch_runner.failures import CannotStart, FailureKind, UsageMistake
 from batch_runner.identity import Again
 from batch_runner.loader import STDIN, InputFile, InputFiles, RowSource, copy_stdin, find_inputs, is_glob
@@ -27,6 +27,7 @@ from batch_runner.records import REPEATABLE, RETRIED
 from batch_runner.settings import as_written, table
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterator, Mapping
 
     from batch_runner.clock import Clock
@@ -55,6 +56,8 @@ class Prepared:
     output: Path
     endpoint: Endpoint
     """With its key, if anything is to be sent."""
+    trust: ssl.SSLContext | bool
+    """Whose certificates are trusted; see `endpoint.trust`."""
     defaults: Defaults
     source: RowSource
     history: History
@@ -91,6 +94,7 @@ def prepare(
     if settings.rows.fresh and order.inputs is None:
         raise UsageMistake("--fresh would set aside the very rows to retry: leave it out")
     endpoint = resolve(settings, environment)
+    trusted = trust(endpoint, settings, environment)
     run_defaults = defaults(settings)
     again = again_of(settings, retrying=order.inputs is None)
     files, left_out = _files(order.inputs or ())
@@ -123,7 +127,7 @@ def prepare(
         if not plan.nothing_to_do:
             with _told_when_unusable():
                 source = _made_ready(source, output, order, compact_timestamp(clock()))
-        yield Prepared(order, output, endpoint, run_defaults, source, history, plan, tuple(left_out))
+        yield Prepared(order, output, endpoint, trusted, run_defaults, source, history, plan, tuple(left_out))
 
 
 def _source(order: Order, files: list[InputFile | None], history: History, again: Again, held: ExitStack) -> RowSource:
