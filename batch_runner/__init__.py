@@ -9,7 +9,7 @@ The way of a row, and with it the order of the modules. Each imports only what s
     json_text       JSON where orjson alone gives up
     redaction       text -> text without secrets
     settings/       one table, read as flags, environment, job keys and keyword arguments
-    endpoint        where requests go, and which key goes with them
+    endpoint        where requests go, which key goes with them, and who is trusted there
     advice          what to do about each failure kind
     identity        a row's id, a request's fingerprint, and whether a record is still good
     complaints      what is said of a line that can't be sent
@@ -25,6 +25,8 @@ The way of a row, and with it the order of the modules. Each imports only what s
     selection       which rows a run is about, and how often each is sent
     totals          sums of a run and of a job
     chat            row -> request, reply -> completion
+    hints           what a refusal says of when to come back, and how fast
+    error_replies   error replies in every dialect -> failure kind and scope, as tables
     leaving         the way out: drain, then hang up
     admission/      leave to send: places in flight, pace, pause, ceiling
     transport       sends one request; the only one that knows aiohttp

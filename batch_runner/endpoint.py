@@ -1,10 +1,11 @@
-"""Where requests go, and which key goes with them. A key never travels to a host it wasn't meant for."""
+"""Where requests go, which key goes with them, and who is trusted there. A key never travels to a host it wasn't meant for."""
 
 from __future__ import annotations
 
 import ipaddress
 import os
 import re
+import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -83,6 +84,27 @@ def with_key(endpoint: Endpoint, settings: Settings, environment: Mapping[str, s
     if key is not None and not re.fullmatch(r"[!-~]+", key):
         raise CannotStart("the key holds blanks, or characters that no HTTP header can: is it the key itself, on one line?")
     return Endpoint(endpoint.url, endpoint.host, key)
+
+
+def trust(endpoint: Endpoint, settings: Settings, environment: Mapping[str, str] = os.environ) -> ssl.SSLContext | bool:
+    """Whose certificates are trusted: the authorities in `--ca-bundle`, else those that OpenSSL finds and `SSL_CERT_FILE`'s.
+
+    `True` where nobody shows one. Raises `CannotStart` when such a file can't be used: OpenSSL itself passes over a wrong
+    `SSL_CERT_FILE` in silence, and then trusts nobody.
+    """
+    told, variable = settings.request.ca_bundle, environment.get("SSL_CERT_FILE")
+    if told is None and not endpoint.url.startswith("https:"):
+        return True
+    said_by, file = ("--ca-bundle", told) if told is not None else ("SSL_CERT_FILE", variable)
+    try:
+        context = ssl.create_default_context(cafile=told)
+        if told is None and variable:
+            context.load_verify_locations(variable)
+    except ssl.SSLError:
+        raise CannotStart(f"{said_by} {file}: there is no certificate in PEM form in it") from None
+    except (OSError, ValueError) as error:  # a NUL in the name is a ValueError
+        raise CannotStart(f"{said_by} {file}: can't be read: {getattr(error, 'strerror', error)}") from None
+    return context
 
 
 def is_loopback(host: str) -> bool:

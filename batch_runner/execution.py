@@ -106,6 +106,7 @@ async def _send_all(prepared: Prepared, endpoint: Endpoint, leaving: Leaving, re
                 tpm=settings.limits.tpm,
                 exposure=exposure,
                 waits=leaving.patient,
+                max_attempts=settings.retry.max_attempts,
                 random=random.random,
             ),
             health=Health(asyncio.get_running_loop().time, max_wait=settings.limits.max_wait),
@@ -122,7 +123,7 @@ async def _send_all(prepared: Prepared, endpoint: Endpoint, leaving: Leaving, re
         except OutputLost as lost:
             return Ending(state, before, unfinished_business=True, examples={}, broken=lost)
         asked, patience = settings.request, Patience(settings.retry.max_attempts, settings.limits.max_row_wait)
-        async with HttpTransport(endpoint, timeout=asked.timeout, sends=leaving.sends, ca_bundle=asked.ca_bundle) as transport:
+        async with HttpTransport(endpoint, timeout=asked.timeout, sends=leaving.sends, trust=prepared.trust) as transport:
             worker = Worker(state, transport, prepared.defaults, patience, endpoint.key, random.random)
             runner = Runner(plan, prepared.source, prepared.history, worker, state, concurrency=settings.limits.concurrency)
             reporter.started(run.id, plan.to_record)

@@ -72,6 +72,9 @@ MAYBE_BILLED = frozenset(
 )
 """The request left and its answer didn't arrive whole: the service may have worked, and billed."""
 
+MOST_MAYBE_BILLED = 2
+"""Attempts that a row gets when each may have been billed: buying a long answer five times isn't what a retry is for."""
+
 
 class Scope(Enum):
     """Whom a failure is about."""
@@ -94,6 +97,8 @@ class Failure:
     """Seconds the service asked us to wait, where it said so."""
     body: str = ""
     """What the service sent, secrets masked."""
+    rpm: float | None = None
+    """Requests a minute the service said it takes, where it said so."""
     limit: str = ""
     """Which limit refused it, `requests` or `tokens`, where the service said so."""
     again: bool | None = None

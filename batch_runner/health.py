@@ -1,4 +1,4 @@
-"""The run's own pulse: whether it goes on, and how fast it may try again.
+"""The run's own pulse: whether it goes on.
 
 One bad row says nothing; the same failure again and again, without an answer, does.
 """
@@ -30,11 +30,13 @@ class Streak:
 
 STREAKS = (
     Streak(frozenset({FailureKind.UNREACHABLE}), 5, 10.0),
+    Streak(frozenset({FailureKind.CHANNEL_DOWN}), 5, 30.0),
     Streak(
         frozenset({FailureKind.UNSUPPORTED_PARAMETER, FailureKind.BAD_REQUEST, FailureKind.MODEL_NOT_FOUND}), 20, same_words=True
     ),
 )
-"""Nobody there; a request that can't work, whatever the row."""
+"""Nobody there; a model that no gateway's channel serves, which is how some say that there is no such model; a request that
+can't work, whatever the row."""
 
 WAITED_OUT = SLOW_DOWN | TRANSIENT
 """What is waited for, up to `--max-wait`: refusals and outages."""
@@ -48,12 +50,6 @@ TROUBLE_COUNT = 3
 HEARSAY_PATIENCE = 5
 """A gateway passes on what a service behind it said of the *gateway's* key or money. Once the run has had answers, such a
 word ends it only when it comes so often in a row."""
-
-FREE_RETRIES = 100.0
-"""So many retries can be ahead of the answers; then one follows each answer, and one each second. Without such a budget a
-service in trouble would be sent each request five times."""
-
-RETRIES_PER_SECOND = 1.0
 
 VARYING = re.compile(r"\(request id: [^)]*\)|\d+")
 
@@ -79,8 +75,6 @@ class Health:
         self._latest: FailureKind | None = None
         self._in_a_row = 0
         self._had_answer = False
-        self._budget = FREE_RETRIES
-        self._budgeted_at = clock()
         self.stop: Stop | None = None
 
     @property
@@ -93,7 +87,6 @@ class Health:
         self._had_answer = True
         self._silent_since = None
         self._latest, self._in_a_row = None, 0
-        self._earn(1.0)
 
     def failed(self, failure: Failure) -> Stop | None:
         """An attempt failed; the reason to end the run, if that makes one."""
@@ -101,17 +94,6 @@ class Health:
         self._latest = failure.kind
         self.stop = self.stop or self._tired_of(failure) or self._out_of_patience(failure)
         return self.stop
-
-    def retry_wait(self) -> float:
-        """Seconds that one more retry has to wait, so that retries don't become the load."""
-        self._earn(0.0)
-        self._budget -= 1.0
-        return max(0.0, -self._budget / RETRIES_PER_SECOND)
-
-    def _earn(self, answers: float) -> None:
-        now = self._clock()
-        self._budget = min(FREE_RETRIES, self._budget + answers + RETRIES_PER_SECOND * (now - self._budgeted_at))
-        self._budgeted_at = now
 
     def _tired_of(self, failure: Failure) -> Stop | None:
         """Whether the run itself can't: the failure says so, or has come too often."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from batch_runner.chat import Defaults, defaults
 from batch_runner.clock import compact_timestamp
-from batch_runner.endpoint import FAKE, Endpoint, resolve, with_key
+from batch_runner.endpoint import FAKE, Endpoint, resolve, trust, with_key
 from batch_runner.failures import CannotStart, FailureKind, UsageMistake
 from batch_runner.forms import Shape, shape
 from batch_runner.identity import Again
@@ -29,6 +29,7 @@ from batch_runner.selection import selection
 from batch_runner.settings import as_written, table
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterator, Mapping
 
     from batch_runner.clock import Clock
@@ -60,6 +61,8 @@ class Prepared:
     output: Path
     endpoint: Endpoint
     """With its key, if anything is to be sent."""
+    trust: ssl.SSLContext | bool
+    """Whose certificates are trusted; see `endpoint.trust`."""
     defaults: Defaults
     source: RowSource
     history: History
@@ -100,6 +103,7 @@ def prepare(
     if settings.rows.fresh and order.inputs is None:
         raise UsageMistake("--fresh would set aside the very rows to retry: leave it out")
     endpoint = resolve(settings, environment)
+    trusted = trust(endpoint, settings, environment)
     run_defaults = defaults(settings)
     again = again_of(settings, retrying=order.inputs is None)
     reading, chosen = shape(settings), selection(settings)
@@ -138,7 +142,7 @@ def prepare(
         if not plan.nothing_to_do:
             with _told_when_unusable():
                 source = _made_ready(source, output, order, compact_timestamp(clock()))
-        yield Prepared(order, output, endpoint, run_defaults, source, history, plan, tuple(left_out), refuges, taken_in)
+        yield Prepared(order, output, endpoint, trusted, run_defaults, source, history, plan, tuple(left_out), refuges, taken_in)
 
 
 def _refuges(output: Path, named: str | None) -> tuple[Path, ...]:

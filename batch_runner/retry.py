@@ -5,7 +5,7 @@
 | the service asks to slow down             | yes, when the shared pause is over              | no               |
 | nobody reached; nothing but an outage     | yes, until `health` ends the run                | no               |
 | transient (5xx, …)                        | yes, up to `max_attempts`                       | yes              |
-| no whole answer (may have been billed)    | yes, once                                       | yes              |
+| no whole answer (may have been billed)    | yes, once; in an outage up to three times       | yes              |
 | about the row                             | no                                              | –                |
 | about the run                             | as transient, where `health` lets the run go on | yes              |
 | `x-should-retry: false`                   | no                                              | –                |
@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from batch_runner.failures import MAYBE_BILLED, NOT_THE_ROWS, TRANSIENT, FailureKind, Scope
+from batch_runner.failures import MAYBE_BILLED, MOST_MAYBE_BILLED, NOT_THE_ROWS, TRANSIENT, FailureKind, Scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 
 BASE_SECONDS = 1.0
 MOST_SECONDS = 60.0
-MOST_MAYBE_BILLED = 2
-"""Attempts that a row gets when each may have been billed: buying a long answer five times isn't what a retry is for."""
 
 
-def delay(failure: Failure, *, made: int, tried: int, owed: int, max_attempts: int, random: Callable[[], float]) -> float | None:
+def delay(
+    failure: Failure, *, made: int, tried: int, owed: float, max_attempts: int, random: Callable[[], float]
+) -> float | None:
     """Seconds to wait before the next attempt, or `None` to give up.
 
     `made` counts the attempts of this run, `tried` those that were the row's own (see `failures.NOT_THE_ROWS`), `owed`
-    those whose answer never came. The delay has full jitter, so that rows that failed together don't come back together; a
-    wait that the service asked for comes on top of nothing shorter.
+    those whose answer never came, one lost in an outage as a half. The delay has full jitter, so that rows that failed
+    together don't come back together; a wait that the service asked for comes on top of nothing shorter.
     """
     if failure.again is False and failure.scope is not Scope.RUN:
         return None

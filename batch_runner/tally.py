@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 MOST_INPUT_BYTES = 1024 * 1024
 """A longer input line isn't kept in the output; its `source` leads back to it."""
 
+LOST_IN_AN_OUTAGE = 0.5
+"""Of an attempt that may have been billed: a row that asks whether an outage is over isn't given up for it at once."""
+
 
 class Tally:
     """Counts one row's attempts as they end. Lives as long as the row is open, and belongs to its worker alone."""
@@ -46,8 +49,8 @@ class Tally:
         """Those of them that were the row's own: being told to slow down isn't, nor is reaching nobody, nor an outage."""
         self.first_sent = 0.0
         """When the first of them was sent, on a clock that nobody sets."""
-        self.owed = 0
-        """Those of them whose answer never came."""
+        self.owed = 0.0
+        """Those of them whose answer never came; one lost in an outage counts half, as it's less the row's fault."""
 
     def sent(self, now: float) -> None:
         """An attempt is sent, `now` on a clock that nobody sets."""
@@ -62,8 +65,9 @@ class Tally:
         kind = verdict.status if isinstance(verdict, Completion) else verdict.kind
         self._attempts = _stretched(self._attempts, Attempt(at, outcome.seconds, kind))
         self.made += 1
-        self.tried += not (kind in NOT_THE_ROWS or (outage and kind in TRANSIENT - MAYBE_BILLED))
-        self.owed += kind in MAYBE_BILLED
+        self.tried += not (kind in NOT_THE_ROWS or (outage and kind in TRANSIENT))
+        if kind in MAYBE_BILLED:
+            self.owed += LOST_IN_AN_OUTAGE if outage else 1.0
         return bill
 
     def answer(self, completion: Completion, reply: Outcome, finished_at: str) -> Result:

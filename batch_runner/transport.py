@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
 from typing import TYPE_CHECKING, Protocol, Self
 from urllib.request import getproxies, proxy_bypass
 
@@ -13,11 +12,11 @@ from yarl import URL
 
 from batch_runner import __version__
 from batch_runner.endpoint import FAKE
-from batch_runner.failures import CannotStart
 from batch_runner.leaving import WaitEndedError, Waits
 from batch_runner.records import ChatRequest, NoAnswer, Outcome, Reply, Unreached
 
 if TYPE_CHECKING:
+    import ssl
     from types import TracebackType
 
     from batch_runner.endpoint import Endpoint
@@ -50,13 +49,13 @@ class HttpTransport:
     (admission has its own), no redirects (they would carry the key to another host), no netrc (it would replace the key).
     """
 
-    def __init__(self, endpoint: Endpoint, *, timeout: float, sends: Waits, ca_bundle: str | None = None) -> None:
+    def __init__(self, endpoint: Endpoint, *, timeout: float, sends: Waits, trust: ssl.SSLContext | bool = True) -> None:
         self._url = URL(endpoint.chat_url)
         self._key = endpoint.key
         self._proxy = None if endpoint.host == FAKE else environment_proxy(self._url)
         self._timeout = timeout
         self._sends = sends
-        self._trust = trust(ca_bundle)
+        self._trust = trust
 
     async def __aenter__(self) -> Self:
         headers = {
@@ -126,17 +125,6 @@ class HttpTransport:
         if not sent.happened:
             return Unreached(reason, seconds)
         return NoAnswer(reason, seconds, timed_out=timed_out, interrupted=interrupted)
-
-
-def trust(ca_bundle: str | None) -> ssl.SSLContext:
-    """Whose certificates are trusted: the authorities in `ca_bundle`, else those that OpenSSL finds (`SSL_CERT_FILE` moves it).
-
-    Raises `CannotStart` when the file can't be used.
-    """
-    try:
-        return ssl.create_default_context(cafile=ca_bundle)
-    except (OSError, ssl.SSLError) as error:
-        raise CannotStart(f"--ca-bundle {ca_bundle}: can't be used, it must be a file of PEM certificates: {error}") from None
 
 
 def environment_proxy(url: URL) -> str | None:

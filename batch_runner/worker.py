@@ -68,6 +68,8 @@ class Worker:
                     return end
                 failure = end.failure
                 await self.state.leaving.patient.sleep(end.wait)
+                if failure.scope is not Scope.EVERYONE:
+                    await self.state.admission.permit_retry()
         except WaitEndedError:
             if failure is None:
                 return None
@@ -144,7 +146,7 @@ class Worker:
         )
         if wait is None or _monotonic() - tally.first_sent + wait > self.patience.seconds:
             return None
-        return wait if failure.scope is Scope.EVERYONE else max(wait, self.state.health.retry_wait())
+        return wait
 
     def _last_word(self, failure: Failure) -> Status:
         """What a row that gets no more attempts has come to: while the run leaves, only what is about the row is final."""

@@ -136,6 +136,7 @@ class Ours:
             tpm=cell.tpm,
             exposure=Exposure(Ceiling(10**9, 10**15, 10**15), _nowhere),
             waits=Waits(),
+            max_attempts=5,
             random=random.Random(seed).random,  # noqa: S311 - a simulation's luck
         )
 

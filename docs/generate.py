@@ -8,13 +8,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from batch_runner import failures, retry
+from batch_runner import failures
 from batch_runner.advice import ADVICE
+from batch_runner.error_replies import BY_BODY, BY_STATUS
 from batch_runner.exits import MEANINGS
 from batch_runner.failures import FailureKind
 from batch_runner.health import STREAKS
 from batch_runner.settings import table
-from batch_runner.verdict import BY_BODY, BY_STATUS
 
 ROOT = Path(__file__).parent.parent
 PAGES = ("README.md", "docs/errors.md", "docs/running.md")
@@ -84,7 +84,7 @@ def _handling(kind: FailureKind) -> str:
     if kind is FailureKind.INTERRUPTED:
         return "`unfinished`; its worst case counts as maybe billed"
     if kind in failures.MAYBE_BILLED:
-        return f"tried at most {retry.MOST_MAYBE_BILLED} times; its worst case counts as maybe billed"
+        return f"tried at most {failures.MOST_MAYBE_BILLED} times; its worst case counts as maybe billed"
     if kind in failures.TRANSIENT:
         return "tried again, up to `--max-attempts`"
     if any(rule.kind is kind and rule.scope is failures.Scope.RUN for rule in (*BY_BODY, *BY_STATUS)):

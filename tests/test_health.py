@@ -86,6 +86,9 @@ def test_an_answer_in_between_takes_hearsay_back(bench: Bench) -> None:
         pytest.param(K.UNREACHABLE, 500, 9.0, False, False, id="nobody there, too short"),
         pytest.param(K.UNREACHABLE, 500, 3600.0, True, False, id="an outage"),
         pytest.param(K.UNREACHABLE, 500, 3601.0, True, True, id="an outage for too long"),
+        pytest.param(K.CHANNEL_DOWN, 5, 30.0, False, True, id="no channel for the model from the start"),
+        pytest.param(K.CHANNEL_DOWN, 500, 29.0, False, False, id="no channel for the model, too short"),
+        pytest.param(K.CHANNEL_DOWN, 500, 3600.0, True, False, id="no channel after answers"),
         pytest.param(K.SERVER_ERROR, 5000, 3600.0, True, False, id="server errors"),
         pytest.param(K.SERVER_ERROR, 5000, 3601.0, True, True, id="server errors for too long"),
         pytest.param(K.OVERLOADED, 5000, 3601.0, False, True, id="overloaded from the start, for too long"),
@@ -171,30 +174,6 @@ def test_waits_asked_for_one_after_the_other_add_up(bench: Bench) -> None:
 
 def test_a_long_wait_that_one_row_is_asked_for_is_its_own(bench: Bench) -> None:
     assert bench.fail(K.SERVER_ERROR, wait=9999.0) is None
-
-
-def test_a_hundred_retries_are_free_then_they_wait_for_answers(bench: Bench) -> None:
-    waits = [bench.health.retry_wait() for _ in range(103)]
-
-    assert waits[:100] == [0.0] * 100
-    assert waits[100:] == pytest.approx([1.0, 2.0, 3.0])
-
-
-def test_each_answer_and_each_second_pays_for_a_retry(bench: Bench) -> None:
-    for _ in range(110):
-        bench.health.retry_wait()
-    for _ in range(6):
-        bench.health.answered()
-    bench.now += 4.0
-
-    assert bench.health.retry_wait() == pytest.approx(1.0)
-
-
-def test_retries_are_not_saved_up_without_end(bench: Bench) -> None:
-    for _ in range(10_000):
-        bench.health.answered()
-
-    assert [bench.health.retry_wait() > 0 for _ in range(101)] == [False] * 100 + [True]
 
 
 def test_trouble_is_shown_until_an_answer_comes(bench: Bench) -> None:

@@ -6,9 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from batch_runner.error_replies import BY_BODY, BY_STATUS
 from batch_runner.failures import Failure, FailureKind, Scope
+from batch_runner.hints import told_wait
 from batch_runner.records import Completion, NoAnswer, Reply, Status, Unreached
-from batch_runner.verdict import BY_BODY, BY_STATUS, MOST_BODY, judge, told_wait
+from batch_runner.verdict import MOST_BODY, judge
 
 K = FailureKind
 UNSUPPORTED = K.UNSUPPORTED_PARAMETER
@@ -158,7 +160,7 @@ def test_what_openai_and_its_like_say(status: int, body: dict[str, Any], kind: F
         pytest.param(429, gateway("x", "token_concurrency_limit_reached"), K.CONCURRENCY_LIMITED, EVERYONE, id="concurrency"),
         pytest.param(503, gateway("当前分组 default 下对于模型 o1 无可用渠道"), K.CHANNEL_DOWN, ROW, id="no channel"),
         pytest.param(503, gateway(NO_CHANNEL, "model_not_found"), K.CHANNEL_DOWN, ROW, id="no channel, in English"),
-        pytest.param(500, gateway("请求上游地址失败", "do_request_failed"), K.CHANNEL_DOWN, ROW, id="upstream unreachable"),
+        pytest.param(500, gateway("请求上游地址失败", "do_request_failed"), K.SERVER_ERROR, ROW, id="upstream unreachable"),
         pytest.param(404, openai(BAD_URL), K.WRONG_ENDPOINT, RUN, id="wrong route"),
         pytest.param(500, gateway("x", "bad_response", "upstream_error"), K.SERVER_ERROR, ROW, id="opaque"),
         pytest.param(500, hidden("429"), K.RATE_LIMITED, EVERYONE, id="429 hidden in param"),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+
+from batch_runner.admission.change import Change
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,12 +17,19 @@ SILENCE, DOUBT = 4, 1
 """What a row's failure weighs: nobody there or a proxy's word, against a 500, which may be the row's own doing."""
 
 LONG_ENOUGH_SECONDS = 5.0
-OFTEN_ENOUGH = 3
-"""An outage begins when there is enough evidence and no answer has come for so long, or since a row was tried so often:
-before it, rows would run out of attempts."""
+OFTEN_ENOUGH = 0.5
+"""An outage begins when there is enough evidence and no answer has come for so long, or since a row has used up so much of
+its attempts: before rows run out of them."""
 
 FIRST_GAP, MOST_GAP = 1.0, 60.0
 """Seconds between probes; doubled each time."""
+
+
+class _Evidence(NamedTuple):
+    """What a row has met since the last answer."""
+
+    weight: int
+    used_up: float
 
 
 class Outage:
@@ -29,66 +38,69 @@ class Outage:
     def __init__(self, random: Callable[[], float]) -> None:
         self.on = False
         self._random = random
-        self._evidence: dict[str, int] = {}
-        self._times: dict[str, int] = {}
+        self._rows: dict[str, _Evidence] = {}
+        self._weight = 0
+        self._most_used_up = 0.0
         self._since = 0.0
         self._gap = FIRST_GAP
         self._next_probe = 0.0
-        self._changed = asyncio.Event()
+        self._changed = Change()
 
     @property
     def seconds(self) -> float:
         """How long there has been no answer; 0 while there is no outage."""
-        return asyncio.get_running_loop().time() - self._since if self.on else 0.0
+        return _now() - self._since if self.on else 0.0
 
     @property
     def left(self) -> float:
         """Seconds until the next probe may go; 0 while there is no outage."""
-        return max(0.0, self._next_probe - asyncio.get_running_loop().time()) if self.on else 0.0
+        return max(0.0, self._next_probe - _now()) if self.on else 0.0
 
-    def lost(self, row_id: str, weight: int) -> None:
-        """A request of this row brought no answer, and may not be to blame for it."""
+    def lost(self, row_id: str, weight: int, share: float) -> None:
+        """A request of this row brought no answer, and used up a `share` of the row's attempts."""
         if self.on:
             return
-        now = asyncio.get_running_loop().time()
-        if not self._evidence:
+        now = _now()
+        if not self._rows:
             self._since = now
-        self._evidence[row_id] = max(weight, self._evidence.get(row_id, 0))
-        self._times[row_id] = self._times.get(row_id, 0) + 1
-        if sum(self._evidence.values()) >= ENOUGH_EVIDENCE and (
-            now - self._since >= LONG_ENOUGH_SECONDS or max(self._times.values()) >= OFTEN_ENOUGH
-        ):
+        before = self._rows.get(row_id, _Evidence(0, 0.0))
+        row = self._rows[row_id] = _Evidence(max(weight, before.weight), before.used_up + share)
+        self._weight += row.weight - before.weight
+        self._most_used_up = max(self._most_used_up, row.used_up)
+        pressing = self._most_used_up >= OFTEN_ENOUGH or now - self._since >= LONG_ENOUGH_SECONDS
+        if pressing and self._weight >= ENOUGH_EVIDENCE:
             self._begin(now)
 
     def alive(self) -> bool:
         """The service answered something; true when that ends an outage."""
         was_on, self.on = self.on, False
-        if self._evidence:
-            self._evidence.clear()
-            self._times.clear()
-        self._changed.set()
+        self._forget()
+        self._changed.happened()
         return was_on
 
     async def over(self) -> None:
         """Wait until the outage is over, or it is time for a probe: then this is it. For one waiter at a time."""
         while self.on:
             if (left := self.left) <= 0:
-                self._set_next_probe(asyncio.get_running_loop().time())
+                self._set_next_probe(_now())
                 return
-            self._changed.clear()
-            try:
-                async with asyncio.timeout(left):
-                    await self._changed.wait()
-            except TimeoutError:
-                pass
+            await self._changed.wait(left)
 
     def _begin(self, now: float) -> None:
         self.on = True
-        self._evidence.clear()
-        self._times.clear()
+        self._forget()
         self._gap = FIRST_GAP
         self._set_next_probe(now)
+
+    def _forget(self) -> None:
+        if self._rows:
+            self._rows.clear()
+            self._weight, self._most_used_up = 0, 0.0
 
     def _set_next_probe(self, now: float) -> None:
         self._next_probe = now + self._gap * (0.75 + self._random() / 2)  # many runs share a service: not all at once
         self._gap = min(MOST_GAP, 2 * self._gap)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -36,6 +36,10 @@ class Pace:
         size = catch_up + min(60.0 / rate if rate else 0.0, MOST_PRICE_SECONDS)
         self._bucket = AsyncLimiter(size, size)
 
+    def at_most(self, rate: float) -> None:
+        """The service named its limit: from now on no faster than `rate` requests a minute."""
+        self.rate = rate if self.rate is None else min(self.rate, rate)
+
     async def permit(self) -> None:
         """Wait until one more request may be sent. For one waiter at a time."""
         if self.rate is None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from batch_runner.admission.concurrency import Concurrency
 from batch_runner.admission.cooldown import Cooldown, first_guess
 from batch_runner.admission.outage import DOUBT, SILENCE, Outage
 from batch_runner.admission.requests import Pace
-from batch_runner.admission.tokens import TokenPace
-from batch_runner.failures import TRANSIENT, FailureKind, Scope
+from batch_runner.admission.retries import Retries
+from batch_runner.admission.tokens import TokenPace, may_be_about_tokens
+from batch_runner.failures import MAYBE_BILLED, MOST_MAYBE_BILLED, NOT_THE_ROWS, TRANSIENT, FailureKind, Scope
 from batch_runner.records import Completion
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from batch_runner.admission.exposure import Exposure
-    from batch_runner.admission.tokens import Charge
     from batch_runner.failures import Failure
     from batch_runner.leaving import Waits
     from batch_runner.records import ChatRequest
@@ -58,13 +58,17 @@ class Admission(Protocol):
         """Wait for leave to send; raises `WaitEndedError` when the run drains first."""
         ...
 
+    async def permit_retry(self) -> None:
+        """Wait until the run can afford one retry more; raises `WaitEndedError` when it drains first."""
+        ...
+
 
 class LocalAdmission:
     """The limits of one process.
 
     One request at a time stands at the door, and everyone else behind it in the order they came. It waits for a place in
-    flight, for tokens, for the pace, for the end of a pause or an outage, and for cover on disk. Pauses come after the pace:
-    else all that had waited for it would leave at the same moment. Nothing is held while a row waits for its retry.
+    flight, for tokens, for cover on disk, for the pace, and for the end of an outage or a pause. A pause comes last: whatever
+    it had to wait for after one, another could begin meanwhile. Nothing is held while a row waits for its retry.
     """
 
     def __init__(
@@ -75,6 +79,7 @@ class LocalAdmission:
         tpm: float | None,
         exposure: Exposure,
         waits: Waits,
+        max_attempts: int,
         random: Callable[[], float],
     ) -> None:
         self._door = asyncio.Lock()
@@ -83,8 +88,10 @@ class LocalAdmission:
         self._pace = Pace(rpm, beside_tokens=tpm is not None)
         self._cooldown = Cooldown(random, first_guess(rpm))
         self._outage = Outage(random)
+        self._retries = Retries()
         self._exposure = exposure
         self._waits = waits
+        self._max_attempts = max_attempts
 
     @property
     def in_flight(self) -> int:
@@ -104,52 +111,54 @@ class LocalAdmission:
     @asynccontextmanager
     async def slot(self, request: ChatRequest) -> AsyncIterator[Slot]:
         """Wait for leave to send; raises `WaitEndedError` when the run drains first."""
-        taken = False
-        try:
+        async with AsyncExitStack() as held:
             async with self._waits.until(), self._door:
                 await self._concurrency.room()
                 await self._tokens.room()
-                await self._pace.permit()
-                await self._cooldown.over()
-                await self._outage.over()
                 await self._exposure.take(request.worst)
-                self._concurrency.take()
-                taken = True
-            yield _LocalSlot(self, request, self._tokens.charge(request.expected))
-        finally:
-            if taken:
-                self._exposure.give_back(request.worst)
-                self._concurrency.give_back()
+                held.callback(self._exposure.give_back, request.worst)
+                await self._pace.permit()
+                await self._outage.over()
+                await self._cooldown.over()
+                held.callback(self._concurrency.give_back, self._concurrency.take())
+            slot = _LocalSlot(self, self._tokens, request)
+            held.callback(slot.left)
+            yield slot
 
-    def _ended(self, request: ChatRequest, charge: Charge | None, verdict: Completion | Failure) -> None:
+    async def permit_retry(self) -> None:
+        """Wait until the run can afford one retry more; raises `WaitEndedError` when it drains first."""
+        async with self._waits.until():
+            await self._retries.permit()
+
+    def ended(self, request: ChatRequest, verdict: Completion | Failure) -> None:
+        """An attempt ended so."""
         if isinstance(verdict, Completion):
             self._cooldown.answered()
+            self._retries.answered()
             self._concurrency.grow()
             self._alive()
-            self._tokens.answered(charge, verdict.usage)
-        elif verdict.scope is Scope.EVERYONE:
-            self._alive()
-            self._slow_down(charge, verdict)
         elif verdict.kind in TRANSIENT:
-            self._outage.lost(request.row_id, _weight(verdict))
-            self._tokens.lost(charge)
+            self._outage.lost(request.row_id, _weight(verdict), self._share_of_attempts(verdict))
             if verdict.kind is FailureKind.OVERLOADED and verdict.wait is not None:
                 self._cooldown.refused(verdict.wait)
-        elif verdict.kind is FailureKind.INTERRUPTED:
-            self._tokens.lost(charge)
-        else:
+        elif verdict.kind is not FailureKind.INTERRUPTED:
             self._alive()
-            self._tokens.failed(charge)
+            if verdict.scope is Scope.EVERYONE:
+                self._slow_down(verdict)
 
-    def _slow_down(self, charge: Charge | None, failure: Failure) -> None:
-        """A refusal that may be about tokens is the ledger's matter: it guesses better how long to wait."""
-        about_tokens = charge is not None and failure.limit in {"", "tokens"}
-        if about_tokens:
-            self._tokens.refused(charge)
-        else:
-            self._tokens.failed(charge)
-        if failure.wait is not None or not about_tokens:
+    def _slow_down(self, failure: Failure) -> None:
+        """Where tokens are counted, a refusal without a wait is the ledger's matter: it guesses better how long to pause."""
+        if failure.rpm is not None:
+            self._pace.at_most(failure.rpm)
+        if failure.wait is not None or self._tokens.ledger is None or not may_be_about_tokens(failure):
             self._cooldown.refused(failure.wait)
+
+    def _share_of_attempts(self, failure: Failure) -> float:
+        """How much of its row's attempts a failure has used up."""
+        if failure.kind in NOT_THE_ROWS:
+            return 0.0
+        most = min(self._max_attempts, MOST_MAYBE_BILLED) if failure.kind in MAYBE_BILLED else self._max_attempts
+        return 1.0 / most
 
     def _alive(self) -> None:
         if self._outage.alive():
@@ -164,12 +173,23 @@ def _weight(failure: Failure) -> int:
 class _LocalSlot:
     """A slot of a `LocalAdmission`."""
 
-    __slots__ = ("_admission", "_charge", "_request")
+    __slots__ = ("_admission", "_charge", "_request", "_tokens")
 
-    def __init__(self, admission: LocalAdmission, request: ChatRequest, charge: Charge | None) -> None:
+    def __init__(self, admission: LocalAdmission, tokens: TokenPace, request: ChatRequest) -> None:
         self._admission = admission
+        self._tokens = tokens
         self._request = request
-        self._charge = charge
+        self._charge = tokens.charge(request.expected)
 
     def ended(self, verdict: Completion | Failure) -> None:
-        self._admission._ended(self._request, self._charge, verdict)  # noqa: SLF001 - one thing in two classes
+        """The attempt ended so."""
+        self._settle(verdict)
+        self._admission.ended(self._request, verdict)
+
+    def left(self) -> None:
+        """The slot is given back; where nobody said how the attempt ended, a bug ended it."""
+        self._settle(None)
+
+    def _settle(self, verdict: Completion | Failure | None) -> None:
+        self._tokens.ended(self._charge, verdict)
+        self._charge = None

@@ -15,9 +15,14 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, NamedTuple
 
+from batch_runner.admission.change import Change
+from batch_runner.failures import MAYBE_BILLED, FailureKind
+from batch_runner.records import Completion
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from batch_runner.failures import Failure
     from batch_runner.records import Tokens, Usage
 
 SHARE = 0.995
@@ -149,7 +154,7 @@ class TokenLedger:
         """The service had no room for it."""
         now = self._accrue()
         self._uses.left(charge)
-        self._balance += charge.amount
+        self._give_back(charge.amount)
         if charge.number < self._cut_at:
             return  # sent before we knew: the same refusal, heard again
         let_in_since = self._let_in_before(charge)
@@ -197,7 +202,12 @@ class TokenLedger:
 
     def _settle(self, charge: Charge, used: float) -> None:
         if charge.book is not Book.RESERVE and self.book is not Book.RESERVE:
-            self._balance += charge.amount - used
+            self._give_back(charge.amount - used)
+
+    def _give_back(self, amount: float) -> None:
+        """No more than can be saved up: what nobody had to wait for would become a burst."""
+        most = max(self._balance, DEPTH_SECONDS * self._rate)
+        self._balance = min(most, self._balance + amount)
 
     def _price(self, expected: Tokens, now: float) -> float:
         prompt = expected.prompt * self._uses.prompt_skew
@@ -279,41 +289,32 @@ class TokenPace:
 
     def __init__(self, per_minute: float | None) -> None:
         self.ledger = TokenLedger(per_minute, asyncio.get_running_loop().time) if per_minute is not None else None
-        self._changed = asyncio.Event()
+        self._changed = Change()
 
     async def room(self) -> None:
         """Wait until one more request may be sent. For one waiter at a time."""
         while self.ledger is not None and (wait := self.ledger.wait()) > 0:
-            self._changed.clear()
-            try:
-                async with asyncio.timeout(wait):
-                    await self._changed.wait()
-            except TimeoutError:
-                pass
+            await self._changed.wait(wait)
 
     def charge(self, expected: Tokens) -> Charge | None:
         """A request is sent."""
         return None if self.ledger is None else self.ledger.charge(expected)
 
-    def answered(self, charge: Charge | None, usage: Usage | None) -> None:
-        """It was answered, and used so much."""
-        if self.ledger is not None and charge is not None:
-            self.ledger.answered(charge, usage)
-            self._changed.set()
-
-    def failed(self, charge: Charge | None) -> None:
-        """It used no tokens."""
-        if self.ledger is not None and charge is not None:
-            self.ledger.failed(charge)
-            self._changed.set()
-
-    def lost(self, charge: Charge | None) -> None:
-        """Nobody knows what it used."""
-        if self.ledger is not None and charge is not None:
+    def ended(self, charge: Charge | None, verdict: Completion | Failure | None) -> None:
+        """It ended so; `None`: nobody knows how."""
+        if self.ledger is None or charge is None:
+            return
+        if isinstance(verdict, Completion):
+            self.ledger.answered(charge, verdict.usage)
+        elif verdict is None or verdict.kind in MAYBE_BILLED:
             self.ledger.lost(charge)
-
-    def refused(self, charge: Charge | None) -> None:
-        """There was no room for it."""
-        if self.ledger is not None and charge is not None:
+        elif may_be_about_tokens(verdict):
             self.ledger.refused(charge)
-            self._changed.set()
+        else:
+            self.ledger.failed(charge)
+        self._changed.happened()
+
+
+def may_be_about_tokens(failure: Failure) -> bool:
+    """True for a refusal that names tokens, or no limit at all."""
+    return failure.kind is FailureKind.RATE_LIMITED and failure.limit in {"", "tokens"}

@@ -117,8 +117,16 @@ def _state_in_words(standing: Standing) -> str:
         left = f", {stall_in_words(Stall(**beat['disk']))}"
     return (
         f"{standing.state}: {beat.get('recorded', '?')} of {beat.get('to_record', '?')} rows of this run"
-        f"{left} (process {beat.get('pid')} on {beat.get('host')}, {beat.get('updated')})"
+        f"{left}{_waiting_in_words(beat)} (process {beat.get('pid')} on {beat.get('host')}, {beat.get('updated')})"
     )
+
+
+def _waiting_in_words(beat: Mapping[str, Any]) -> str:
+    """What a run waits for, when it waits for the service."""
+    outage, pause = beat.get("outage_s") or 0.0, beat.get("pause_left_s") or 0.0
+    if outage > 0:
+        return f", no answer for {duration(outage)} ({beat.get('trouble')})"
+    return f", told to wait {duration(pause)}" if pause > 0 else ""
 
 
 def _at_work(heartbeat: Mapping[str, Any], run_id: str) -> bool:

@@ -29,7 +29,13 @@ class Bench:
         self.waits = Waits()
         self.exposure = Exposure(Ceiling(), raise_to)
         self.admission = LocalAdmission(
-            concurrency=concurrency, rpm=rpm, tpm=None, exposure=self.exposure, waits=self.waits, random=lambda: 1.0
+            concurrency=concurrency,
+            rpm=rpm,
+            tpm=None,
+            exposure=self.exposure,
+            waits=self.waits,
+            max_attempts=5,
+            random=lambda: 1.0,
         )
         self.sent_at = list[float]()
         self.most_in_flight = 0

@@ -1,0 +1,40 @@
+"""A budget for retries, so that they never become the load: a service in trouble would be sent each request five times."""
+
+from __future__ import annotations
+
+import asyncio
+
+from batch_runner.admission.change import Change
+
+MOST_SAVED = 100.0
+"""So many retries can be ahead of the answers; then one follows each answer, and one each second."""
+
+PER_SECOND = 1.0
+
+
+class Retries:
+    """Leave to try again, first come, first served."""
+
+    def __init__(self) -> None:
+        self._left = MOST_SAVED
+        self._counted_at = 0.0
+        self._turn = asyncio.Lock()
+        self._changed = Change()
+
+    def answered(self) -> None:
+        """An answer pays for one retry more."""
+        self._earn(1.0)
+        self._changed.happened()
+
+    async def permit(self) -> None:
+        """Wait until the budget has room for one retry more."""
+        async with self._turn:
+            while (missing := 1.0 - self._earn(0.0)) > 0:
+                await self._changed.wait(missing / PER_SECOND)
+            self._left -= 1.0
+
+    def _earn(self, answers: float) -> float:
+        now = asyncio.get_running_loop().time()
+        self._left = min(MOST_SAVED, self._left + answers + PER_SECOND * (now - self._counted_at))
+        self._counted_at = now
+        return self._left
