@@ -22,7 +22,7 @@ The way of a row, and with it the order of the modules. Each imports only what s
     verdict         what came of an attempt -> completion or failure, and whom that is about
     retry           whether and when an attempt is made again
     health          whether the run goes on
-    output/         the output file: lines, index, history, lock, journal, compaction
+    output/         the output file: lines, index, history, heartbeat, lock, journal, rescue, compaction
     plan            the first pass: what is new, changed, done
     tally           what one row has come to so far
     progress        what reporters are shown

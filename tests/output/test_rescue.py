@@ -210,6 +210,19 @@ def test_answers_go_beside_the_output_then_home_then_to_the_temporary_files(
     assert named == (tmp_path / "home" / "safe", tmp_path / "home", Path("/tmp"))  # noqa: S108
 
 
+def test_without_a_home_and_a_temporary_folder_there_is_still_the_output_s_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "home", lambda: raising(RuntimeError()))
+    monkeypatch.setattr("tempfile.gettempdir", lambda: raising(FileNotFoundError()))
+
+    assert rescue_folders(tmp_path / "out.jsonl", None) == (tmp_path,)
+
+
+def raising(error: Exception) -> Path:
+    raise error
+
+
 def test_what_was_rescued_is_taken_in_once_and_its_file_stays_under_another_name(out: Path) -> None:
     out.write_bytes(RUN_LINE + a_row("a") + b'{"id":"torn')
     rescued = out.with_name("out.jsonl.rescue-r1.jsonl")
