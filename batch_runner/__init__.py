@@ -33,7 +33,7 @@ The way of a row, and with it the order of the modules. Each imports only what s
     verdict         what came of an attempt -> completion or failure, and whom that is about
     retry           whether and when an attempt is made again
     health          whether the run goes on
-    output/         the output file: lines, heads, index, ledger, history, lock, journal, compaction
+    output/         the output file: lines, heads, index, ledger, history, heartbeat, lock, journal, rescue, compaction
     weighing        what the rows to be sent weigh
     plan            the first pass: what is new, changed, done
     tally           what one row has come to so far

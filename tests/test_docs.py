@@ -130,3 +130,12 @@ def _run(command: str, folder: Path) -> str:
 def _without_times(text: str) -> str:
     text = re.sub(r"^time .*$", "time", text, flags=re.MULTILINE)
     return re.sub(r"\d{8}T\d{6}Z-[0-9a-f]{6}", "RUN", text)
+
+
+def test_the_page_on_durability_names_tests_and_flags_that_exist() -> None:
+    page = (ROOT / "docs" / "durability.md").read_text(encoding="utf-8")
+    tests = {path.stem for path in (ROOT / "tests").rglob("test_*.py")}
+    flags = {flag for entry in table() for flag in (entry.flag, f"--no-{entry.flag[2:]}")}
+
+    assert set(re.findall(r"`(test_\w+)`", page)) <= tests
+    assert set(re.findall(r"`(--[\w-]+)`", page)) <= flags

@@ -81,7 +81,9 @@ class Journal:
         self._deadline: float | None = None
         self._refuge = refuge
         self._opening = b""
-        """The last run line that was written: a rescue file opens with it."""
+        """The last run line that is on the disk: a rescue file opens with it. Before there is one, nothing has been sent."""
+        self._run_line = b""
+        """The last one that was written."""
         self._unsynced: list[bytes] = []
         self._unsynced_since: float | None = None
         self._waiting: deque[Line] = deque()
@@ -132,7 +134,7 @@ class Journal:
 
     @property
     def stall(self) -> Stall | None:
-        """What is waited for while the disk is full."""
+        """What waits while the disk is full."""
         deadline = self._deadline
         if deadline is None:
             return None
@@ -174,7 +176,8 @@ class Journal:
                 self._bug = bug
                 left = [line.written for line in (*self._at_hand, *self._waiting) if not line.written.done()]
             for written in left:
-                written.set_exception(bug)
+                if written.set_running_or_notify_cancel():
+                    written.set_exception(bug)
 
     def _write_all(self) -> None:
         while (batch := self._next_batch()) is not None:
@@ -214,9 +217,9 @@ class Journal:
             if not self._move(error, texts, synced=error.errno != errno.EIO):
                 return False
         else:
+            self._run_line = next((text for text in reversed(texts) if text.startswith(RUN_LINE_START)), self._run_line)
             self._unsynced += texts
             self._unsynced_since = self._unsynced_since or time.monotonic()
-        self._opening = next((text for text in reversed(texts) if text.startswith(RUN_LINE_START)), self._opening)
         _settle([line.written for line in batch if not line.synced], None)
         return True
 
@@ -259,6 +262,7 @@ class Journal:
 
     def _all_synced(self) -> None:
         self._unsynced, self._unsynced_since = [], None
+        self._opening = self._run_line
 
     def _check_not_removed(self) -> None:
         if os.fstat(self._file).st_nlink == 0 and self._opening:
@@ -285,13 +289,14 @@ class Journal:
             self._all_synced()
             return True
         self._nowhere = True
-        self.lines_lost += len(texts)
-        self.lines_doubtful += len(self._unsynced)
-        self._all_synced()
+        if self._opening:
+            self.lines_lost += len(texts)
+            self.lines_doubtful += len(self._unsynced)
+        self._unsynced, self._unsynced_since = [], None
         return False
 
     def _places(self, error: OSError) -> Iterator[Path]:
-        """Files to try. None before the run line is written: then nothing has been sent."""
+        """Files to try; none before anything was sent."""
         if self._refuge is None or not self._opening:
             return iter(())
         mistrusted = os.fstat(self._file).st_dev if error.errno == errno.EIO else None

@@ -29,9 +29,11 @@ def rescue_folders(output: Path, named: str | None) -> tuple[Path, ...]:
     temporary files.
     """
     first = output.parent if named is None else Path(named).expanduser().absolute()
-    folders = [first, Path(tempfile.gettempdir())]
+    folders = [first]
     with suppress(RuntimeError):  # somebody without a home
-        folders.insert(1, Path.home())
+        folders.append(Path.home())
+    with suppress(FileNotFoundError):  # no temporary folder takes a file
+        folders.append(Path(tempfile.gettempdir()))
     return tuple(dict.fromkeys(folders))
 
 

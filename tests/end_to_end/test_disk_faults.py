@@ -110,7 +110,7 @@ def test_told_to_leave_a_run_waits_for_a_full_disk_no_longer(place: Place, serve
     until(lambda: is_stalled(out), what="the disk to be full")
 
     started.signal(signal.SIGTERM)
-    end = started.ended(seconds=5)
+    end = started.ended()
 
     assert end.status == 6
     assert "received and not written yet" in end.err
@@ -190,7 +190,7 @@ def test_lines_that_no_disk_takes_are_counted_aloud(place: Place, servers: Serve
 
 
 def test_an_output_whose_folder_is_removed_under_the_run_is_saved_whole(place: Place, servers: Servers) -> None:
-    place.write_questions(24)
+    place.write_questions(ROWS)
     gateway = servers.gateway(SLOW)
     out = place.folder / "answers" / "out.jsonl"
     started = place.start(*run(place, gateway, "-o", out))
@@ -206,20 +206,20 @@ def test_an_output_whose_folder_is_removed_under_the_run_is_saved_whole(place: P
 
     assert end.status == 6
     assert f"it was removed while the run went on; all it held is in {rescued}: move that back to {out} first" in end.err
-    assert len(saved) == bought < 24
+    assert len(saved) == bought < ROWS
     assert later.exit_status == 0, later.reason
-    assert len(place.rows(out)) == gateway.books().requests == 24
+    assert len(place.rows(out)) == gateway.books().requests == ROWS
 
 
 def test_a_folder_made_read_only_under_the_run_costs_no_answer(place: Place, servers: Servers) -> None:
-    place.write_questions(12)
+    place.write_questions(24)
     gateway = servers.gateway(Scenario(faults=(Fault(Canned("context_length_exceeded")),)))
     out = place.folder / "answers" / "out.jsonl"
     place.run(*run(place, gateway, "-o", out))
     gateway.plays(SLOW)
     plain_user = ("setpriv", "--inh-caps=-all", "--bounding-set=-all") if os.geteuid() == 0 else ()
     started = place.start(*run(place, gateway, "-o", out, "--retry-failed"), under=plain_user)
-    until(lambda: place.recorded(out) >= 14)
+    until(lambda: place.recorded(out) >= 26)
 
     out.parent.chmod(0o555)
     end = started.ended()
@@ -274,7 +274,7 @@ def test_a_slow_disk_slows_the_sending_and_never_the_event_loop(place: Place, se
     seconds = time.monotonic() - told_at
     end = started.ended()
 
-    assert seconds < 0.7
+    assert seconds < 1.5  # the sync lasts longer
     assert open_now[1] <= 4
     assert place.recorded() - before <= 4 + 1  # what was in flight, and the totals
     assert end.status == 130

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from batch_runner import run_file
+from batch_runner.fake_server import Fixed, Latency, Scenario
 from tests.end_to_end.conftest import lies_between, until
 from tests.end_to_end.test_torture import CONCURRENCY, answered, dice_of, kill_at_a_random_moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from tests.end_to_end.conftest import Place, Served, Servers
 
@@ -78,6 +81,46 @@ async def test_an_output_cut_at_any_byte_of_its_tail_is_repaired_and_only_what_i
         assert sorted(row["id"] for row in place.rows()) == sorted(f"r{number}" for number in range(20))
         sent_again = {f"r{prompt.removeprefix('question ')}" for prompt in after if after[prompt] > before[prompt]}
         assert not sent_again & left
+
+
+def killed_after(path: Path, rows: int) -> dict[str, int]:
+    """Leave of an output what a first run that was killed after so many rows leaves; its ceiling."""
+    lines = path.read_bytes().splitlines(keepends=True)[: 1 + rows]
+    path.write_bytes(b"".join(lines))
+    ceiling: dict[str, int] = json.loads(lines[0])["run"]["ceiling"]
+    return ceiling
+
+
+async def test_what_a_killed_run_may_have_cost_outlives_a_try_with_made_up_answers(place: Place, servers: Servers) -> None:
+    place.write_questions(6)
+    gateway = servers.gateway()
+    await run_file(place.prompts, endpoint=gateway.url, max_completion_tokens=700, concurrency=2)
+    ceiling = killed_after(place.out, 3)
+
+    await run_file(place.prompts, endpoint="fake", accept_other_endpoint=True, max_completion_tokens=700)
+    report = await run_file(place.prompts, endpoint=gateway.url, accept_other_endpoint=True, max_completion_tokens=700)
+
+    assert report.exit_status == 0
+    assert report.totals.unclosed.completion_tokens == ceiling["completion_tokens"] == 2 * 700
+    assert lies_between(gateway.books(), place.totals()["job"])
+
+
+def test_rows_that_a_killed_run_never_came_to_are_told_with_a_limit_and_over_made_up_answers(
+    place: Place, servers: Servers
+) -> None:
+    place.write_questions(10)
+    gateway = servers.gateway(Scenario(latency=Latency(seconds=Fixed(0.2))))
+    place.run("run", place.prompts, "--endpoint", "fake")
+    made_up = place.recorded()
+    killed = place.start("run", place.prompts, "--endpoint", gateway.url, "--accept-other-endpoint", "-n", "8", "-c", "2")
+    until(lambda: place.recorded() >= made_up + 2)
+    killed.kill()
+
+    standing = place.run("status", place.out, "--json").document
+
+    sent = place.recorded() - made_up
+    assert standing["state"] == "killed"
+    assert standing["rows"]["unattempted"] == 8 - sent
 
 
 async def test_an_output_torn_inside_its_very_first_line_starts_anew(place: Place, servers: Servers) -> None:

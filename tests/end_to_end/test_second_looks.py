@@ -44,13 +44,13 @@ def test_a_fresh_retry_is_refused(place: Place) -> None:
     assert place.out.exists()
 
 
-def test_nothing_to_send_after_a_kill_still_tells_what_was_spent(place: Place) -> None:
+def test_nothing_to_send_after_a_kill_still_tells_what_was_spent(place: Place, gateway: ServedHere) -> None:
     place.write_questions(2)
-    place.run("run", place.prompts, "--endpoint", "fake")
+    place.run("run", place.prompts, "--endpoint", gateway.url)
     lines = place.out.read_bytes().splitlines(keepends=True)
     place.out.write_bytes(b"".join(line for line in lines if b'"status":"totals"' not in line))
 
-    told = place.run("run", place.prompts, "--endpoint", "fake", "--json").document
+    told = place.run("run", place.prompts, "--endpoint", gateway.url, "--json").document
 
     assert told["reason"].startswith("nothing to send")
     assert told["job"]["tokens"]["total_tokens"] > 0

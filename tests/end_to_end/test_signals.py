@@ -191,7 +191,7 @@ def test_ctrl_c_during_compaction_is_told_the_truth_and_costs_nothing(place: Pla
     place.run(*run(place, gateway))
     gateway.plays(QUICK)
     compacting = place.out.with_name(place.out.name + ".compacting")
-    under = injecting("fdatasync:delay_enter=1000000", files=(compacting,))
+    under = injecting("fdatasync:delay_enter=4000000", files=(compacting,))
     started = place.start(*run(place, gateway, "--retry-failed"), under=under)
     until(compacting.exists)
 

@@ -106,7 +106,7 @@ async def test_after_a_failed_write_only_what_could_not_be_written_goes_elsewher
         return really(file, data[: len(data) // 2])
 
     with Journal(out, 0, refuge=refuge) as journal:
-        await journal.append(RUN_LINE)
+        await journal.append(RUN_LINE, synced=True)
         await journal.append(a_row("a"))
         monkeypatch.setattr(os, "write", half)
         await journal.append(a_row("b"))
@@ -115,21 +115,26 @@ async def test_after_a_failed_write_only_what_could_not_be_written_goes_elsewher
     assert read(rescued) == RUN_LINE + a_row("b")
 
 
-async def test_before_the_run_line_stands_nothing_was_sent_and_nothing_is_rescued(
-    out: Path, refuge: Rescue, rescued: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("call", ["write", "sync"])
+async def test_before_the_run_line_is_on_the_disk_nothing_was_sent_and_nothing_is_rescued(
+    out: Path, refuge: Rescue, rescued: Path, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
-    monkeypatch.setattr(os, "write", failing(99, errno.ENOSPC))
+    if call == "write":
+        monkeypatch.setattr(os, "write", failing(99, errno.ENOSPC))
+    else:
+        monkeypatch.setattr(journals, "sync_to_disk", failing(1, errno.ENOSPC))
 
     with Journal(out, 0, refuge=refuge, patience=60) as journal, pytest.raises(OutputLost, match="No space left"):
-        await journal.append(RUN_LINE)
+        await journal.append(RUN_LINE, synced=True)
 
+    assert (journal.lines_lost, journal.lines_doubtful) == (0, 0)
     assert not there(rescued)
 
 
 async def test_a_full_disk_is_tried_until_there_is_room(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journals, "SPACE_SECONDS", 0.001)
     with Journal(out, 0, patience=60) as journal:
-        await journal.append(RUN_LINE)
+        await journal.append(RUN_LINE, synced=True)
         monkeypatch.setattr(os, "write", failing(5, errno.EDQUOT, os.write))
         await journal.append(a_row("a"))
 
@@ -141,7 +146,7 @@ async def test_whoever_is_told_not_to_wait_leaves_a_full_disk_at_once(
     out: Path, refuge: Rescue, rescued: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Journal(out, 0, refuge=refuge, patience=3600) as journal:
-        await journal.append(RUN_LINE)
+        await journal.append(RUN_LINE, synced=True)
         full = threading.Event()
 
         def refuse(_file: int, _data: bytes) -> int:
@@ -160,7 +165,7 @@ async def test_whoever_is_told_not_to_wait_leaves_a_full_disk_at_once(
 
 async def test_a_bug_in_the_writer_ends_every_wait(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with Journal(out, 0) as journal:
-        await journal.append(RUN_LINE)
+        await journal.append(RUN_LINE, synced=True)
         monkeypatch.setattr(os, "write", lambda _file, _data: "not a number")
 
         with pytest.raises(TypeError):
@@ -172,7 +177,7 @@ async def test_a_bug_in_the_writer_ends_every_wait(out: Path, monkeypatch: pytes
 async def test_a_removed_output_is_saved_whole(out: Path, refuge: Rescue, rescued: Path) -> None:
     write(out, RUN_LINE + a_row("a"))
     with Journal(out, read_index(out).size, refuge=refuge) as journal:
-        await journal.append(RUN_LINE)
+        await journal.append(RUN_LINE, synced=True)
         remove(out)
         await journal.append(a_row("b"))
 
@@ -203,6 +208,19 @@ def test_answers_go_beside_the_output_then_home_then_to_the_temporary_files(
 
     assert beside == (tmp_path, tmp_path / "home", Path("/tmp"))  # noqa: S108
     assert named == (tmp_path / "home" / "safe", tmp_path / "home", Path("/tmp"))  # noqa: S108
+
+
+def test_without_a_home_and_a_temporary_folder_there_is_still_the_output_s_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "home", lambda: raising(RuntimeError()))
+    monkeypatch.setattr("tempfile.gettempdir", lambda: raising(FileNotFoundError()))
+
+    assert rescue_folders(tmp_path / "out.jsonl", None) == (tmp_path,)
+
+
+def raising(error: Exception) -> Path:
+    raise error
 
 
 def test_what_was_rescued_is_taken_in_once_and_its_file_stays_under_another_name(out: Path) -> None:
