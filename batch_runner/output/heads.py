@@ -18,6 +18,7 @@ from batch_runner.totals import Totals
 STATUSES = tuple(Status)
 CODES = {status.value.encode(): code for code, status in enumerate(STATUSES)}
 """A status as an output line has it -> its place in `STATUSES`."""
+KEY_BYTES = 8
 BOOKKEEPING = frozenset({RUN, TOTALS})
 
 USUAL_HEAD = re.compile(rb'\{"id":"([^"]*)","status":"([^"]*)","fingerprint":"v\d+:([^"]{16})[^"]{16}",')
@@ -30,8 +31,8 @@ class Columns(NamedTuple):
 
     ids: list[int]
     """Keys, see `identity.key_of_id`."""
-    fingerprints: list[int]
-    """Keys, see `identity.key_of_fingerprint`."""
+    fingerprints: bytes
+    """Keys, see `identity.key_of_fingerprint`: eight bytes each, the highest first."""
     statuses: bytes
     """Places in `STATUSES`."""
 
@@ -52,13 +53,14 @@ def usual_heads(lines: list[bytes]) -> Columns | None:
         return None
     ids, statuses, fingerprints = zip(*found, strict=True)
     together = b'"'.join(ids)
-    if b"\\" in together or not b"".join(fingerprints).isalnum():
-        return None
     try:
         codes = bytes(map(CODES.__getitem__, statuses))
-        return Columns(list(map(key_of_encoded_id, ids)), [int(each, 16) for each in fingerprints], codes)
+        keys = bytes.fromhex(b"".join(fingerprints).decode())  # it passes over blanks, so there may be too few
     except (KeyError, ValueError):
         return None
+    if b"\\" in together or len(keys) < KEY_BYTES * len(lines):
+        return None
+    return Columns(list(map(key_of_encoded_id, ids)), keys, codes)
 
 
 def read_head(line: bytes) -> Head | None:

@@ -19,7 +19,7 @@ from batch_runner.endpoint import FAKE
 from batch_runner.failures import CannotStart
 from batch_runner.identity import key_of_fingerprint, key_of_id
 from batch_runner.output.file import READ_BYTES, ended, is_torn, open_output, opens_as_ours
-from batch_runner.output.heads import STATUSES, read_head, usual_heads
+from batch_runner.output.heads import KEY_BYTES, STATUSES, read_head, usual_heads
 from batch_runner.output.lines import RUN, Run, read_run
 from batch_runner.records import NO_USAGE, Status, Tokens, Usage
 from batch_runner.totals import Totals
@@ -56,11 +56,11 @@ class _Columns:
 
     __slots__ = ("fingerprints", "flags", "ids", "places")
 
-    def __init__(self, ids: array[int], fingerprints: array[int], places: array[int], flags: bytearray) -> None:
+    def __init__(self, ids: array[int], fingerprints: bytearray, places: array[int], flags: bytearray) -> None:
         keys = np.frombuffer(ids, dtype=np.int64)
         order = np.argsort(keys, kind="stable")
         self.ids = keys[order]
-        self.fingerprints = np.frombuffer(fingerprints, dtype=np.uint64)[order]
+        self.fingerprints = np.frombuffer(fingerprints, dtype=">u8")[order].astype(np.uint64)
         self.places = np.frombuffer(places, dtype=np.uint64)[order]
         self.flags = np.frombuffer(bytes(flags), dtype=np.uint8)[order]
         self.flags[:-1][self.ids[:-1] == self.ids[1:]] |= DEAD  # the sort is stable: the last of its kind lives
@@ -100,8 +100,8 @@ class Index:
         self._start_columns()
 
     def _start_columns(self) -> None:
-        self._ids, self._fingerprints, self._places = array("q"), array("Q"), array("Q")
-        self._flags = bytearray()
+        self._ids, self._places = array("q"), array("Q")
+        self._fingerprints, self._flags = bytearray(), bytearray()
 
     @property
     def real(self) -> bool:
@@ -155,14 +155,14 @@ class Index:
         elif head.bookkeeping is not None:
             self._take_bookkeeping(head.bookkeeping, line)
         else:
-            keys = [key_of_id(head.id)], [key_of_fingerprint(head.fingerprint)]
-            self._gather(*keys, [self.size], bytes([STATUSES.index(Status(head.status))]))
+            fingerprint = key_of_fingerprint(head.fingerprint).to_bytes(KEY_BYTES, "big")
+            self._gather([key_of_id(head.id)], fingerprint, [self.size], bytes([STATUSES.index(Status(head.status))]))
         self._lacks_end = not line.endswith(b"\n")
         self.size += len(line)
 
-    def _gather(self, ids: list[int], fingerprints: list[int], places: list[int], statuses: bytes) -> None:
+    def _gather(self, ids: list[int], fingerprints: bytes, places: list[int], statuses: bytes) -> None:
         self._ids.extend(ids)
-        self._fingerprints.extend(fingerprints)
+        self._fingerprints += fingerprints
         self._places.extend(places)
         self._flags += statuses if self.real else statuses.translate(AS_MADE_UP)
 

@@ -6,7 +6,6 @@ import os
 from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
     from batch_runner.records import Result
 
 LINES_AT_ONCE = 512
+BYTES_AT_ONCE = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ class _Join:
         with source.path.open("rb", buffering=READ_BYTES) as file:
             lines = lines_at(file, source.index, source.index.living_places(), unreadable=False)
             found = _rows(lines, next(iter(source.index.run_lines.values())))
-            while block := list(islice(found, LINES_AT_ONCE)):
+            for block in _blocks(found):
                 keys = np.array([key_of_id(row.id) for row in block], dtype=np.int64)
                 handles = np.stack([each.index.find(keys) for each in self._sources])
                 for row, of_row in zip(block, handles.T, strict=True):
@@ -206,6 +206,20 @@ def _rows(lines: Iterator[bytes], run: bytes) -> Iterator[_Found]:
             head = read_head(line)
             if head is not None:
                 yield _Found(line, run, None, head.id)
+
+
+def _blocks(found: Iterator[_Found]) -> Iterator[list[_Found]]:
+    """Rows by the hundred, fewer where they are long."""
+    block: list[_Found] = []
+    size = 0
+    for row in found:
+        block.append(row)
+        size += len(row.line)
+        if len(block) == LINES_AT_ONCE or size > BYTES_AT_ONCE:
+            yield block
+            block, size = [], 0
+    if block:
+        yield block
 
 
 def _differ(results: list[Result]) -> bool:
