@@ -81,7 +81,7 @@ def test_made_up_answers_are_known_for_what_they_are_and_cost_nothing(tmp_path: 
 
 
 def test_a_damaged_line_gives_way_to_a_whole_one_and_stays_where_it_is_alone(tmp_path: Path) -> None:
-    spoil = {b'"answer":"': b'"answer":\x00"'}
+    spoil = {b'"answer":"': b'"answer":oops"'}
     damaged = [a_row(name, "r1", 11).replace(*next(iter(spoil.items()))) for name in "ab"]
     first = [a_run("r1", 10), *damaged, b"garbage\n", the_end("r1", 13)]
     second = [a_run("r2", 20), a_row("a", "r2", 21, Status.FAILED), the_end("r2", 22)]
