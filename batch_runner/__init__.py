@@ -15,6 +15,9 @@ The way of a row, and with it the order of the modules. Each imports only what s
     forms           one input line -> what it asks for
     loader          JSONL files -> rows, streaming
     totals          sums of a run and of a job
+    models          what is known of models by their names
+    refusals        what a model refuses about a request, and what can be mended
+    tokens          how many tokens a prompt has
     chat            row -> request, reply -> completion
     leaving         the way out: drain, then hang up
     admission/      leave to send: places in flight, pace, pause, ceiling

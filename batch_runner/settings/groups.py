@@ -82,6 +82,11 @@ class RequestSettings:
         metavar="KEY=VALUE",
         many=True,
     )
+    fix: bool = setting(
+        False,
+        "Mend what the model is known to refuse: max_tokens, and instructions sent to o1-mini and o1-preview.",
+        kind=bool,
+    )
     timeout: float = setting(600.0, "The longest one attempt may take.", kind=Duration(), metavar="TIME")
 
 
