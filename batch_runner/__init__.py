@@ -7,6 +7,7 @@ The way of a row, and with it the order of the modules. Each imports only what s
     records         the frozen values that travel: row, request, reply, result
     clock           times as they are written
     json_text       JSON where orjson alone gives up
+    toml_text       on which line of a TOML file something stands
     redaction       text -> text without secrets
     settings/       one table, read as flags, environment, job keys and keyword arguments
     endpoint        where requests go, and which key goes with them
@@ -18,6 +19,7 @@ The way of a row, and with it the order of the modules. Each imports only what s
     models          what is known of models by their names
     refusals        what a model refuses about a request, and what can be mended
     tokens          how many tokens a prompt has
+    pricing/        tokens -> money
     chat            row -> request, reply -> completion
     leaving         the way out: drain, then hang up
     admission/      leave to send: places in flight, pace, pause, ceiling

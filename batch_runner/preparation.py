@@ -23,6 +23,7 @@ from batch_runner.output.history import History
 from batch_runner.output.kept_inputs import KeptInputs, stdin_copy_path
 from batch_runner.output.lock import lock
 from batch_runner.plan import Plan, make_plan
+from batch_runner.pricing.file import read_prices
 from batch_runner.records import REPEATABLE, RETRIED
 from batch_runner.settings import as_written, table
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from batch_runner.clock import Clock
+    from batch_runner.pricing import Prices
     from batch_runner.settings import Settings
 
 INPUT_ENDINGS = (".zst", ".gz", ".jsonl", ".ndjson", ".json")
@@ -59,6 +61,7 @@ class Prepared:
     source: RowSource
     history: History
     plan: Plan
+    prices: Prices
     left_out: tuple[str, ...]
     """Inputs passed over because they are outputs of ours."""
 
@@ -91,6 +94,7 @@ def prepare(
     if settings.rows.fresh and order.inputs is None:
         raise UsageMistake("--fresh would set aside the very rows to retry: leave it out")
     endpoint = resolve(settings, environment)
+    prices = read_prices(settings.money.prices)
     run_defaults = defaults(settings)
     again = again_of(settings, retrying=order.inputs is None)
     files, left_out = _files(order.inputs or ())
@@ -123,7 +127,7 @@ def prepare(
         if not plan.nothing_to_do:
             with _told_when_unusable():
                 source = _made_ready(source, output, order, compact_timestamp(clock()))
-        yield Prepared(order, output, endpoint, run_defaults, source, history, plan, tuple(left_out))
+        yield Prepared(order, output, endpoint, run_defaults, source, history, plan, prices, tuple(left_out))
 
 
 def _source(order: Order, files: list[InputFile | None], history: History, again: Again, held: ExitStack) -> RowSource:
@@ -184,8 +188,9 @@ def recorded_settings(settings: Settings) -> dict[str, Any]:
     """The settings as a run line keeps them for `retry`: without those meant once, files by their full name."""
     flat = {entry.name: settings.flat()[entry.name] for entry in table() if entry.facts.sticks}
     flat["system"] = None if settings.request.system is None else as_written(settings.request.system)
-    if flat["api_key_file"] is not None:
-        flat["api_key_file"] = str(Path(flat["api_key_file"]).expanduser().absolute())
+    for key in ("api_key_file", "prices"):
+        if flat[key] is not None:
+            flat[key] = str(Path(flat[key]).expanduser().absolute())
     return flat
 
 

@@ -12,9 +12,10 @@ from batch_runner.commands.terminal import json_option, print_json
 
 @click.command()
 @click.argument("output", metavar="OUT")
+@click.option("--prices", metavar="FILE", help="Count money at the prices in FILE. [default: the run's own, else OpenAI's list]")
 @json_option
-def status(output: str, *, as_json: bool) -> int:
-    """Tell how OUT stands: running or not, rows by status, what failed and why, tokens of all its runs.
+def status(output: str, *, prices: str | None, as_json: bool) -> int:
+    """Tell how OUT stands: running or not, rows by status, what failed and why, tokens and cost of all its runs.
 
     \b
     Example:
@@ -24,7 +25,7 @@ def status(output: str, *, as_json: bool) -> int:
     from batch_runner.reporters.voice import show
     from batch_runner.results.standing import read_standing, standing_document, standing_lines
 
-    standing = read_standing(Path(os.path.realpath(output)))
+    standing = read_standing(Path(os.path.realpath(output)), prices)
     if as_json:
         print_json(standing_document(standing))
     else:

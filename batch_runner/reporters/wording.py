@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
 
 def duration(seconds: float) -> str:
     """`8 s`, `2 min 05 s`, `3 h 20 min`."""
@@ -19,6 +25,16 @@ def short(number: float) -> str:
         if number >= 0.99995 * size:  # from there on it would round to 1000.0 of the smaller unit
             return f"{number / size:.1f}{unit}"
     return f"{number:.0f}"
+
+
+def money(usd: Decimal | float) -> str:
+    """`$0`, `$0.000054`, `$0.0123`, `$12.30`, `$1,234.50`: cents from a dollar on, below it three digits that count."""
+    amount = float(usd)
+    if amount == 0:
+        return "$0"
+    if amount >= 0.9995:  # noqa: PLR2004 - from there on it would round to a dollar
+        return f"${amount:,.2f}"
+    return f"${amount:.{2 - math.floor(math.log10(amount))}f}"
 
 
 def one_line(text: str, most: int = 160) -> str:

@@ -99,6 +99,15 @@ class LimitSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class MoneySettings:
+    """What it costs."""
+
+    prices: str | None = setting(
+        None, "A TOML file of what your endpoint asks. Without one, money is told at OpenAI's list prices.", metavar="FILE"
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class RetrySettings:
     """How often a row is tried, and which rows are tried again."""
 
@@ -168,6 +177,7 @@ class Settings:
 
     request: RequestSettings = RequestSettings()
     limits: LimitSettings = LimitSettings()
+    money: MoneySettings = MoneySettings()
     retry: RetrySettings = RetrySettings()
     rows: RowSettings = RowSettings()
     ending: EndingSettings = EndingSettings()
