@@ -29,6 +29,7 @@ The way of a row, and with it the order of the modules. Each imports only what s
     health          whether the run goes on
     output/         the output file: lines, index, history, lock, journal, compaction
     plan            the first pass: what is new, changed, done
+    findings        what models are known to refuse about the rows of a plan
     tally           what one row has come to so far
     progress        what reporters are shown
     state           the parts of a run that change

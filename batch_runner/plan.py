@@ -11,11 +11,11 @@ from array import array
 from collections import Counter
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from batch_runner.chat import build_request
+from batch_runner.chat import body_of, request_of
 from batch_runner.failures import CannotStart
 from batch_runner.identity import (
     Action,
@@ -32,7 +32,7 @@ from batch_runner.records import PromptRow, Rejected, Tokens
 from batch_runner.totals import NOT_IN_INPUT, UNATTEMPTED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -40,12 +40,33 @@ if TYPE_CHECKING:
     from batch_runner.loader import Draft, Line, RowSource
     from batch_runner.output.history import History
     from batch_runner.output.index import Entry
+    from batch_runner.records import ChatRequest
 
 BLOCK_LINES = 4096
 BLOCK_BYTES = 4 * 1024 * 1024
 RECORDED = 0x80
 """Set in an action's byte when the output holds a record of the row."""
 NAMED_REPEATS = 5
+
+
+class Seen(NamedTuple):
+    """One row, as the first pass saw it."""
+
+    row: PromptRow | Rejected
+    action: Action
+    entry: Entry | None
+    """What the output holds of it."""
+    body: dict[str, Any] | None
+    """What it asks for; `None` for a line that can't be sent."""
+    request: ChatRequest | None
+    """What would be sent."""
+    repeats: bool
+    """True when its own id stands in the input before it."""
+
+    @property
+    def to_send(self) -> bool:
+        """True when a run would send it."""
+        return self.request is not None and self.action is not Action.KEEP
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,16 +150,19 @@ def make_plan(
     limit: int | None = None,
     real: bool = True,
     all_rows: bool = False,
+    observe: Callable[[Seen], None] | None = None,
+    repeats_pass: bool = False,
 ) -> Plan:
-    """Look at every row once.
+    """Look at every row once, and show each to `observe`.
 
     `real`: answers of the embedded endpoint don't count. `all_rows`: the rows of this run are those of the output, `source`
-    giving only the ones that may be sent. Raises `CannotStart` when the input can't be read or ids of its own repeat.
+    giving only the ones that may be sent. Raises `CannotStart` when the input can't be read or ids of its own repeat;
+    `repeats_pass` leaves the repeats to `observe`.
     """
-    planner = _Planner(history, run, again, real=real)
+    planner = _Planner(history, run, again, real=real, observe=observe)
     for block in _blocks(islice(source.lines(), limit)):
         planner.take(block)
-    if planner.repeats:
+    if planner.repeats and not repeats_pass:
         raise CannotStart(_repeats_told(source, planner.repeats, limit))
     return planner.plan(all_rows=all_rows, limited=limit is not None)
 
@@ -166,12 +190,15 @@ class KeySet:
 class _Planner:
     """Gathers the plan block by block."""
 
-    def __init__(self, history: History, run: Defaults, again: Again, *, real: bool) -> None:
+    def __init__(
+        self, history: History, run: Defaults, again: Again, *, real: bool, observe: Callable[[Seen], None] | None
+    ) -> None:
         self._history = history
         self._index = history.index
         self._run = run
         self._again = again
         self._real = real
+        self._observe = observe
         self._new_keys = KeySet()
         self._occurrences = Occurrences()
         self._actions = bytearray()
@@ -193,7 +220,8 @@ class _Planner:
         for line, each, handle, is_first in zip(block, drafts, handles.tolist(), first.tolist(), strict=True):
             self._checks.append(zlib.crc32(line.text))
             row, place = (each.row, handle) if is_first else self._repeated(each)
-            self._take_row(row, self._index.entry(place) if place >= 0 else None)
+            repeats = each.own_id and not is_first
+            self._take_row(row, self._index.entry(place) if place >= 0 else None, repeats=repeats)
 
     def plan(self, *, all_rows: bool, limited: bool) -> Plan:
         standing = self._index.living() if all_rows else self._standing
@@ -236,16 +264,23 @@ class _Planner:
             self._index.mark(handles)
         return row, int(handles[0])
 
-    def _take_row(self, row: PromptRow | Rejected, entry: Entry | None) -> None:
+    def _take_row(self, row: PromptRow | Rejected, entry: Entry | None, *, repeats: bool) -> None:
         if entry is not None and entry.made_up and self._real:
             entry = None
-        action = self._decide_rejected(row, entry) if isinstance(row, Rejected) else self._decide(row, entry)
+        body = request = None
+        if isinstance(row, PromptRow):
+            body = body_of(row, self._run)
+            request = request_of(row.id, body, fix=self._run.fix)
+            action = self._decide(row, request, entry)
+        else:
+            action = self._decide_rejected(row, entry)
+        if self._observe is not None:
+            self._observe(Seen(row, action, entry, body, request, repeats))
         self._actions.append(action | (RECORDED if entry is not None else 0))
         self._standing[entry.status if entry is not None else UNATTEMPTED] += 1
         self._by_action[action] += 1
 
-    def _decide(self, row: PromptRow, entry: Entry | None) -> Action:
-        request = build_request(row, self._run)
+    def _decide(self, row: PromptRow, request: ChatRequest, entry: Entry | None) -> Action:
         same = entry is not None and entry.fingerprint_key == key_of_fingerprint(request.fingerprint)
         kind = self._history.kind_of(entry) if entry is not None and self._again.kinds else None
         action = decide(entry.status if entry is not None else None, same=same, again=self._again, kind=kind)
@@ -277,12 +312,20 @@ def _blocks(lines: Iterable[Line]) -> Iterator[list[Line]]:
         yield block
 
 
-def _repeats_told(source: RowSource, repeats: dict[str, str], limit: int | None) -> str:
+def first_places(source: RowSource, ids: Collection[str], limit: int | None) -> dict[str, str]:
+    """Where each of `ids` stands first."""
     firsts: dict[str, str] = {}
     for line in islice(source.lines(), limit):
+        if len(firsts) == len(ids):
+            break
         row = draft(line).row
-        if row.id in repeats:
+        if row.id in ids:
             firsts.setdefault(row.id, row.source)
+    return firsts
+
+
+def _repeats_told(source: RowSource, repeats: dict[str, str], limit: int | None) -> str:
+    firsts = first_places(source, repeats, limit)
     named = [f"{row_id[:60]!r} at {firsts[row_id]} and {again}" for row_id, again in islice(repeats.items(), NAMED_REPEATS)]
     more = f" and {len(repeats) - NAMED_REPEATS} more" if len(repeats) > NAMED_REPEATS else ""
     return f"ids must not repeat, so nothing was sent: {'; '.join(named)}{more}. Give each row its own id, or none"

@@ -16,6 +16,7 @@ from batch_runner.chat import Defaults, defaults
 from batch_runner.clock import compact_timestamp
 from batch_runner.endpoint import FAKE, Endpoint, resolve, with_key
 from batch_runner.failures import CannotStart, FailureKind, UsageMistake
+from batch_runner.findings import Findings
 from batch_runner.identity import Again
 from batch_runner.loader import STDIN, InputFile, InputFiles, RowSource, copy_stdin, find_inputs, is_glob
 from batch_runner.output.compact import remove_remains
@@ -61,6 +62,7 @@ class Prepared:
     source: RowSource
     history: History
     plan: Plan
+    findings: Findings
     prices: Prices
     left_out: tuple[str, ...]
     """Inputs passed over because they are outputs of ours."""
@@ -110,6 +112,7 @@ def prepare(
         if history.index.lines == 0:
             endpoint = with_key(endpoint, settings, environment)  # a long plan shouldn't come before a missing key
         source = _source(order, files, history, again, held)
+        findings = Findings(fix=run_defaults.fix)
         plan = make_plan(
             source,
             history,
@@ -118,6 +121,7 @@ def prepare(
             limit=settings.rows.limit,
             real=endpoint.host != FAKE,
             all_rows=order.inputs is None,
+            observe=findings.observe,
         )
         if order.inputs is not None and plan.rows == 0:
             raise CannotStart(f"there is no row in {', '.join(order.inputs)}")
@@ -127,7 +131,7 @@ def prepare(
         if not plan.nothing_to_do:
             with _told_when_unusable():
                 source = _made_ready(source, output, order, compact_timestamp(clock()))
-        yield Prepared(order, output, endpoint, run_defaults, source, history, plan, prices, tuple(left_out))
+        yield Prepared(order, output, endpoint, run_defaults, source, history, plan, findings, prices, tuple(left_out))
 
 
 def _source(order: Order, files: list[InputFile | None], history: History, again: Again, held: ExitStack) -> RowSource:

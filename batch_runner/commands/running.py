@@ -20,14 +20,16 @@ from batch_runner.reporters.lines import Lines
 from batch_runner.reporters.several import Several
 from batch_runner.reporters.summary import summary_document, summary_lines
 from batch_runner.reporters.voice import tell
-from batch_runner.reporters.wording import duration, rows
+from batch_runner.reporters.wording import duration, one_line, rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from batch_runner.findings import Findings
     from batch_runner.leaving import Leaving
     from batch_runner.progress import Reporter, RunReport
 
+MOST_FORETOLD = 5
 SHOW_CURSOR = "\x1b[?25h"
 """The live line hides it."""
 
@@ -119,7 +121,7 @@ def _reporter(face: Face) -> Reporter:
 
 def _notes(prepared: Prepared) -> Iterator[str]:
     """What is good to know before the first request."""
-    plan, settings = prepared.plan, prepared.settings
+    plan = prepared.plan
     unreadable = prepared.history.index.unreadable_lines
     if unreadable:
         yield f"{shown(prepared.output)} has lines that can't be read ({unreadable:,}): their rows count as new"
@@ -141,8 +143,19 @@ def _notes(prepared: Prepared) -> Iterator[str]:
         yield f"{rows(plan.uncapped)} without --max-completion-tokens: an answer may use up to {most:,} tokens"
     if plan.as_written and (prepared.defaults.system or prepared.defaults.params):
         yield f"{rows(plan.as_written)} in OpenAI Batch form: sent as written, without the run's own parameters"
-    if settings.request.temperature not in (None, 1) and settings.request.model.startswith("o"):
-        yield f"{settings.request.model} takes no temperature but 1: the service will probably refuse"
+    for mend, count in prepared.findings.mended.items():
+        yield f"--fix: {mend} in {rows(count)}"
+    yield from _refusals_foretold(prepared.findings)
+
+
+def _refusals_foretold(findings: Findings) -> Iterator[str]:
+    """What the models are known to refuse, before it is paid for in time."""
+    for finding in findings.refused[:MOST_FORETOLD]:
+        ask = f"{rows(finding.rows)} ask{'s' if finding.rows == 1 else ''} {one_line(finding.model, 40)}"
+        mends = ", --fix mends it" if finding.refusal.mend else ""
+        yield f"{ask} for what it refuses ({finding.refusal.what}): batch-runner check tells more{mends}"
+    if len(findings.refused) > MOST_FORETOLD:
+        yield f"and {len(findings.refused) - MOST_FORETOLD} more that is refused"
 
 
 def _sum_up(report: RunReport, order: Order, face: Face) -> None:
