@@ -38,6 +38,7 @@ The way of a row, and with it the order of the modules. Each imports only what s
     runner          the pool and its drain
     preparation     an order -> a run that could begin
     reporters/      live line, timed lines, heartbeat, summary
+    check/          what a run would do, cost and take, told beforehand
     results/        reading an output
     execution       builds a run, runs it, says how it ended
     api             run_file

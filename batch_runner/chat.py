@@ -76,7 +76,7 @@ def request_of(row_id: str, asked: dict[str, Any], *, fix: bool = False) -> Chat
         body=data,
         fingerprint=fingerprint(asked),
         expected=Tokens(prompt_estimate(body), cap or EXPECTED_COMPLETION),
-        worst=Tokens(prompt_bound(body, data), min(MOST_WORST, most * _choices(body))),
+        worst=Tokens(prompt_bound(body, data), min(MOST_WORST, most * choices_of(body))),
     )
 
 
@@ -161,7 +161,8 @@ def _with_system(messages: list[dict[str, Any]], system: str | None, model: str)
     return folded(messages, system)
 
 
-def _choices(body: Mapping[str, Any]) -> int:
+def choices_of(body: Mapping[str, Any]) -> int:
+    """How many answers a body asks for."""
     choices = body.get("n", 1)
     return choices if isinstance(choices, int) and choices > 1 else 1
 

@@ -50,16 +50,17 @@ class Findings:
         """What is refused, that of most rows first."""
         return sorted(self._refused.values(), key=lambda finding: -finding.rows)
 
-    def observe(self, seen: Seen) -> None:
-        """Look at one row."""
+    def observe(self, seen: Seen) -> bool:
+        """Look at one row; True when something about it is refused."""
         if seen.body is None or not seen.to_send:
-            return
+            return False
         body, mends = mended(seen.body) if self._fix else (seen.body, ())
         self.mended.update(mends)
         found = list(refusals(body))
         self.rows += bool(found)
         for refusal in found:
             self.add(body["model"], refusal, seen.row.source)
+        return bool(found)
 
     def add(self, model: str, refusal: Refusal, place: str) -> None:
         """Count one refusal of a row at `place`."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 STDIN = "-"
+PACKED = frozenset({".gz", ".zst"})
 UTF8_BOM = b"\xef\xbb\xbf"
 RUN_LINE_START = b'{"id":"","status":"run",'
 """How an output of ours opens; an input that opens so was meant for something else."""
@@ -74,6 +75,12 @@ class InputFiles:
         """Look at `files`; raises `CannotStart` when one can't be read."""
         files = tuple(files)
         return cls(files, tuple(_size(file) for file in files))
+
+    @property
+    def plain_bytes(self) -> int | None:
+        """How many bytes the lines have together; `None` where a file is packed."""
+        packed = any(file.path.suffix in PACKED for file in self.files)
+        return None if packed else sum(self.sizes)
 
     def moved(self, path: Path, to: Path) -> InputFiles:
         """The same, after the file at `path` was moved."""
@@ -168,7 +175,7 @@ def _size(file: InputFile) -> int:
 def _numbered_lines(file: InputFile, size: int) -> Iterator[tuple[int, bytes]]:
     try:
         with open_input(file.path) as stream:
-            plain = file.path.suffix not in {".gz", ".zst"}
+            plain = file.path.suffix not in PACKED
             yield from _lines(stream, size if plain else sys.maxsize)
     except (OSError, EOFError, zlib.error, zstd.ZstdError) as error:
         raise CannotStart(f"{file.name}: can't be read to its end: {error}") from None

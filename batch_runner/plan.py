@@ -150,7 +150,7 @@ def make_plan(
     limit: int | None = None,
     real: bool = True,
     all_rows: bool = False,
-    observe: Callable[[Seen], None] | None = None,
+    observe: Callable[[Seen], object] | None = None,
     repeats_pass: bool = False,
 ) -> Plan:
     """Look at every row once, and show each to `observe`.
@@ -191,7 +191,7 @@ class _Planner:
     """Gathers the plan block by block."""
 
     def __init__(
-        self, history: History, run: Defaults, again: Again, *, real: bool, observe: Callable[[Seen], None] | None
+        self, history: History, run: Defaults, again: Again, *, real: bool, observe: Callable[[Seen], object] | None
     ) -> None:
         self._history = history
         self._index = history.index

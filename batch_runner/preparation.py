@@ -99,16 +99,16 @@ def prepare(
     prices = read_prices(settings.money.prices)
     run_defaults = defaults(settings)
     again = again_of(settings, retrying=order.inputs is None)
-    files, left_out = _files(order.inputs or ())
+    files, left_out = files_of(order.inputs or ())
     output = output_of(order)
-    _check_apart(files, output)
+    check_apart(files, output)
     with ExitStack() as held:
         with _told_when_unusable():
             output.parent.mkdir(parents=True, exist_ok=True)
             held.enter_context(lock(output))
             remove_remains(output)
         history = held.enter_context(History(output, as_new=settings.rows.fresh))
-        _check_endpoint(history, endpoint, accepted=settings.rows.accept_other_endpoint)
+        check_endpoint(history, endpoint, accepted=settings.rows.accept_other_endpoint)
         if history.index.lines == 0:
             endpoint = with_key(endpoint, settings, environment)  # a long plan shouldn't come before a missing key
         source = _source(order, files, history, again, held)
@@ -198,7 +198,7 @@ def recorded_settings(settings: Settings) -> dict[str, Any]:
     return flat
 
 
-def _files(inputs: tuple[str, ...]) -> tuple[list[InputFile | None], list[str]]:
+def files_of(inputs: tuple[str, ...]) -> tuple[list[InputFile | None], list[str]]:
     """The files named, in order, `None` standing for standard input; and those left out."""
     if inputs.count(STDIN) > 1:
         raise UsageMistake("standard input (-) can be read once")
@@ -211,7 +211,8 @@ def _files(inputs: tuple[str, ...]) -> tuple[list[InputFile | None], list[str]]:
     return [*files[:split], None, *files[split:]], left_out
 
 
-def _check_apart(files: list[InputFile | None], output: Path) -> None:
+def check_apart(files: list[InputFile | None], output: Path) -> None:
+    """Raise `CannotStart` where `output` can't be the output of `files`."""
     if output.is_dir():
         raise CannotStart(f"{output} is a folder: name a file in it with -o")
     if output.exists() and not output.is_file():
@@ -239,7 +240,8 @@ def _new_copy(output: Path) -> Path:
     return copy.with_name(copy.name.removesuffix(".zst") + ".new.zst")
 
 
-def _check_endpoint(history: History, endpoint: Endpoint, *, accepted: bool) -> None:
+def check_endpoint(history: History, endpoint: Endpoint, *, accepted: bool) -> None:
+    """Raise `CannotStart` where another endpoint made the output, unless that is `accepted`."""
     last = history.index.last_run
     if last is None or last.endpoint == endpoint.host or accepted:
         return

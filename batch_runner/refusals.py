@@ -203,7 +203,7 @@ BY_VALUE: Mapping[str, Callable[[str, Any, Family], Refusal | None]] = {
 def _about_messages(messages: list[dict[str, Any]], family: Family) -> Iterator[Refusal]:
     if family.roles:
         yield from _refused_role(messages, family)
-    if not family.images and any(_has_image(message) for message in messages):
+    if not family.images and any(has_image(message) for message in messages):
         said = "Invalid content type. image_url is only supported by certain models."
         yield Refusal("image_url", said, f"ask another model: {family.name} sees no images")
 
@@ -217,7 +217,8 @@ def _refused_role(messages: list[dict[str, Any]], family: Family) -> Iterator[Re
             return  # the first is the one the service names
 
 
-def _has_image(message: Mapping[str, Any]) -> bool:
+def has_image(message: Mapping[str, Any]) -> bool:
+    """Whether a message has an image among its parts."""
     content = message.get("content")
     return isinstance(content, list) and any(isinstance(part, dict) and part.get("type") == "image_url" for part in content)
 

@@ -13,6 +13,7 @@ from batch_runner import __version__
 COMMANDS = {
     "run": ("batch_runner.commands.run", "run", "Send each row of INPUT and append the answers to OUT."),
     "retry": ("batch_runner.commands.retry", "retry", "Send the rows of OUT again that failed."),
+    "check": ("batch_runner.commands.check", "check", "Tell what a run of INPUT would do, refuse, cost and take."),
     "status": ("batch_runner.commands.status", "status", "Tell how OUT stands."),
     "job": ("batch_runner.commands.job", "job", "Run what a job file describes."),
     "fake-server": (
@@ -66,6 +67,7 @@ def cli(ctx: click.Context) -> None:
     \b
     Example:
       batch-runner run prompts.jsonl --endpoint fake     try it, free and offline
+      batch-runner check prompts.jsonl                   what it would do, cost and take
       batch-runner run prompts.jsonl                     the real thing; the same line again resumes
       batch-runner retry prompts.results.jsonl           the rows that failed
     """
