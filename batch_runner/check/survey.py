@@ -167,5 +167,6 @@ class Survey:
         if shortage is not None:
             self.findings.rows += not row.refused
             self.findings.add(model, shortage, row.source)
+            return
         for remark in Remark.about(row.body, tokens, cap, family):
             self.remarks.setdefault((model, remark), Named(self._named)).add(row.source)

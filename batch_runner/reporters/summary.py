@@ -69,7 +69,7 @@ def cost_lines(totals: Totals, prices: Prices) -> Iterator[str]:
     if unknown and not (spent.listed or spent.own):
         yield f"cost     unknown: no price of {models_in_words(unknown)}, --prices FILE gives one"
         return
-    yield f"cost     {'at least ' if spent.at_least else ''}{money(spent.usd)} ({prices.basis(spent)})"
+    yield f"cost     {'at least ' if spent.at_least or totals.usage_missing else ''}{money(spent.usd)} ({prices.basis(spent)})"
     if unknown:
         yield f"{'':<8} besides {models_in_words(unknown)}, whose price isn't known: --prices FILE gives one"
     if owed.usd:
@@ -90,7 +90,7 @@ def cost_document(totals: Totals, prices: Prices) -> dict[str, Any]:
     return {
         "usd": spent.known,
         "maybe_billed_usd": owed.known,
-        "at_least": spent.at_least,
+        "at_least": spent.at_least or totals.usage_missing > 0,
         "unpriced": sorted(spent.unpriced | owed.unpriced),
         "prices": prices.basis(spent + owed),
     }
