@@ -16,13 +16,15 @@ from batch_runner.chat import Defaults, defaults
 from batch_runner.clock import compact_timestamp
 from batch_runner.endpoint import FAKE, Endpoint, resolve, with_key
 from batch_runner.failures import CannotStart, FailureKind, UsageMistake
+from batch_runner.findings import NAMED
 from batch_runner.forms import Shape, shape
 from batch_runner.identity import Again
 from batch_runner.loader import STDIN, InputFile, InputFiles, RowSource, copy_stdin, find_inputs, is_glob
 from batch_runner.output.aside import aside_path
 from batch_runner.output.history import hold
 from batch_runner.output.kept_inputs import KeptInputs, stdin_copy_path
-from batch_runner.plan import Plan, make_plan
+from batch_runner.planner import make_plan
+from batch_runner.pricing.file import read_prices
 from batch_runner.records import REPEATABLE, RETRIED
 from batch_runner.selection import selection
 from batch_runner.settings import as_written, table
@@ -32,6 +34,10 @@ if TYPE_CHECKING:
 
     from batch_runner.clock import Clock
     from batch_runner.output.history import History
+    from batch_runner.plan import Plan
+    from batch_runner.planner import ToSend
+    from batch_runner.pricing import Prices
+    from batch_runner.selection import Selection
     from batch_runner.settings import Settings
 
 INPUT_ENDINGS = (".zst", ".gz", ".jsonl", ".ndjson", ".json", ".txt", ".csv", ".tsv", ".parquet")
@@ -52,6 +58,108 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
+class Intent:
+    """What an order comes to before any output is opened: shared by what runs it and what only looks at it."""
+
+    order: Order
+    endpoint: Endpoint
+    """Without its key."""
+    prices: Prices
+    defaults: Defaults
+    again: Again
+    shape: Shape
+    selection: Selection
+    files: tuple[InputFile | None, ...]
+    """The inputs in order, `None` standing for standard input."""
+    left_out: tuple[str, ...]
+    """Inputs passed over because they are outputs of ours."""
+
+    @classmethod
+    def of(cls, order: Order, environment: Mapping[str, str]) -> Intent:
+        """Look at the settings and for the inputs. Raises `UsageMistake` or `CannotStart`."""
+        if order.inputs == ():
+            raise UsageMistake("no input is named")
+        settings, retrying = order.settings, order.inputs is None
+        if settings.rows.fresh and retrying:
+            raise UsageMistake("--fresh would set aside the very rows to retry: leave it out")
+        endpoint, prices = resolve(settings, environment), read_prices(settings.money.prices)
+        chosen = (
+            replace(selection(settings), repeat=1) if retrying else selection(settings)
+        )  # rows of an output are copies already
+        files, left_out = _files(order.inputs or ())
+        return cls(
+            order,
+            endpoint,
+            prices,
+            defaults(settings),
+            again_of(settings, retrying=retrying),
+            shape(settings),
+            chosen,
+            tuple(files),
+            tuple(left_out),
+        )
+
+    @property
+    def real(self) -> bool:
+        """False at the embedded endpoint."""
+        return self.endpoint.host != FAKE
+
+    def check_output(self, output: Path) -> None:
+        """Raises `CannotStart` when `output` can't be one, or is an input."""
+        if output.is_dir():
+            raise CannotStart(f"{output} is a folder: name a file in it with -o")
+        if output.exists() and not output.is_file():
+            raise CannotStart(f"{output} isn't a regular file: an output is read again to resume, so name another with -o")
+        for file in self.files:
+            if file is not None and output.exists() and file.path.samefile(output):
+                raise CannotStart(f"{file.name} is the input and the output: name another output with -o")
+
+    def check_endpoint(self, history: History) -> None:
+        """Raises `CannotStart` when another endpoint made the output, and nobody said to go on with it."""
+        last = history.index.last_run
+        if last is None or last.endpoint == self.endpoint.host or self.order.settings.rows.accept_other_endpoint:
+            return
+        kept = "its answers are not kept, they are made up" if last.endpoint == FAKE else "its answers are kept"
+        raise CannotStart(
+            f"{history.path} was made by {last.endpoint}, this run asks {self.endpoint.host}: start anew with --fresh, name "
+            f"another output with -o, or go on in it with --accept-other-endpoint ({kept})",
+        )
+
+    def source(self, copy: Path) -> InputFiles:
+        """The inputs, standard input read into `copy`. Raises `CannotStart` when one can't be read."""
+        return InputFiles.of(copy_stdin(copy) if file is None else file for file in self.files)
+
+    def plan(
+        self,
+        source: RowSource,
+        history: History,
+        *,
+        named: int = NAMED,
+        observe: Callable[[ToSend], object] | None = None,
+        repeats_pass: bool = False,
+    ) -> Plan:
+        """The plan over what `history` holds, the rest as `make_plan` says. Raises `CannotStart` as it does, and when there is no
+        row.
+        """
+        plan = make_plan(
+            source,
+            history,
+            run=self.defaults,
+            again=self.again,
+            shape=self.shape,
+            selection=self.selection,
+            real=self.real,
+            all_rows=self.order.inputs is None,
+            named=named,
+            observe=observe,
+            repeats_pass=repeats_pass,
+        )
+        if self.order.inputs is not None and plan.rows == 0:
+            raise CannotStart(_no_row_told(plan, self.order.inputs))
+        return plan
+
+
+@dataclass(frozen=True, slots=True)
 class Prepared:
     """A run that could begin."""
 
@@ -60,6 +168,7 @@ class Prepared:
     endpoint: Endpoint
     """With its key, if anything is to be sent."""
     defaults: Defaults
+    prices: Prices
     source: RowSource
     history: History
     plan: Plan
@@ -89,40 +198,18 @@ def prepare(
 
     Raises `UsageMistake`, `CannotStart` or `OutputBusy`.
     """
-    settings = order.settings
-    if order.inputs == ():
-        raise UsageMistake("no input is named")
-    if settings.rows.fresh and order.inputs is None:
-        raise UsageMistake("--fresh would set aside the very rows to retry: leave it out")
-    endpoint = resolve(settings, environment)
-    run_defaults = defaults(settings)
-    again = again_of(settings, retrying=order.inputs is None)
-    reading, chosen = shape(settings), selection(settings)
-    if order.inputs is None:
-        chosen = replace(chosen, repeat=1)  # the rows of an output are copies already
-    files, left_out = _files(order.inputs or ())
-    output = output_of(order)
-    _check_apart(files, output)
+    intent = Intent.of(order, environment)
+    settings, endpoint, output = order.settings, intent.endpoint, output_of(order)
+    intent.check_output(output)
     with ExitStack() as held:
         with _told_when_unusable():
             output.parent.mkdir(parents=True, exist_ok=True)
             history = order.history or held.enter_context(hold(output, as_new=settings.rows.fresh))
-        _check_endpoint(history, endpoint, accepted=settings.rows.accept_other_endpoint)
+        intent.check_endpoint(history)
         if history.index.lines == 0:
             endpoint = with_key(endpoint, settings, environment)  # a long plan shouldn't come before a missing key
-        source = _source(order, files, history, again, reading, held)
-        plan = make_plan(
-            source,
-            history,
-            run=run_defaults,
-            again=again,
-            shape=reading,
-            selection=chosen,
-            real=endpoint.host != FAKE,
-            all_rows=order.inputs is None,
-        )
-        if order.inputs is not None and plan.rows == 0:
-            raise CannotStart(_no_row_told(plan, order.inputs))
+        source = _source(intent, history, held)
+        plan = intent.plan(source, history)
         _check_strict(plan, settings)
         _settle_changed(plan, settings, output, confirm)
         if plan.to_send:
@@ -130,19 +217,18 @@ def prepare(
         if not plan.nothing_to_do:
             with _told_when_unusable():
                 source = _made_ready(source, output, order, compact_timestamp(clock()))
-        yield Prepared(order, output, endpoint, run_defaults, source, history, plan, tuple(left_out))
+        yield Prepared(order, output, endpoint, intent.defaults, intent.prices, source, history, plan, intent.left_out)
 
 
-def _source(
-    order: Order, files: list[InputFile | None], history: History, again: Again, reading: Shape, held: ExitStack
-) -> RowSource:
+def _source(intent: Intent, history: History, held: ExitStack) -> RowSource:
     """Where the rows come from; a copy of standard input is taken, and removed again if the run doesn't begin."""
-    if order.inputs is None:
-        return KeptInputs(history, REPEATABLE if again.kinds else again.states, reading)
+    if intent.order.inputs is None:
+        again = intent.again
+        return KeptInputs(history, REPEATABLE if again.kinds else again.states, intent.shape)
     new_copy = _new_copy(history.path)
     held.callback(new_copy.unlink, missing_ok=True)
     with _told_when_unusable():
-        return InputFiles.of(copy_stdin(new_copy) if file is None else file for file in files)
+        return intent.source(new_copy)
 
 
 def _made_ready(source: RowSource, output: Path, order: Order, at: str) -> RowSource:
@@ -194,7 +280,7 @@ def recorded_settings(settings: Settings) -> dict[str, Any]:
     flat = {entry.name: settings.flat()[entry.name] for entry in table() if entry.facts.sticks}
     for name in ("system", "template"):
         flat[name] = None if flat[name] is None else as_written(flat[name])
-    for name in ("api_key_file", "images_from"):
+    for name in ("api_key_file", "images_from", "prices"):
         flat[name] = None if flat[name] is None else str(Path(flat[name]).expanduser().absolute())
     return flat
 
@@ -210,16 +296,6 @@ def _files(inputs: tuple[str, ...]) -> tuple[list[InputFile | None], list[str]]:
     before = inputs.index(STDIN)
     split = len(find_inputs(inputs[:before])[0]) if before else 0
     return [*files[:split], None, *files[split:]], left_out
-
-
-def _check_apart(files: list[InputFile | None], output: Path) -> None:
-    if output.is_dir():
-        raise CannotStart(f"{output} is a folder: name a file in it with -o")
-    if output.exists() and not output.is_file():
-        raise CannotStart(f"{output} isn't a regular file: an output is read again to resume, so name another with -o")
-    for file in files:
-        if file is not None and output.exists() and file.path.samefile(output):
-            raise CannotStart(f"{file.name} is the input and the output: name another output with -o")
 
 
 def _set_aside(output: Path, at: str) -> None:
@@ -239,17 +315,6 @@ def _new_copy(output: Path) -> Path:
     return copy.with_name(copy.name.removesuffix(".zst") + ".new.zst")
 
 
-def _check_endpoint(history: History, endpoint: Endpoint, *, accepted: bool) -> None:
-    last = history.index.last_run
-    if last is None or last.endpoint == endpoint.host or accepted:
-        return
-    kept = "its answers are not kept, they are made up" if last.endpoint == FAKE else "its answers are kept"
-    raise CannotStart(
-        f"{history.path} was made by {last.endpoint}, this run asks {endpoint.host}: start anew with --fresh, name another "
-        f"output with -o, or go on in it with --accept-other-endpoint ({kept})",
-    )
-
-
 def _no_row_told(plan: Plan, inputs: tuple[str, ...]) -> str:
     if plan.left_out:
         return f"none of {plan.left_out:,} row{'s' if plan.left_out > 1 else ''} is left by --where"
@@ -261,7 +326,8 @@ def _check_strict(plan: Plan, settings: Settings) -> None:
         return
     more = f"; and {plan.bad - len(plan.bad_lines):,} more" if plan.bad > len(plan.bad_lines) else ""
     lines = f"{plan.bad:,} line{'s' if plan.bad > 1 else ''}"
-    raise CannotStart(f"{lines} can't be sent, so --strict sends nothing: {'; '.join(plan.bad_lines)}{more}")
+    named = "; ".join(f"{place.at}: {place.what}" for place in plan.bad_lines)
+    raise CannotStart(f"{lines} can't be sent, so --strict sends nothing: {named}{more}")
 
 
 def _settle_changed(plan: Plan, settings: Settings, output: Path, confirm: Callable[[str], bool] | None) -> None:

@@ -188,6 +188,18 @@ def test_prune_does_nothing_where_every_row_is_in_the_input_or_the_input_is_empt
     assert not list(place.folder.glob("*.pruned"))
 
 
+def test_prune_reads_rows_as_the_run_did(place: Place, gateway: ServedHere) -> None:
+    told = ("--template", "Say {word}", "--id-field", "nr", "--repeat", "2")
+    place.write([{"nr": number, "word": f"w{number}"} for number in range(3)])
+    here(place, "run", place.prompts, "--endpoint", gateway.url, *told)
+    place.write([{"nr": number, "word": f"w{number}"} for number in range(2)])
+
+    done = here(place, "prune", place.out, place.prompts, "--yes")
+
+    assert "2 rows set aside" in done.err
+    assert set(place.by_id()) == {"0#1", "0#2", "1#1", "1#2"}
+
+
 def test_after_pruning_only_new_rows_are_sent(place: Place, gateway: ServedHere) -> None:
     place.write_questions(6)
     here(place, "run", place.prompts, "--endpoint", gateway.url)
