@@ -7,6 +7,7 @@ The way of a row, and with it the order of the modules. Each imports only what s
     records         the frozen values that travel: row, request, reply, result
     clock           times as they are written
     json_text       JSON where orjson alone gives up
+    toml_text       on which line of a TOML file something stands
     redaction       text -> text without secrets
     settings/       one table, read as flags, environment, job keys and keyword arguments
     endpoint        where requests go, which key goes with them, and who is trusted there
@@ -24,6 +25,10 @@ The way of a row, and with it the order of the modules. Each imports only what s
     condition       which rows are meant, as an expression
     selection       which rows a run is about, and how often each is sent
     totals          sums of a run and of a job
+    models          what is known of models by their names
+    refusals        what a model refuses about a request, and what can be mended
+    tokens          how many tokens a prompt has
+    pricing/        tokens -> money
     chat            row -> request, reply -> completion
     hints           what a refusal says of when to come back, and how fast
     error_replies   error replies in every dialect -> failure kind and scope, as tables
@@ -34,16 +39,20 @@ The way of a row, and with it the order of the modules. Each imports only what s
     retry           whether and when an attempt is made again
     health          whether the run goes on
     output/         the output file: lines, heads, index, ledger, history, heartbeat, lock, journal, rescue, compaction
+    findings        what models are known to refuse about the rows to be sent
     weighing        what the rows to be sent weigh
-    plan            the first pass: what is new, changed, done
+    plan            what a run would do, line by line
+    planner         the first pass: what is new, changed, done
     tally           what one row has come to so far
     progress        what reporters are shown
     state           the parts of a run that change
     worker          one row, top to bottom
     alongside       a task beside the main work
     runner          the pool and its drain
+    intent          what somebody wants run, before any output is opened
     preparation     an order -> a run that could begin
     reporters/      live line, timed lines, heartbeat, summary
+    check/          what a run would do, cost and take, told beforehand
     results/        reading an output
     upkeep/         outputs between runs: compacted, pruned, joined
     execution       builds a run, runs it, says how it ended

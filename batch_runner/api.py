@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from batch_runner.execution import carry_out
 from batch_runner.exits import ExitStatus
 from batch_runner.failures import CannotStart
+from batch_runner.intent import Order
 from batch_runner.loader import STDIN
-from batch_runner.preparation import Order, prepare
+from batch_runner.preparation import prepare
 from batch_runner.reporters.several import Several
 from batch_runner.settings import read_settings
 

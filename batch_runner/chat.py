@@ -5,53 +5,26 @@ Facts about parameters and bodies: OpenAI's API specification (`CreateChatComple
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from batch_runner.identity import fingerprint
 from batch_runner.json_text import dumps, loads_leniently, whole_text
+from batch_runner.models import family_of
 from batch_runner.records import ChatRequest, Completion, PromptRow, Reply, Status, Tokens, Usage
+from batch_runner.refusals import CAPS, folded, mended
+from batch_runner.tokens import prompt_bound, prompt_estimate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from batch_runner.settings import Settings
 
-MOST_COMPLETION_TOKENS = (
-    (re.compile(r"o1-mini"), 65_536),
-    (re.compile(r"o1-preview"), 32_768),
-    (re.compile(r"o[134](-|$)"), 100_000),
-    (re.compile(r"gpt-[56](?!.*-pro)"), 128_000),
-    (re.compile(r"gpt-4o"), 16_384),
-    (re.compile(r"gpt-4\.1"), 32_768),
-)
-"""The most tokens a model family can answer with, first match counts (OpenAI's model pages)."""
-
-UNKNOWN_MOST = 272_000
-"""For any other model: the largest maximum known, gpt-5-pro's, so that a worst case is never too small."""
-
 MOST_WORST = 10**9
 """No cap is believed beyond this: sums of it stay within 64 bits."""
 
-IMAGE_TOKENS = 40_000
-"""More than any chat model counts for one image that is given by its address."""
-
-DATA_URL = re.compile(rb"data:image/[\w.+-]+;base64,[A-Za-z0-9+/=]*")
-
-CONTINUED = bytes(range(0x80, 0xC0))
-NOT_WIDE = bytes(range(0xE3)) + bytes(range(0xF5, 0x100))
-"""UTF-8: bytes that go on with a character, and those that don't begin one of U+3000 or above; what is left is counted."""
-
-TALK_TOKENS = 3
-"""What a chat model counts for each message beside its text."""
-
 EXPECTED_COMPLETION = 1_000
 """A guess at an answer's length, as long as no cap says more."""
-
-WITHOUT_SYSTEM = re.compile(r"o1-(mini|preview)(-|$)")
-"""Models that take neither `system` nor `developer` messages: 400 `'messages[0].role' does not support 'system'`."""
 
 TRUNCATED_REASONS = frozenset({"length", "max_tokens"})
 
@@ -63,6 +36,8 @@ class Defaults:
     model: str
     system: str | None
     params: Mapping[str, Any]
+    fix: bool = False
+    """Whether a request is mended where its model is known to refuse it."""
 
 
 def defaults(settings: Settings) -> Defaults:
@@ -75,12 +50,16 @@ def defaults(settings: Settings) -> Defaults:
         params["reasoning_effort"] = asked.reasoning_effort
     if asked.temperature is not None:
         params["temperature"] = asked.temperature
-    return Defaults(asked.model, asked.system, params)
+    return Defaults(asked.model, asked.system, params, fix=asked.fix)
 
 
 def build_request(row: PromptRow, run: Defaults) -> ChatRequest:
-    """The request of a row: what the row asks, over what the run asks. A Batch line's body goes as it was written."""
-    body = request_body(row.asks, run, as_written=row.as_written)
+    """The request of a row: what the row asks, over what the run asks. A Batch line's body goes as it was written.
+
+    What `run.fix` mends is sent, but names nothing: the fingerprint is of what was asked.
+    """
+    asked = request_body(row.asks, run, as_written=row.as_written)
+    body = mended(asked)[0] if run.fix else asked
     data = dumps(body)
     cap = cap_of(body)
     return ChatRequest(
@@ -88,27 +67,30 @@ def build_request(row: PromptRow, run: Defaults) -> ChatRequest:
         model=body["model"],
         max_completion_tokens=cap,
         body=data,
-        fingerprint=fingerprint(body),
-        expected=Tokens(_prompt_estimate(body), cap or EXPECTED_COMPLETION),
+        fingerprint=fingerprint(asked),
+        expected=Tokens(prompt_estimate(body), cap or EXPECTED_COMPLETION),
         worst=worst(body, data),
     )
 
 
 def request_body(asks: Mapping[str, Any], run: Defaults, *, as_written: bool = False) -> dict[str, Any]:
-    """What is sent for a row that asks for this."""
+    """What a row that asks for this has sent, unmended."""
     return {"model": run.model} | {k: v for k, v in asks.items() if k != "model" or v} if as_written else _assembled(asks, run)
 
 
 def worst(body: Mapping[str, Any], data: bytes) -> Tokens:
     """The most tokens that a request body, and the same as bytes, can cost."""
-    completion = (cap_of(body) or most_completion_tokens(body["model"])) * _choices(body)
-    return Tokens(_prompt_bound(body, data), min(MOST_WORST, completion))
+    completion = (cap_of(body) or family_of(body["model"]).most_completion) * choices_of(body)
+    return Tokens(prompt_bound(body, data), min(MOST_WORST, completion))
 
 
-@cache
-def most_completion_tokens(model: str) -> int:
-    """The most tokens `model` can answer with."""
-    return next((most for family, most in MOST_COMPLETION_TOKENS if family.match(model)), UNKNOWN_MOST)
+def cap_of(body: Mapping[str, Any]) -> int | None:
+    """The most completion tokens that a body asks for; `None` when it has no cap that counts."""
+    for key in CAPS:
+        value = body.get(key)
+        if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+            return value
+    return None
 
 
 def read_completion(reply: Reply) -> Completion | None:
@@ -174,53 +156,15 @@ def _assembled(row_asks: Mapping[str, Any], run: Defaults) -> dict[str, Any]:
 def _with_system(messages: list[dict[str, Any]], system: str | None, model: str) -> list[dict[str, Any]]:
     if system is None or any(message["role"] in {"system", "developer"} for message in messages):
         return messages
-    if not WITHOUT_SYSTEM.match(model):
+    if "system" not in family_of(model).roles:
         return [{"role": "system", "content": system}, *messages]
-    return _folded(messages, system)
+    return folded(messages, system)
 
 
-def _folded(messages: list[dict[str, Any]], system: str) -> list[dict[str, Any]]:
-    """`system` at the head of the first user turn, for models that take no instructions of their own."""
-    place = next((number for number, message in enumerate(messages) if message["role"] == "user"), None)
-    if place is None:
-        return [{"role": "user", "content": system}, *messages]
-    content = messages[place]["content"]
-    turn = f"{system}\n\n{content}" if isinstance(content, str) else [{"type": "text", "text": system}, *content]
-    return [*messages[:place], {**messages[place], "content": turn}, *messages[place + 1 :]]
-
-
-def cap_of(body: Mapping[str, Any]) -> int | None:
-    """The most tokens that a request body lets an answer use, if it says so."""
-    for key in ("max_completion_tokens", "max_tokens"):
-        value = body.get(key)
-        if isinstance(value, int) and not isinstance(value, bool) and value > 0:
-            return value
-    return None
-
-
-def _choices(body: Mapping[str, Any]) -> int:
+def choices_of(body: Mapping[str, Any]) -> int:
+    """How many answers a body asks for."""
     choices = body.get("n", 1)
     return choices if isinstance(choices, int) and choices > 1 else 1
-
-
-def _prompt_estimate(body: Mapping[str, Any]) -> int:
-    """Tokens by character classes: about 3.6 characters each, Chinese, Japanese and Korean about 1.3."""
-    text = _without_images(dumps(body["messages"]))
-    wide = len(text.translate(None, NOT_WIDE))
-    narrow = len(text.translate(None, CONTINUED)) - wide
-    return int(narrow / 3.6 + wide * 0.75) + TALK_TOKENS * (len(body["messages"]) + 1)
-
-
-def _prompt_bound(body: Mapping[str, Any], data: bytes) -> int:
-    """No tokenizer makes more tokens than there are UTF-8 bytes; an image is the exception."""
-    images = data.count(b'"image_url"') if b'"image_url"' in data else 0
-    text = _without_images(data) if images else data
-    return len(text) + TALK_TOKENS * (len(body["messages"]) + 1) + images * IMAGE_TOKENS
-
-
-def _without_images(data: bytes) -> bytes:
-    """A JSON text without the bytes of the images in it, which are no words."""
-    return DATA_URL.sub(b"", data) if b";base64," in data else data
 
 
 def _first_choice(body: Mapping[str, Any]) -> Mapping[str, Any] | None:

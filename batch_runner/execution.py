@@ -66,6 +66,7 @@ async def carry_out(prepared: Prepared, *, reporter: Reporter, watch: Watch | No
     reporter = Several(reporter, Heartbeat(prepared.output))
     async with AsyncExitStack() as open_things:
         endpoint = await _ready(prepared, open_things)
+        await asyncio.to_thread(prepared.prices.of, prepared.defaults.model)  # the first look at the list takes a while
         leaving = Leaving(prepared.settings.ending.drain_timeout)
         if watch is not None:
             await open_things.enter_async_context(alongside(watch(leaving)))
@@ -124,7 +125,7 @@ async def _send_all(prepared: Prepared, endpoint: Endpoint, leaving: Leaving, re
             return Ending(state, before, unfinished_business=True, examples={}, broken=lost)
         asked, patience = settings.request, Patience(settings.retry.max_attempts, settings.limits.max_row_wait)
         async with HttpTransport(endpoint, timeout=asked.timeout, sends=leaving.sends, trust=prepared.trust) as transport:
-            worker = Worker(state, transport, prepared.defaults, patience, endpoint.key, random.random)
+            worker = Worker(state, transport, prepared.defaults, prepared.prices, patience, endpoint.key, random.random)
             runner = Runner(plan, prepared.source, prepared.history, worker, state, concurrency=settings.limits.concurrency)
             reporter.started(run.id, plan.to_record)
             await runner.run()
@@ -166,7 +167,8 @@ def _nothing_to_do(prepared: Prepared, reporter: Reporter) -> RunReport:
     job = replace(prepared.history.job_so_far(real=prepared.real), rows=prepared.plan.standing)
     only = [state for state in prepared.settings.retry.only if state != "all"]
     reason = f"nothing to send: no row is {' or '.join(only)}" if only else "nothing to send: every row has its record"
-    report = RunReport(job, Totals(), _as_rows_deserve(prepared, job.rows), reason, prepared.output)
+    deserved_status = _as_rows_deserve(prepared, job.rows)
+    report = RunReport(job, Totals(), deserved_status, reason, prepared.output, prices=prepared.prices)
     reporter.ended(report)
     return report
 
@@ -174,7 +176,16 @@ def _nothing_to_do(prepared: Prepared, reporter: Reporter) -> RunReport:
 def _report(prepared: Prepared, ending: Ending) -> RunReport:
     status, reason = _verdict(prepared, ending)
     state = ending.state
-    return RunReport(ending.job, state.totals, status, reason, prepared.output, run_id=state.run_id, examples=ending.examples)
+    return RunReport(
+        ending.job,
+        state.totals,
+        status,
+        reason,
+        prepared.output,
+        run_id=state.run_id,
+        examples=ending.examples,
+        prices=prepared.prices,
+    )
 
 
 def _verdict(prepared: Prepared, ending: Ending) -> tuple[ExitStatus, str]:

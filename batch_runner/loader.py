@@ -92,6 +92,12 @@ class InputFiles:
         files = tuple(files)
         return cls(files, tuple(_size(file) for file in files))
 
+    @property
+    def plain_bytes(self) -> int | None:
+        """How many bytes the lines have together; `None` where a file isn't made of them, or is packed."""
+        plain = all(form_of(file.path) in {"jsonl", "txt"} and file.path.suffix not in PACKED for file in self.files)
+        return sum(self.sizes) if plain else None
+
     def moved(self, path: Path, to: Path) -> InputFiles:
         """The same, after the file at `path` was moved."""
         return InputFiles(tuple(file._replace(path=to) if file.path == path else file for file in self.files), self.sizes)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from batch_runner.identity import Occurrences, key_of_id
+from batch_runner.loader import draft
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from batch_runner.loader import Draft
+    from batch_runner.forms import Shape
+    from batch_runner.loader import Draft, RowSource
+
+NAMED_REPEATS = 5
 
 
 class KeySet:
@@ -47,6 +52,8 @@ class Naming:
         self._occurrences = Occurrences()
         self.doubled: dict[str, str] = {}
         """Ids of their own that stand again, and where."""
+        self.doubled_rows = 0
+        """Rows with the id of one before."""
 
     @property
     def repeated(self) -> frozenset[str]:
@@ -67,6 +74,7 @@ class Naming:
 
     def _again(self, each: Draft) -> str:
         if each.own_id:
+            self.doubled_rows += 1
             self.doubled.setdefault(each.id, each.line.source)
             return each.id
         return self._occurrences.next(each.id)
@@ -75,3 +83,24 @@ class Naming:
 def keys_of(ids: Iterable[str]) -> NDArray[np.int64]:
     """The keys of ids, as a column."""
     return np.fromiter(map(key_of_id, ids), dtype=np.int64)
+
+
+def first_places(source: RowSource, ids: Collection[str], shape: Shape, most: int | None) -> dict[str, str]:
+    """Where each of `ids` stands first, within `most` lines."""
+    firsts: dict[str, str] = {}
+    for line in islice(source.lines(), most):
+        if len(firsts) == len(ids):
+            break
+        row_id = draft(line, shape).id
+        if row_id in ids:
+            firsts.setdefault(row_id, line.source)
+    return firsts
+
+
+def repeats_told(source: RowSource, doubled: Mapping[str, str], shape: Shape, most: int | None) -> str:
+    """Why a run can't begin whose rows repeat ids of their own: those, and where they stand again."""
+    told = dict(islice(doubled.items(), NAMED_REPEATS))
+    firsts = first_places(source, told, shape, most)
+    named = [f"{row_id[:60]!r} at {firsts[row_id]} and {again}" for row_id, again in told.items()]
+    more = f" and {len(doubled) - NAMED_REPEATS} more" if len(doubled) > NAMED_REPEATS else ""
+    return f"ids must not repeat, so nothing was sent: {'; '.join(named)}{more}. Give each row its own id, or none"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from batch_runner.pricing import Prices
+
 if TYPE_CHECKING:
+    from collections import Counter
     from pathlib import Path
 
     from batch_runner.exits import ExitStatus
@@ -69,6 +71,8 @@ class RunReport:
     """Empty when nothing had to be sent."""
     examples: dict[str, str] = field(default_factory=dict)
     """For each failure kind of this run one message of the service."""
+    prices: Prices = field(default_factory=Prices)
+    """Those that the run was told to count with."""
 
 
 class Reporter(Protocol):

@@ -26,6 +26,8 @@ from batch_runner.records import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from batch_runner.pricing import Prices
+
 MOST_INPUT_BYTES = 1024 * 1024
 """A longer input line isn't kept in the output; its `source` leads back to it."""
 
@@ -36,8 +38,9 @@ LOST_IN_AN_OUTAGE = 0.5
 class Tally:
     """Counts one row's attempts as they end. Lives as long as the row is open, and belongs to its worker alone."""
 
-    def __init__(self, row: PromptRow, request: ChatRequest, past: Past, run_id: str) -> None:
+    def __init__(self, row: PromptRow, request: ChatRequest, past: Past, run_id: str, prices: Prices) -> None:
         self._row = row
+        self._prices = prices
         self._request = request
         self._run_id = run_id
         self._attempts = list(past.attempts)
@@ -72,15 +75,18 @@ class Tally:
 
     def answer(self, completion: Completion, reply: Outcome, finished_at: str) -> Result:
         """The result of a row whose last attempt brought `completion` in `reply`."""
+        usage = completion.usage
+        result = self._result(completion.status, finished_at)
         return replace(
-            self._result(completion.status, finished_at),
+            result,
+            cost_usd=None if usage is None else self._usd(result.model, result.bill, usage.prompt_tokens),
             answer=completion.answer,
             finish_reason=completion.finish_reason,
             message=completion.message,
             http_status=completion.http_status,
             model_answered=completion.model_answered,
             request_id=completion.request_id,
-            usage=completion.usage or UNTOLD_USAGE,
+            usage=usage or UNTOLD_USAGE,
             latency_s=reply.seconds,
             body=reply.body.strip().decode(errors="replace") if isinstance(reply, Reply) else "",
         )
@@ -91,9 +97,11 @@ class Tally:
         A row that has an answer keeps it: asking again for a better one must not cost the one that was paid for.
         """
         if self._answer is not None:
+            bill = self._bills.get(self._answer.model, Bill())
             return replace(
                 self._answer,
-                bill=self._bills.get(self._answer.model, Bill()),
+                bill=bill,
+                cost_usd=self._usd(self._answer.model, bill, self._answer.usage.prompt_tokens),
                 other_bills=_others(self._bills, self._answer.model),
                 attempts=tuple(self._attempts),
                 finished_at=finished_at,
@@ -108,6 +116,10 @@ class Tally:
             body=failure.body,
         )
 
+    def _usd(self, model: str, bill: Bill, prompt_tokens: int | None) -> float | None:
+        """What was spent under `model`, at the prices known now."""
+        return self._prices.usd(model, bill.spent, prompt_tokens)
+
     def _cost(self, verdict: Completion | Failure) -> Bill:
         if isinstance(verdict, Completion):
             return Bill(spent=verdict.usage or Usage())
@@ -117,6 +129,7 @@ class Tally:
 
     def _result(self, status: Status, finished_at: str) -> Result:
         model = self._request.model
+        bill = self._bills.get(model, Bill())
         return Result(
             id=self._row.id,
             status=status,
@@ -126,8 +139,9 @@ class Tally:
             run_id=self._run_id,
             model=model,
             max_completion_tokens=self._request.max_completion_tokens,
-            bill=self._bills.get(model, Bill()),
+            bill=bill,
             other_bills=_others(self._bills, model),
+            cost_usd=self._usd(model, bill, None),
             attempts=tuple(self._attempts),
             extra=self._row.extra,
             input="" if status is Status.OK else kept_input(self._row.line),

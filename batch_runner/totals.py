@@ -64,6 +64,16 @@ class Totals:
         """Tokens of attempts whose answer never came, at their worst, killed runs included."""
         return sum((bill.maybe_billed for bill in self.bills.values()), self.unclosed)
 
+    @property
+    def spent_by_model(self) -> dict[str, Usage]:
+        """Tokens of all answers, by the model that was asked."""
+        return {model: bill.spent for model, bill in self.bills.items()}
+
+    @property
+    def owed_by_model(self) -> dict[str, Usage]:
+        """Tokens of attempts whose answer never came, at their worst; killed runs aside, which tell no model."""
+        return {model: bill.maybe_billed for model, bill in self.bills.items()}
+
     def merge(self, other: Totals) -> Totals:
         """Both together; associative and commutative."""
         bills = dict(self.bills)

@@ -1,4 +1,4 @@
-"""What the rows to be sent weigh: how many have no cap, how large the largest request can get."""
+"""What the rows to be sent weigh: how many have no cap, how large the largest request can get, what is refused about them."""
 
 from __future__ import annotations
 
@@ -10,19 +10,22 @@ from batch_runner.records import Tokens
 
 if TYPE_CHECKING:
     from batch_runner.chat import Defaults
+    from batch_runner.findings import Findings, Judged
     from batch_runner.forms import Asked
+    from batch_runner.loader import Line
 
 
 class Weighing:
-    """Adds up row by row. A request is built only where it may be the largest: that of a plain prompt is its line, and what the
-    requests of all plain prompts have in common.
+    """Adds up row by row. A request is built only where it may be the largest or is like no other: that of a plain prompt is its
+    line, and what the requests of all plain prompts have in common.
     """
 
-    def __init__(self, run: Defaults) -> None:
+    def __init__(self, run: Defaults, findings: Findings) -> None:
         self._run = run
-        empty = request_body({"messages": [{"role": "user", "content": ""}]}, run)
-        self._common = worst(empty, dumps(empty))
-        self._uncapped = cap_of(empty) is None
+        self._findings = findings
+        self._plain = findings.judge(request_body({"messages": [{"role": "user", "content": ""}]}, run))
+        self._common = _worst(self._plain)
+        self._uncapped = cap_of(self._plain.body) is None
         self.uncapped = 0
         """Rows whose answer has no cap of its own."""
         self.as_written = 0
@@ -32,15 +35,27 @@ class Weighing:
         self.largest = Tokens(0, 0)
         """The worst of any row, prompt and completion taken apart."""
 
-    def add(self, asked: Asked, length: int, sent: int) -> None:
-        """Count a row whose line has `length` bytes, as often as it is `sent`."""
+    def add(self, asked: Asked, line: Line, sent: int) -> bool:
+        """Count a row as often as it is `sent`; true when something about it is refused."""
+        largest, common = self.largest, self._common
+        if asked.is_plain and len(line.text) + common.prompt <= largest.prompt and common.completion <= largest.completion:
+            judged = self._plain
+            self.uncapped += sent * self._uncapped
+        else:
+            judged = self._weighed(asked, sent)
+        if judged.refusals or judged.mends:
+            self._findings.add(judged, line.source, sent)
+        return bool(judged.refusals)
+
+    def _weighed(self, asked: Asked, sent: int) -> Judged:
         self.as_written += sent * asked.as_written
         self.ending_in_answer += sent * (asked.asks["messages"][-1]["role"] == "assistant")
-        largest = self.largest
-        if asked.is_plain and length + self._common.prompt <= largest.prompt and self._common.completion <= largest.completion:
-            self.uncapped += sent * self._uncapped
-            return
-        body = request_body(asked.asks, self._run, as_written=asked.as_written)
-        most = worst(body, dumps(body))
-        self.uncapped += sent * (cap_of(body) is None)
-        self.largest = Tokens(max(largest.prompt, most.prompt), max(largest.completion, most.completion))
+        judged = self._findings.judge(request_body(asked.asks, self._run, as_written=asked.as_written))
+        most = _worst(judged)
+        self.uncapped += sent * (cap_of(judged.body) is None)
+        self.largest = Tokens(max(self.largest.prompt, most.prompt), max(self.largest.completion, most.completion))
+        return judged
+
+
+def _worst(judged: Judged) -> Tokens:
+    return worst(judged.body, dumps(judged.body))

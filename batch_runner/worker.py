@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from batch_runner.chat import Defaults
     from batch_runner.health import Stop
+    from batch_runner.pricing import Prices
     from batch_runner.records import Bill, ChatRequest, Outcome, Past, PromptRow, Rejected, Result
     from batch_runner.state import State
     from batch_runner.transport import Transport
@@ -49,6 +50,7 @@ class Worker:
     state: State
     transport: Transport
     defaults: Defaults
+    prices: Prices
     patience: Patience
     key: str | None
     random: Callable[[], float]
@@ -59,7 +61,7 @@ class Worker:
         `None`: the run left before anything was sent.
         """
         request = build_request(row, self.defaults)
-        tally = Tally(row, request, past, self.state.run_id)
+        tally = Tally(row, request, past, self.state.run_id, self.prices)
         failure: Failure | None = None
         try:
             while True:

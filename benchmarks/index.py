@@ -12,9 +12,9 @@ import argparse
 import statistics
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -23,9 +23,12 @@ from batch_runner.identity import Again
 from batch_runner.output.file import READ_BYTES
 from batch_runner.output.history import History
 from batch_runner.output.index import read_index
-from batch_runner.plan import make_plan
+from batch_runner.planner import make_plan
 from batch_runner.settings import read_settings
 from benchmarks.made_up import Rows, output_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 GOAL = 0.6
 

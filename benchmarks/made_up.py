@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 
@@ -13,6 +12,9 @@ from batch_runner.loader import Line, draft
 from batch_runner.output.lines import Run, row_line, run_line, totals_line
 from batch_runner.records import Attempt, Bill, PromptRow, Result, Status, Usage
 from batch_runner.totals import Totals
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 AT = "2026-01-01T00:00:00.000Z"
 PROMPT = "Classify the following review as positive or negative: the battery lasts, the screen does not. "

@@ -16,17 +16,20 @@ import argparse
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from io import BufferedReader
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from batch_runner.chat import defaults
 from batch_runner.identity import Again
 from batch_runner.output.file import READ_BYTES
 from batch_runner.output.history import History
-from batch_runner.plan import make_plan
+from batch_runner.planner import make_plan
 from batch_runner.settings import read_settings
 from benchmarks.made_up import Rows, Streamed, output_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 GOAL = 32
 """Bytes a row, at ten million of them."""

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch_runner.chat import Defaults, build_request, defaults, most_completion_tokens, read_completion, read_usage
+from batch_runner.chat import Defaults, build_request, defaults, read_completion, read_usage
 from batch_runner.failures import UsageMistake
 from batch_runner.loader import Line, draft
 from batch_runner.records import ChatRequest, Completion, PromptRow, Reply, Status, Usage
@@ -161,14 +161,6 @@ def test_instructions_of_a_run_without_any_user_message_open_the_talk() -> None:
 )
 def test_the_worst_of_a_request_is_known(line: str, completion: int) -> None:
     assert request_of(line).worst.completion == completion
-
-
-@pytest.mark.parametrize(
-    ("model", "most"),
-    [("o1-mini", 65_536), ("o1-preview", 32_768), ("o1", 100_000), ("o3-mini", 100_000), ("gpt-5-nano", 128_000), ("x", 272_000)],
-)
-def test_a_model_familys_longest_answer_is_known(model: str, most: int) -> None:
-    assert most_completion_tokens(model) == most
 
 
 @given(text=st.text(min_size=1, max_size=300))

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 import batch_runner
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PACKAGE = Path(batch_runner.__file__).parent
 NAME = PACKAGE.name

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from batch_runner.failures import CannotStart, UsageMistake
-from batch_runner.preparation import Order, output_of, prepare, recorded_settings
+from batch_runner.intent import Order, output_of
+from batch_runner.preparation import prepare, recorded_settings
 from batch_runner.settings import read_settings
 
 

@@ -1,4 +1,5 @@
 import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from batch_runner.failures import Failure, FailureKind, Scope
 from batch_runner.identity import line_fingerprint
 from batch_runner.loader import Line, draft
 from batch_runner.output.lines import row_line
+from batch_runner.pricing import Price, Prices, Rates
 from batch_runner.records import (
     NO_PAST,
     NO_USAGE,
@@ -38,12 +40,13 @@ def the_row() -> PromptRow:
     return row
 
 
+PRICES = Prices({"o1": Price(Rates(Decimal(15), Decimal("7.5"), Decimal(60)))})
 REQUEST = build_request(the_row(), Defaults("o1", None, {}))
 WORST = Usage(REQUEST.worst.prompt, 0, 50, 0, REQUEST.worst.prompt + 50)
 
 
 def a_tally(past: Past = NO_PAST) -> Tally:
-    return Tally(the_row(), REQUEST, past, "run-2")
+    return Tally(the_row(), REQUEST, past, "run-2", PRICES)
 
 
 def an_answer(usage: Usage | None = TEN, status: Status = Status.OK, **facts: Any) -> Completion:
@@ -226,3 +229,35 @@ def test_a_line_that_broke_keeps_what_its_row_has_cost() -> None:
 )
 def test_an_input_line_is_kept_when_it_can_be(line: bytes, kept: str) -> None:
     assert kept_input(line) == kept
+
+
+# money
+
+
+def test_a_line_tells_what_was_spent_at_the_prices_known() -> None:
+    tally = a_tally()
+    tally.count(a_reply(), an_answer(), AT)
+    tally.count(a_reply(), an_answer(), LATER)
+
+    assert tally.answer(an_answer(), a_reply(), END).cost_usd == 2 * (8 * 15 + 2 * 7.5 + 5 * 60) / 1_000_000
+
+
+def test_a_row_that_nobody_answered_has_spent_nothing() -> None:
+    tally = a_tally()
+    tally.count(NoAnswer("gone", 1.0), a_failure(K.TIMEOUT), AT)
+
+    assert tally.failure(a_failure(K.TIMEOUT), Status.FAILED, END).cost_usd == 0
+
+
+def test_what_an_answer_without_a_usage_cost_is_not_known() -> None:
+    tally = a_tally()
+    tally.count(a_reply(), an_answer(usage=None), AT)
+
+    assert tally.answer(an_answer(usage=None), a_reply(), END).cost_usd is None
+
+
+def test_without_a_price_nothing_is_said_of_the_cost() -> None:
+    tally = Tally(the_row(), build_request(the_row(), Defaults("nobody's", None, {})), NO_PAST, "run-2", PRICES)
+    tally.count(a_reply(), an_answer(), AT)
+
+    assert tally.answer(an_answer(), a_reply(), END).cost_usd is None

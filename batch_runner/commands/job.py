@@ -48,7 +48,7 @@ def run(ctx: click.Context, /, file: Any, **_settings: object) -> int:
       batch-runner job run jobs/demo.toml --concurrency 4
     """
     from batch_runner.commands.running import run_order
-    from batch_runner.preparation import Order
+    from batch_runner.intent import Order
 
     order = Order(settings_from(ctx), file.inputs, file.output, job=file.name)
     return run_order(order, face_from(ctx))

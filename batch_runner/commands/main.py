@@ -13,6 +13,7 @@ from batch_runner import __version__
 COMMANDS = {
     "run": ("batch_runner.commands.run", "run", "Send each row of INPUT and append the answers to OUT."),
     "retry": ("batch_runner.commands.retry", "retry", "Send the rows of OUT again that failed."),
+    "check": ("batch_runner.commands.check", "check", "Tell what a run of INPUT would do, refuse, cost and take."),
     "status": ("batch_runner.commands.status", "status", "Tell how OUT stands."),
     "compact": ("batch_runner.commands.compact", "compact", "Rewrite OUT with one line for each row."),
     "prune": ("batch_runner.commands.prune", "prune", "Set aside the records in OUT whose rows left the input."),
@@ -69,6 +70,7 @@ def cli(ctx: click.Context) -> None:
     \b
     Example:
       batch-runner run prompts.jsonl --endpoint fake     try it, free and offline
+      batch-runner check prompts.jsonl                   what it would do, cost and take
       batch-runner run prompts.jsonl                     the real thing; the same line again resumes
       batch-runner retry prompts.results.jsonl           the rows that failed
     """

@@ -25,7 +25,7 @@ def merge(outputs: tuple[str, ...], output: str, *, as_json: bool) -> int:
       batch-runner merge part-1.results.jsonl part-2.results.jsonl -o all.results.jsonl
       batch-runner merge 'part-*.results.jsonl' -o all.results.jsonl --json
     """
-    from batch_runner.reporters.summary import cost_lines, standing_in_words
+    from batch_runner.reporters.summary import standing_in_words, token_lines
     from batch_runner.reporters.voice import tell
     from batch_runner.reporters.wording import rows
     from batch_runner.totals import row_counts
@@ -56,7 +56,7 @@ def merge(outputs: tuple[str, ...], output: str, *, as_json: bool) -> int:
         tell(f"{rows(done.differing)} of these had answers to different requests: the later one stands, look into the inputs")
     if done.unreadable:
         tell(f"lines that can't be read: {done.unreadable:,}; they stay in their own outputs")
-    for line in cost_lines(done.totals, "tokens"):
+    for line in token_lines(done.totals):
         tell(line)
     tell(f"output   {output}")
     return int(done.exit_status)

@@ -22,6 +22,7 @@ SOURCES = (ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP, ParameterSource
 SECTIONS = {
     "request": "What is asked",
     "limits": "How fast",
+    "money": "What it costs",
     "retry": "Trying again",
     "rows": "Which rows",
     "ending": "How it ends",

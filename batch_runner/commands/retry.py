@@ -47,6 +47,6 @@ def retry(ctx: click.Context, /, output: str, **_settings: object) -> int:
       batch-runner retry prompts.results.jsonl --only timeout,server_error --timeout 20m
     """
     from batch_runner.commands.running import run_order
-    from batch_runner.preparation import Order
+    from batch_runner.intent import Order
 
     return run_order(Order(settings_from(ctx), output=Path(output), history=ctx.obj), face_from(ctx))

@@ -28,7 +28,7 @@ def run(ctx: click.Context, /, inputs: tuple[str, ...], output: str | None, **_s
       zcat rows.jsonl.gz | batch-runner run - -o answers.jsonl
     """
     from batch_runner.commands.running import run_order
-    from batch_runner.preparation import Order
+    from batch_runner.intent import Order
 
     order = Order(settings_from(ctx), inputs, Path(output) if output else None)
     return run_order(order, face_from(ctx))

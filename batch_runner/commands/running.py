@@ -11,28 +11,30 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batch_runner.chat import WITHOUT_SYSTEM
 from batch_runner.commands.terminal import Face, print_json
 from batch_runner.endpoint import is_loopback
 from batch_runner.execution import carry_out
 from batch_runner.exits import ExitStatus
 from batch_runner.loader import STDIN
+from batch_runner.models import family_of
 from batch_runner.output.kept_inputs import stdin_copy_path
-from batch_runner.preparation import Order, Prepared, prepare
+from batch_runner.preparation import Prepared, prepare
 from batch_runner.reporters.lines import Lines
 from batch_runner.reporters.several import Several
 from batch_runner.reporters.summary import summary_document, summary_lines
 from batch_runner.reporters.voice import tell
-from batch_runner.reporters.wording import duration, requests, rows
+from batch_runner.reporters.wording import choosers, duration, one_line, requests, rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
 
+    from batch_runner.findings import Findings
+    from batch_runner.intent import Order
     from batch_runner.leaving import AtStake, Leaving
     from batch_runner.progress import Reporter, RunReport
-    from batch_runner.settings import Settings
 
+MOST_FORETOLD = 5
 SHOW_CURSOR = "\x1b[?25h"
 """The live line hides it."""
 
@@ -196,7 +198,7 @@ def _found(prepared: Prepared) -> Iterator[str]:
     for name in prepared.left_out:
         yield f"passed over {name}: it is an output of batch-runner"
     if plan.left_out:
-        yield f"{rows(plan.left_out)} of the input left out by {_choosers(prepared.settings)}"
+        yield f"{rows(plan.left_out)} of the input left out by {choosers(prepared.settings)}"
 
 
 def _plan_told(prepared: Prepared) -> str:
@@ -213,7 +215,7 @@ def _plan_told(prepared: Prepared) -> str:
 
 
 def _warnings(prepared: Prepared) -> Iterator[str]:
-    plan, settings, url = prepared.plan, prepared.settings, prepared.endpoint.url
+    plan, url = prepared.plan, prepared.endpoint.url
     if url.startswith("http://") and not is_loopback(prepared.endpoint.host):
         yield f"{url} isn't encrypted: key, prompts and answers can be read on the way"
     if plan.uncapped:
@@ -223,15 +225,21 @@ def _warnings(prepared: Prepared) -> Iterator[str]:
         yield f"{rows(plan.as_written)} in OpenAI Batch form: sent as written, without the run's own parameters"
     if plan.ending_in_answer:
         yield f"{rows(plan.ending_in_answer)} end in an answer of the assistant's and are sent so: --drop-answer cuts it off"
-    if prepared.defaults.system and WITHOUT_SYSTEM.match(prepared.defaults.model):
+    if prepared.defaults.system and "system" in family_of(prepared.defaults.model).roles:
         yield f"{prepared.defaults.model} takes no system messages: --system stands at the head of each first user turn"
-    if settings.request.temperature not in (None, 1) and settings.request.model.startswith("o"):
-        yield f"{settings.request.model} takes no temperature but 1: the service will probably refuse"
+    for mend, count in plan.findings.mended.items():
+        yield f"--fix: {mend} in {rows(count)}"
+    yield from _refusals_foretold(plan.findings)
 
 
-def _choosers(settings: Settings) -> str:
-    chosen = [flag for flag, value in (("--where", settings.rows.where), ("--sample", settings.rows.sample)) if value]
-    return " and ".join(chosen)
+def _refusals_foretold(findings: Findings) -> Iterator[str]:
+    """What the models are known to refuse, before it is paid for in time."""
+    for finding in findings.refused[:MOST_FORETOLD]:
+        ask = f"{rows(finding.named.rows)} ask{'s' if finding.named.rows == 1 else ''} {one_line(finding.model, 40)}"
+        mends = ", --fix mends it" if finding.refusal.mend else ""
+        yield f"{ask} for what it refuses ({finding.refusal.what}): batch-runner check tells more{mends}"
+    if len(findings.refused) > MOST_FORETOLD:
+        yield f"and {len(findings.refused) - MOST_FORETOLD} more that is refused"
 
 
 def _sum_up(report: RunReport, order: Order, face: Face) -> None:

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("output", metavar="OUT")
 @click.option("--verify", is_flag=True, help="Look at every line and add up the totals anew; exit 10 when something is wrong.")
+@click.option("--prices", metavar="FILE", help="Count money at the prices in FILE. [default: the run's own, else OpenAI's list]")
 @json_option
-def status(output: str, *, verify: bool, as_json: bool) -> int:
-    """Tell how OUT stands: running or not, rows by status, what failed and why, tokens of all its runs.
+def status(output: str, *, verify: bool, prices: str | None, as_json: bool) -> int:
+    """Tell how OUT stands: running or not, rows by status, what failed and why, tokens and cost of all its runs.
 
     With --verify, every line that is torn, unknown, repeated or doesn't add up is named by its number.
 
@@ -35,7 +36,7 @@ def status(output: str, *, verify: bool, as_json: bool) -> int:
     from batch_runner.results.standing import standing_document, standing_lines, standing_of
 
     with History(Path(os.path.realpath(output))) as history:
-        standing = standing_of(history)
+        standing = standing_of(history, prices)
         if not as_json:
             for line in standing_lines(standing, output):
                 show(line)

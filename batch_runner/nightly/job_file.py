@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 from batch_runner.failures import CannotStart, UsageMistake
 from batch_runner.loader import STDIN
 from batch_runner.settings import did_you_mean, read_settings, table
+from batch_runner.toml_text import line_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 TOP = ("inputs", "output")
-MARK = "<<here>>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,26 +46,6 @@ def read_job(name: str) -> Job:
         raise UsageMistake("\n".join(f"{name}:{line_of(text, keys)}: {complaint}" for keys, complaint in complaints))
     values = {key: value for group, entries in document.items() if group not in TOP for key, value in entries.items()}
     return Job(path.stem, _inputs(document, folder), _output(document, folder), _with_full_paths(values, folder))
-
-
-def line_of(text: str, keys: tuple[str, ...]) -> int:
-    """The line on which the key path `keys` of a TOML text stands. tomllib doesn't tell; tomlkit keeps the layout, so the
-    value is replaced by a mark and the mark looked for.
-    """
-    import tomlkit  # noqa: PLC0415 - needed only when something is wrong
-
-    table_head = re.compile(rf"\s*\[+\s*{re.escape(keys[0])}\b")
-    heads = [number for number, line in enumerate(text.splitlines(), start=1) if table_head.match(line)]
-    if len(keys) == 1 and heads:
-        return heads[0]
-    document: Any = tomlkit.parse(text)
-    place = document
-    for key in keys[:-1]:
-        place = place[key]
-    if keys[-1] not in place:
-        return 1
-    place[keys[-1]] = MARK
-    return next(number for number, line in enumerate(tomlkit.dumps(document).split("\n"), start=1) if MARK in line)
 
 
 def _complaints(document: dict[str, Any], folder: Path) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -113,7 +92,7 @@ def _with_full_paths(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     full = dict(values)
     if isinstance(full.get("param"), dict):
         full["param"] = list(full["param"].items())
-    for name in ("api_key_file", "ca_bundle", "images_from", "rescue_dir"):
+    for name in ("api_key_file", "ca_bundle", "images_from", "prices", "rescue_dir"):
         if isinstance(full.get(name), str):
             full[name] = _seen_from_here(folder, full[name])
     for name in ("system", "template"):

@@ -9,19 +9,21 @@ from batch_runner.advice import ADVICE
 from batch_runner.exits import ExitStatus
 from batch_runner.failures import FailureKind
 from batch_runner.records import Status
-from batch_runner.reporters.wording import duration, one_line, rows
+from batch_runner.reporters.wording import duration, money, one_line, rows
 from batch_runner.totals import UNATTEMPTED, row_counts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from batch_runner.pricing import Prices
     from batch_runner.progress import RunReport
     from batch_runner.totals import Totals
 
 SCHEMA = 1
 MOST_REASON = 1000
 """Characters: the paths in it must stay whole."""
+NAMED_MODELS = 5
 
 
 def summary_lines(report: RunReport, command: Sequence[str], output: str) -> Iterator[str]:
@@ -33,7 +35,8 @@ def summary_lines(report: RunReport, command: Sequence[str], output: str) -> Ite
         yield f"  {count:>6,} {kind}: {one_line(report.examples.get(kind, ''))}"
         yield f"         {ADVICE[FailureKind(kind)]}"
     if report.run.attempts:
-        yield from cost_lines(report.run, "tokens")
+        yield from token_lines(report.run)
+        yield from cost_lines(report.run, report.prices)
         yield from _pace_lines(report.run)
     if report.totals.rows[UNATTEMPTED] and "retry" in command[1:2]:
         yield f"{rows(report.totals.rows[UNATTEMPTED])} never sent: only a run of the input has them, retry doesn't"
@@ -48,17 +51,51 @@ def standing_in_words(job: Totals) -> str:
     return f"{rows(sum(count for _, count in counts))}: {told}" if counts else "no rows"
 
 
-def cost_lines(totals: Totals, heading: str) -> Iterator[str]:
+def token_lines(totals: Totals) -> Iterator[str]:
     """Tokens spent, and what may have been billed beside them."""
     spent, owed = totals.spent, totals.maybe_billed
     yield (
-        f"{heading:<8} {spent.prompt_tokens:,} prompt ({spent.cached_tokens:,} cached), "
+        f"tokens   {spent.prompt_tokens:,} prompt ({spent.cached_tokens:,} cached), "
         f"{spent.completion_tokens:,} completion ({spent.reasoning_tokens:,} reasoning)"
     )
     if owed:
         yield f"{'':<8} at most {owed.prompt_tokens:,} prompt, {owed.completion_tokens:,} completion may have been billed besides"
     if totals.usage_missing:
         yield f"{'':<8} {rows(totals.usage_missing)} came without a usage"
+
+
+def cost_lines(totals: Totals, prices: Prices) -> Iterator[str]:
+    """The same in money, as far as prices are known."""
+    spent, owed = prices.cost(totals.spent_by_model), prices.cost(totals.owed_by_model)
+    unknown = sorted(spent.unpriced | owed.unpriced)
+    if unknown and not (spent.listed or spent.own):
+        yield f"cost     unknown: no price of {models_in_words(unknown)}, --prices FILE gives one"
+        return
+    yield f"cost     {'at least ' if spent.at_least or totals.usage_missing else ''}{money(spent.usd)} ({prices.basis(spent)})"
+    if unknown:
+        yield f"{'':<8} besides {models_in_words(unknown)}, whose price isn't known: --prices FILE gives one"
+    if owed.usd:
+        yield f"{'':<8} {money(owed.usd)} more may have been billed"
+    if totals.unclosed:
+        yield f"{'':<8} what killed runs may have cost isn't in it: they told no model"
+
+
+def models_in_words(models: Sequence[str]) -> str:
+    """`a, b, c and 4 more`."""
+    more = f" and {len(models) - NAMED_MODELS} more" if len(models) > NAMED_MODELS else ""
+    return ", ".join(one_line(model, 40) for model in models[:NAMED_MODELS]) + more
+
+
+def cost_document(totals: Totals, prices: Prices) -> dict[str, Any]:
+    """The same for a program."""
+    spent, owed = prices.cost(totals.spent_by_model), prices.cost(totals.owed_by_model)
+    return {
+        "usd": spent.known,
+        "maybe_billed_usd": owed.known,
+        "at_least": spent.at_least or totals.usage_missing > 0,
+        "unpriced": sorted(spent.unpriced | owed.unpriced),
+        "prices": prices.basis(spent + owed),
+    }
 
 
 def next_command(report: RunReport, command: Sequence[str], output: str) -> list[str]:
@@ -99,6 +136,7 @@ def summary_document(report: RunReport, command: Sequence[str], output: Path) ->
         ],
         "job": report.totals.as_json(),
         "run": report.run.as_json(),
+        "cost": {"job": cost_document(report.totals, report.prices), "run": cost_document(report.run, report.prices)},
         "next": shlex.join(next_command(report, command, str(output))),
     }
 

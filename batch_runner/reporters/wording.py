@@ -1,11 +1,15 @@
-"""Numbers as people read them. Pure."""
+"""Numbers and flags as people read them. Pure."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from batch_runner.output.journal import Stall
+    from batch_runner.settings import Settings
 
 
 def duration(seconds: float) -> str:
@@ -30,6 +34,16 @@ def short(number: float) -> str:
         if number >= 0.99995 * size:  # from there on it would round to 1000.0 of the smaller unit
             return f"{number / size:.1f}{unit}"
     return f"{number:.0f}"
+
+
+def money(usd: Decimal | float) -> str:
+    """`$0`, `$0.000054`, `$0.0123`, `$12.30`, `$1,234.50`: cents from a dollar on, below it three digits that count."""
+    amount = float(usd)
+    if amount == 0:
+        return "$0"
+    if amount >= 0.9995:  # noqa: PLR2004 - from there on it would round to a dollar
+        return f"${amount:,.2f}"
+    return f"${amount:.{2 - math.floor(math.log10(amount))}f}"
 
 
 def one_line(text: str, most: int = 160) -> str:
@@ -67,3 +81,9 @@ def size(count: int) -> str:
             break
         number, unit = number / 1000, larger
     return f"{number:.0f} B" if unit == "B" else f"{number:.1f} {unit}"
+
+
+def choosers(settings: Settings) -> str:
+    """The flags that leave rows of the input out."""
+    chosen = [flag for flag, value in (("--where", settings.rows.where), ("--sample", settings.rows.sample)) if value]
+    return " and ".join(chosen)

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from batch_runner.advice import ADVICE
@@ -15,15 +16,16 @@ from batch_runner.output.heartbeat import STALE_SECONDS, may_live, read_heartbea
 from batch_runner.output.history import History
 from batch_runner.output.journal import Stall
 from batch_runner.output.lines import read_result
-from batch_runner.reporters.summary import MOST_REASON, cost_lines, standing_in_words
+from batch_runner.pricing.file import read_prices
+from batch_runner.reporters.summary import MOST_REASON, cost_document, cost_lines, standing_in_words, token_lines
 from batch_runner.reporters.wording import duration, one_line, stall_in_words
 from batch_runner.totals import UNATTEMPTED, row_counts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from batch_runner.output.lines import Run
+    from batch_runner.pricing import Prices
     from batch_runner.totals import Totals
 
 SCHEMA = 1
@@ -42,6 +44,7 @@ class Standing:
     examples: Mapping[str, str]
     heartbeat: Mapping[str, Any]
     unreadable_lines: int
+    prices: Prices
 
     @property
     def at_work(self) -> bool:
@@ -49,13 +52,15 @@ class Standing:
         return self.state in {"running", "draining"}
 
 
-def read_standing(output: Path) -> Standing:
-    """Read the output, and its heartbeat where there is one. Raises `CannotStart` when it isn't an output."""
+def read_standing(output: Path, prices: str | None = None) -> Standing:
+    """Read the output, and its heartbeat where there is one. `prices`: a file to count with, by default that of its last run.
+    Raises `CannotStart` when it isn't an output.
+    """
     with History(output) as history:
-        return standing_of(history)
+        return standing_of(history, prices)
 
 
-def standing_of(history: History) -> Standing:
+def standing_of(history: History, prices: str | None = None) -> Standing:
     """The same of an output that is open already."""
     output, index = history.path, history.index
     if index.last_run is None:
@@ -70,7 +75,17 @@ def standing_of(history: History) -> Standing:
             failures[result.failure] += 1
             examples.setdefault(result.failure, f"{result.source}: {result.message}")
     state = heartbeat["state"] if at_work else ("ended" if index.closed else "killed")
-    return Standing(output, state, index.last_run, job, failures, examples, heartbeat, index.unreadable_lines)
+    return Standing(
+        output,
+        state,
+        index.last_run,
+        job,
+        failures,
+        examples,
+        heartbeat,
+        index.unreadable_lines,
+        _prices(prices, index.last_run),
+    )
 
 
 def standing_lines(standing: Standing, name: str) -> Iterator[str]:
@@ -80,7 +95,8 @@ def standing_lines(standing: Standing, name: str) -> Iterator[str]:
     for kind, count in standing.failures.most_common():
         yield f"  {count:>6,} {kind}: {one_line(standing.examples[kind])}"
         yield f"         {ADVICE[FailureKind(kind)]}"
-    yield from cost_lines(standing.job, "tokens")
+    yield from token_lines(standing.job)
+    yield from cost_lines(standing.job, standing.prices)
     if standing.unreadable_lines:
         yield f"lines that can't be read: {standing.unreadable_lines:,}; their rows will be sent again"
 
@@ -100,9 +116,18 @@ def standing_document(standing: Standing) -> dict[str, Any]:
             for kind, count in standing.failures.most_common()
         ],
         "job": standing.job.as_json(),
+        "cost": cost_document(standing.job, standing.prices),
         "heartbeat": dict(standing.heartbeat),
         "unreadable_lines": standing.unreadable_lines,
     }
+
+
+def _prices(name: str | None, run: Run) -> Prices:
+    """Those of the file `name`; else of the file that the last run was given, as long as it is there."""
+    recorded = run.settings.get("prices")
+    if name is None and isinstance(recorded, str) and Path(recorded).is_file():
+        name = recorded
+    return read_prices(name)
 
 
 def _state_in_words(standing: Standing) -> str:

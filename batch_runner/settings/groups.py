@@ -97,6 +97,11 @@ class RequestSettings:
         metavar="KEY=VALUE",
         many=True,
     )
+    fix: bool = setting(
+        False,
+        "Mend what the model is known to refuse: max_tokens, and instructions sent to o1-mini and o1-preview.",
+        kind=bool,
+    )
     timeout: float = setting(600.0, "The longest one attempt may take.", kind=Duration(), metavar="TIME")
     ca_bundle: str | None = setting(
         None, "A file of certificates (PEM) to trust instead of the system's; SSL_CERT_FILE does the same.", metavar="FILE"
@@ -123,6 +128,15 @@ class LimitSettings:
         "The longest a row is tried again after its first attempt; then it counts as failed.",
         kind=Duration(),
         metavar="TIME",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class MoneySettings:
+    """What it costs."""
+
+    prices: str | None = setting(
+        None, "A TOML file of what your endpoint asks. Without one, money is told at OpenAI's list prices.", metavar="FILE"
     )
 
 
@@ -231,6 +245,7 @@ class Settings:
 
     request: RequestSettings = RequestSettings()
     limits: LimitSettings = LimitSettings()
+    money: MoneySettings = MoneySettings()
     retry: RetrySettings = RetrySettings()
     rows: RowSettings = RowSettings()
     ending: EndingSettings = EndingSettings()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ from batch_runner.output.compact import compact
 from batch_runner.upkeep.outputs import as_rows_deserve, held_output, standing_of
 
 if TYPE_CHECKING:
+    from collections import Counter
     from pathlib import Path
 
     from batch_runner.exits import ExitStatus

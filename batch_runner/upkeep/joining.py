@@ -55,17 +55,30 @@ def _with_the_cost_of(other: Result, result: Result) -> Result:
     if _within(theirs, ours):
         return result
     if _within(ours, theirs):
-        return _costing(result, _bills(other), other.attempts)
-    together: Callable[[Bill, Bill], Bill] = _at_least_the_larger if ours.keys() & theirs.keys() else Bill.__add__
+        usd = other.cost_usd if other.model == result.model else None
+        return _costing(result, _bills(other), usd, other.attempts)
+    forked = bool(ours.keys() & theirs.keys())
+    together: Callable[[Bill, Bill], Bill] = _at_least_the_larger if forked else Bill.__add__
     bills = dict(_bills(result))
     for model, bill in _bills(other).items():
         bills[model] = together(bills.get(model, Bill()), bill)
-    return _costing(result, bills, _all_attempts(result.attempts, other.attempts))
+    usd = _together(result, other, max if forked else float.__add__)
+    return _costing(result, bills, usd, _all_attempts(result.attempts, other.attempts))
 
 
-def _costing(result: Result, bills: Mapping[str, Bill], attempts: tuple[Attempt, ...]) -> Result:
+def _costing(result: Result, bills: Mapping[str, Bill], usd: float | None, attempts: tuple[Attempt, ...]) -> Result:
+    """`result` with these bills; `usd` is what its own model's comes to, where that is another one now."""
+    bill = bills.get(result.model, Bill())
     others = {model: bill for model, bill in bills.items() if model != result.model and bill}
-    return replace(result, bill=bills.get(result.model, Bill()), other_bills=others, attempts=attempts)
+    cost = result.cost_usd if bill == result.bill else usd
+    return replace(result, bill=bill, other_bills=others, cost_usd=cost, attempts=attempts)
+
+
+def _together(result: Result, other: Result, add: Callable[[float, float], float]) -> float | None:
+    """The cost of both under the model that `result` names; `None` where one of them doesn't tell it."""
+    if other.model != result.model or result.cost_usd is None or other.cost_usd is None:
+        return None
+    return add(result.cost_usd, other.cost_usd)
 
 
 def _bills(result: Result) -> dict[str, Bill]:

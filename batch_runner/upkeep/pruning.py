@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from batch_runner.chat import defaults
 from batch_runner.clock import compact_timestamp, timestamp
 from batch_runner.failures import CannotStart, OutputLost, UsageMistake
+from batch_runner.forms import shape
 from batch_runner.identity import Again
 from batch_runner.loader import STDIN, InputFiles, find_inputs
 from batch_runner.output.aside import aside_path
@@ -18,7 +19,8 @@ from batch_runner.output.file import READ_BYTES
 from batch_runner.output.kept_inputs import stdin_copy_path
 from batch_runner.output.ledger import fold
 from batch_runner.output.lines import run_line, totals_line
-from batch_runner.plan import make_plan
+from batch_runner.planner import make_plan
+from batch_runner.selection import selection
 from batch_runner.settings import read_settings
 from batch_runner.totals import NOT_IN_INPUT, Totals
 from batch_runner.upkeep.outputs import as_rows_deserve, held_output
@@ -75,7 +77,16 @@ def _plan(history: History, run: Run, inputs: tuple[str, ...]) -> Plan:
     if STDIN in inputs:
         raise UsageMistake(f"standard input isn't read here: name its copy, {stdin_copy_path(history.path)}, or a file")
     source = InputFiles.of(find_inputs(inputs)[0])
-    plan = make_plan(source, history, run=defaults(read_settings(run.settings)), again=Again(), real=False)
+    settings = read_settings(run.settings)
+    plan = make_plan(
+        source,
+        history,
+        run=defaults(settings),
+        again=Again(),
+        shape=shape(settings),
+        selection=selection(settings),
+        real=False,
+    )
     if plan.rows == 0:
         raise CannotStart(f"there is no row in {', '.join(inputs)}, so every record would go: nothing was changed")
     return plan

@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import pty
-import signal
 import subprocess
 import sys
 import threading
@@ -14,17 +13,20 @@ import time
 import urllib.request
 import warnings
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 from aiohttp import web
 
 from batch_runner.fake_server import FakeGateway, Scenario
+
+if TYPE_CHECKING:
+    import signal
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 
 T = TypeVar("T")
 

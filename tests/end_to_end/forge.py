@@ -19,7 +19,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import batch_runner.execution
 import batch_runner.upkeep.compaction
-from batch_runner import plan, retry, worker
+from batch_runner import planner, retry, worker
 from batch_runner.__main__ import _status
 from batch_runner.commands import compact, run, running
 from batch_runner.commands import retry as retry_command
@@ -60,13 +60,13 @@ def die_after(count: int) -> None:
 
 def trust_position() -> None:
     """A resume that takes as many rows for done as the output holds."""
-    note = plan._Planner._note
+    note = planner._Planner._note
 
-    def by_position(planner: Any, _action: Action, entry: Entry | None) -> None:
-        done = len(planner._actions) < planner._index.living().total()
-        note(planner, Action.KEEP if done else Action.SEND, entry)
+    def by_position(each: Any, _action: Action, entry: Entry | None) -> None:
+        done = len(each._actions) < each._index.living().total()
+        note(each, Action.KEEP if done else Action.SEND, entry)
 
-    plan._Planner._note = by_position  # type: ignore[method-assign,assignment]
+    planner._Planner._note = by_position  # type: ignore[method-assign,assignment]
 
 
 def forget_spent() -> None:

@@ -11,10 +11,8 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -25,6 +23,10 @@ from batch_runner.fake_server import Canned, Cut, Fault, Fixed, Latency, Scenari
 from batch_runner.output.history import History
 from batch_runner.results.verifying import Flaw, Verification
 from tests.end_to_end.conftest import KEY, REPOSITORY, Books, ServedHere, Servers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "6"))
 STEPS = 12

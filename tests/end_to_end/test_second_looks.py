@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 from functools import partial
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from aiohttp import web
@@ -20,6 +20,9 @@ from batch_runner.loader import InputFile, InputFiles
 from batch_runner.output.compact import compact
 from batch_runner.output.index import read_index
 from tests.end_to_end.conftest import COMMAND, Place, ServedHere, Servers, Started, until
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_a_fresh_start_that_is_refused_leaves_the_output_in_its_place(place: Place) -> None:

@@ -223,6 +223,18 @@ def test_prune_does_not_take_another_files_rows_for_the_input(place: Place, gate
     assert place.out.read_bytes() == before
 
 
+def test_prune_reads_rows_as_the_run_did(place: Place, gateway: ServedHere) -> None:
+    told = ("--template", "Say {word}", "--id-field", "nr", "--repeat", "2")
+    place.write([{"nr": number, "word": f"w{number}"} for number in range(3)])
+    here(place, "run", place.prompts, "--endpoint", gateway.url, *told)
+    place.write([{"nr": number, "word": f"w{number}"} for number in range(2)])
+
+    done = here(place, "prune", place.out, place.prompts, "--yes")
+
+    assert "2 rows set aside" in done.err
+    assert set(place.by_id()) == {"0#1", "0#2", "1#1", "1#2"}
+
+
 def test_after_pruning_only_new_rows_are_sent(place: Place, gateway: ServedHere) -> None:
     place.write_questions(6)
     here(place, "run", place.prompts, "--endpoint", gateway.url)

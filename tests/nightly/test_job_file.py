@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from batch_runner.failures import CannotStart, UsageMistake
-from batch_runner.nightly.job_file import line_of, read_job
+from batch_runner.nightly.job_file import read_job
+from batch_runner.toml_text import line_of
 
 WHOLE = """\
 inputs = ["data/*.jsonl", "-"]

@@ -1,5 +1,7 @@
 import json
 from collections import Counter
+from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 import orjson
@@ -8,6 +10,7 @@ import pytest
 from batch_runner.advice import ADVICE
 from batch_runner.exits import ExitStatus
 from batch_runner.failures import FailureKind
+from batch_runner.pricing import Price, Prices, Rates
 from batch_runner.progress import RunReport
 from batch_runner.records import Bill, Status, Usage
 from batch_runner.reporters.summary import next_command, standing_in_words, summary_document, summary_lines
@@ -41,6 +44,37 @@ def test_the_summary_tells_rows_tokens_pace_and_what_to_do_next() -> None:
     assert "asked of o1" in text
     assert "answered by gpt-4o" in text
     assert text.splitlines()[-1] == "next     batch-runner status 'my out.jsonl'"
+
+
+def test_the_cost_is_told_with_whose_prices_it_is_made_of() -> None:
+    report = a_report(ok=3)
+    mine = replace(report, prices=Prices({"o1": Price(Rates(Decimal(0), Decimal(0), Decimal(1000)))}, source="mine.toml"))
+
+    assert "cost     at least $0.194 (list-price equivalent, genai-prices" in told(report)
+    assert "cost     at least $3.00" in told(mine)
+    assert summary_document(report, COMMAND, OUTPUT)["cost"]["run"] | {"prices": ""} == {
+        "usd": 0.19425, "maybe_billed_usd": 0.0, "at_least": True, "unpriced": [], "prices": "",
+    }  # fmt: skip
+
+
+def test_an_unknown_price_is_never_told_as_nothing() -> None:
+    report = a_report(ok=3)
+    report.run.bill("nobody's", Bill(Usage(10, 0, 10, 0, 20)))
+    only = a_report(ok=1)
+    only.run.bills = {f"model {number}": Bill(Usage(1, 0, 1, 0, 2)) for number in range(7)}
+
+    assert "besides nobody's, whose price isn't known: --prices FILE gives one" in told(report)
+    assert summary_document(report, COMMAND, OUTPUT)["cost"]["run"]["usd"] is None
+    assert "cost     unknown: no price of model 0, model 1, model 2, model 3, model 4 and 2 more, --prices" in told(only)
+
+
+def test_what_killed_runs_may_have_cost_is_not_priced_and_said_so() -> None:
+    report = a_report(ok=3)
+    report.run.unclosed = Usage(10, 0, 10, 0, 20)
+    report.run.bill("o1", Bill(maybe_billed=Usage(0, 0, 1_000_000, 0, 1_000_000)))
+
+    assert "$60.00 more may have been billed" in told(report)
+    assert "what killed runs may have cost isn't in it" in told(report)
 
 
 def test_failures_are_told_with_an_example_and_advice() -> None:

@@ -1,8 +1,10 @@
+from decimal import Decimal
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch_runner.reporters.wording import duration, many, one_line, rows, short, size
+from batch_runner.reporters.wording import duration, many, money, one_line, rows, short, size
 
 
 @pytest.mark.parametrize(
@@ -39,6 +41,17 @@ def test_a_duration_is_told_as_people_tell_it(seconds: float, words: str) -> Non
 )
 def test_a_large_number_is_told_in_short(number: float, words: str) -> None:
     assert short(number) == words
+
+
+@pytest.mark.parametrize(
+    ("usd", "words"),
+    [
+        (0, "$0"), (0.0000539, "$0.0000539"), (0.000539, "$0.000539"), (0.0123, "$0.0123"), (0.5, "$0.500"), (0.9999, "$1.00"),
+        (1, "$1.00"), (12.3, "$12.30"), (1234.5, "$1,234.50"), (Decimal("0.1"), "$0.100"), (1e-12, "$0.00000000000100"),
+    ],
+)  # fmt: skip
+def test_money_is_told_to_three_digits_that_count(usd: float | Decimal, words: str) -> None:
+    assert money(usd) == words
 
 
 @pytest.mark.parametrize(("count", "words"), [(0, "0 rows"), (1, "1 row"), (1234, "1,234 rows")])

@@ -56,6 +56,30 @@ def test_rows_bought_twice_were_paid_twice() -> None:
     assert result.finished_at == LATE
 
 
+def test_what_was_paid_twice_cost_both_sums() -> None:
+    first = a_record(attempts=(at(2, "ok"),), bill=Bill(tokens(5)), cost_usd=0.25)
+    second = a_record(finished_at=LATE, attempts=(at(3, "ok"),), bill=Bill(tokens(7)), cost_usd=0.5)
+
+    assert joined([first, second]).cost_usd == 0.75
+
+
+def test_what_goes_on_from_another_keeps_its_own_cost() -> None:
+    first = a_record(Status.UNFINISHED, attempts=(at(1),), bill=Bill(tokens(5)), cost_usd=0.25)
+    second = a_record(Status.OK, LATE, attempts=(at(1), at(3, "ok")), bill=Bill(tokens(12)), cost_usd=0.75)
+    answer = a_record(Status.OK, attempts=(at(1),), bill=Bill(tokens(5)), cost_usd=0.25)
+    failure = a_record(Status.FAILED, LATE, attempts=(at(1), at(3)), bill=Bill(tokens(12)), cost_usd=0.75)
+
+    assert joined([first, second]).cost_usd == 0.75
+    assert joined([answer, failure]).cost_usd == 0.75
+
+
+def test_a_cost_that_one_side_does_not_tell_is_unknown_together() -> None:
+    first = a_record(attempts=(at(2, "ok"),), bill=Bill(tokens(5)), cost_usd=0.25)
+    second = a_record(finished_at=LATE, attempts=(at(3, "ok"),), bill=Bill(tokens(7)), cost_usd=None)
+
+    assert joined([first, second]).cost_usd is None
+
+
 def test_tokens_stay_with_the_model_that_was_asked() -> None:
     first = Record(
         Result("a", Status.FAILED, "v1:1", "", EARLY, "r", "o3", bill=Bill(tokens(3)), attempts=(at(1),)), made_up=False

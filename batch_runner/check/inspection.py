@@ -1,0 +1,178 @@
+"""An order -> what a run of it would do. Reads inputs and output, and nothing else: no lock, no key, no network, no file."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, NamedTuple
+
+from batch_runner.check.forecast import Forecast, forecast
+from batch_runner.check.survey import Survey
+from batch_runner.endpoint import OPENAI_URL, Endpoint
+from batch_runner.exits import ExitStatus, deserved
+from batch_runner.failures import UsageMistake
+from batch_runner.intent import Intent, Order, output_of
+from batch_runner.models import shutdown_of
+from batch_runner.naming import first_places
+from batch_runner.output.history import History
+from batch_runner.tokens import TokenCounter, token_counter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from batch_runner.findings import Finding
+    from batch_runner.loader import InputFiles, Line, RowSource
+    from batch_runner.output.index import Entry
+    from batch_runner.plan import Plan
+    from batch_runner.pricing import Prices
+    from batch_runner.settings import Settings
+
+LOOKED_EVERY = 2048
+
+
+class Read(NamedTuple):
+    """How far the input is read."""
+
+    lines: int
+    bytes: int
+    of_bytes: int | None
+    """`None` where nobody knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What a run would do, and everything that is the matter with it."""
+
+    order: Order
+    output: Path | None
+    """`None` where none is named: then no row counts as done."""
+    endpoint: Endpoint
+    plan: Plan
+    survey: Survey
+    forecast: Forecast
+    prices: Prices
+    counter: TokenCounter
+    first_places: Mapping[str, str]
+    """Where the repeated ids that are named stand first."""
+    ending_soon: Mapping[str, date]
+    """When OpenAI ends the models asked, where it is asked itself."""
+    left_out: tuple[str, ...]
+    unreadable_lines: int
+
+    @property
+    def settings(self) -> Settings:
+        """What the run would be told."""
+        return self.order.settings
+
+    @property
+    def refused(self) -> list[Finding]:
+        """What the models refuse, that of most rows first."""
+        found = [*self.plan.findings.refused, *self.survey.too_long.refused]
+        return sorted(found, key=lambda finding: -finding.named.rows)
+
+    @property
+    def refused_rows(self) -> int:
+        """Rows of which something is refused."""
+        return self.plan.findings.rows + self.survey.too_long.rows
+
+    @property
+    def exit_status(self) -> ExitStatus:
+        """3 where a run wouldn't begin, else as the rows would deserve if all others were answered."""
+        if self.plan.doubled or (self.settings.rows.strict and self.plan.bad):
+            return ExitStatus.CANNOT_START
+        not_ok = self.plan.bad + self.refused_rows
+        return deserved(rows=self.plan.rows, ok=self.plan.rows - not_ok, max_failed=self.settings.ending.max_failed)
+
+
+def inspect(
+    order: Order, *, named: int, watch: Callable[[Read], None] | None = None, environment: Mapping[str, str] = os.environ
+) -> Inspection:
+    """Look at everything a run of `order` would look at. `named`: how many rows to name of each thing found. `watch` is told
+    now and then how far it is.
+
+    Raises `UsageMistake` or `CannotStart` as a run would.
+    """
+    intent = Intent.of(order, environment)
+    output, counter = _output_of(order), token_counter()
+    if output is not None:
+        intent.check_output(output)
+    with _source_of(intent, watch) as source, _history_of(output, as_new=order.settings.rows.fresh) as history:
+        intent.check_endpoint(history)
+
+        def model_of(entry: Entry) -> str | None:
+            line = history.line_of(entry)
+            return None if line is None else str(line["model"])
+
+        survey = Survey(intent.defaults, counter=counter, prices=intent.prices, named=named, model_of=model_of)
+        plan = intent.plan(source, history, named=named, observe=survey.observe, repeats_pass=True)
+        survey.close()
+        firsts = {}
+        if plan.doubled:
+            firsts = first_places(source, [*plan.doubled][:named], intent.shape, intent.selection.lines)
+        latency = history.index.job.latency_quantile(0.5) if intent.real else None
+        unreadable = history.index.unreadable_lines
+    limits = order.settings.limits
+    told = forecast(
+        survey.sums,
+        intent.prices,
+        rows=plan.to_send,
+        concurrency=limits.concurrency,
+        rpm=limits.rpm,
+        tpm=limits.tpm,
+        latency_s=latency,
+    )
+    ending = _ending(survey.models) if intent.endpoint.url == OPENAI_URL else {}
+    return Inspection(
+        order, output, intent.endpoint, plan, survey, told, intent.prices, counter, firsts, ending, intent.left_out, unreadable
+    )
+
+
+def days_from_now(day: date) -> int:
+    """Days until `day`, by the calendar of UTC."""
+    return (day - datetime.now(UTC).date()).days
+
+
+def _output_of(order: Order) -> Path | None:
+    try:
+        return output_of(order)
+    except UsageMistake:  # several inputs, or standard input, without -o
+        return None
+
+
+class _Watched(NamedTuple):
+    """A row source that tells how far it has been read."""
+
+    source: InputFiles
+    watch: Callable[[Read], None]
+
+    def lines(self) -> Iterator[Line]:
+        """Every line that isn't blank."""
+        total, read = self.source.plain_bytes, 0
+        for number, line in enumerate(self.source.lines(), start=1):
+            read += len(line.text) + 1
+            if number % LOOKED_EVERY == 0:
+                self.watch(Read(number, read, total))
+            yield line
+
+
+@contextmanager
+def _source_of(intent: Intent, watch: Callable[[Read], None] | None) -> Iterator[RowSource]:
+    """The inputs; standard input is read into a file of our own for as long as it is needed."""
+    with TemporaryDirectory(prefix="batch-runner-check-") as folder:
+        source = intent.source(Path(folder) / "stdin.zst")
+        yield source if watch is None else _Watched(source, watch)
+
+
+@contextmanager
+def _history_of(output: Path | None, *, as_new: bool) -> Iterator[History]:
+    with History(output or Path(os.devnull), as_new=as_new or output is None) as history:
+        yield history
+
+
+def _ending(models: Mapping[str, int]) -> dict[str, date]:
+    days = {model: shutdown_of(model) for model in models}
+    return {model: day for model, day in days.items() if day is not None}

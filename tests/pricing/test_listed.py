@@ -1,0 +1,63 @@
+"""OpenAI's list prices as genai-prices tells them, against what OpenAI's price pages said in November 2026."""
+
+from decimal import Decimal
+
+import pytest
+
+from batch_runner.pricing.listed import list_version, listed_price
+from batch_runner.pricing.money import Rates
+
+
+def rates(*numbers: str) -> Rates:
+    return Rates(*(Decimal(number) for number in numbers))
+
+
+@pytest.mark.parametrize(
+    ("model", "prompt", "cached", "completion"),
+    [
+        ("o1-preview", "15", "7.5", "60"),
+        ("o1-mini", "1.1", "0.55", "4.4"),
+        ("o1-mini-2024-09-12", "1.1", "0.55", "4.4"),
+        ("o1", "15", "7.5", "60"),
+        ("o1-pro", "150", "150", "600"),
+        ("o3-mini", "1.1", "0.55", "4.4"),
+        ("o3", "2", "0.5", "8"),
+        ("o3-pro", "20", "20", "80"),
+        ("o4-mini", "1.1", "0.275", "4.4"),
+        ("gpt-5", "1.25", "0.125", "10"),
+        ("gpt-5-mini", "0.25", "0.025", "2"),
+        ("gpt-5-nano", "0.05", "0.005", "0.4"),
+        ("gpt-5-pro", "15", "15", "120"),
+        ("gpt-5.1", "1.25", "0.125", "10"),
+        ("gpt-5.2", "1.75", "0.175", "14"),
+        ("gpt-5.4", "2.5", "0.25", "15"),
+        ("gpt-5.5", "5", "0.5", "30"),
+        ("gpt-5.6-sol", "4", "0.4", "20"),
+        ("gpt-6-luna", "0.1", "0.01", "0.5"),
+        ("gpt-6-sol", "2", "0.2", "10"),
+        ("gpt-6.1-sol", "2", "0.1", "10"),
+    ],
+)
+def test_the_list_price_of_a_model_is_known(model: str, prompt: str, cached: str, completion: str) -> None:
+    price = listed_price(model)
+
+    assert price is not None
+    assert price.listed
+    assert price.rates == rates(prompt, cached, completion)
+
+
+def test_long_prompts_cost_more_where_openai_asks_more() -> None:
+    price = listed_price("gpt-5.4")
+
+    assert price is not None
+    assert price.at(272_000) == rates("2.5", "0.25", "15")
+    assert price.at(272_001) == rates("5", "0.5", "22.5")
+
+
+@pytest.mark.parametrize("model", ["", "x", "somebody/else", "deepseek-chat"])
+def test_a_model_that_openai_does_not_sell_has_no_price(model: str) -> None:
+    assert listed_price(model) is None
+
+
+def test_the_list_names_its_version() -> None:
+    assert list_version().startswith("genai-prices ")
