@@ -10,19 +10,12 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from functools import cache
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
-NO_STRACE = "needs strace, and leave to trace"
-
-
-@cache
 def can_trace() -> bool:
     """Whether strace is here and allowed."""
     strace = shutil.which("strace")
@@ -32,7 +25,7 @@ def can_trace() -> bool:
     )
 
 
-needs_strace = pytest.mark.skipif("not __import__('tests.end_to_end.faults', fromlist=['x']).can_trace()", reason=NO_STRACE)
+needs_strace = pytest.mark.skipif(not can_trace(), reason="needs strace, and leave to trace")
 
 
 def injecting(*faults: str, files: tuple[Path, ...] = ()) -> tuple[str, ...]:
@@ -60,6 +53,8 @@ def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
     """A disk of 48 KiB."""
     folder = tmp_path / "small"
     folder.mkdir()
+    if shutil.which("mount") is None:
+        pytest.skip("there is no mount here")
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48k", "tmpfs", folder], capture_output=True, check=False)
     if mounted.returncode:
         pytest.skip("mounting isn't permitted here")
