@@ -1,4 +1,4 @@
-"""Which rows an output already holds: 25 bytes a line, in numpy columns.
+"""Which rows an output already holds: 21 bytes a line, in numpy columns.
 
 Lines are gathered in runs of a million, each sorted by the key of its id. A lookup asks the runs from the newest to the
 oldest, so the last line of an id wins; lines that a later one replaced are marked dead as soon as their run meets it.
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LINES_IN_A_RUN = 1_000_000
+BYTES_IN_A_RUN = 2**31
+"""Of the file. Places within a run are kept in 32 bits, and the run is looked at after each piece that is read."""
 PLACES_AT_ONCE = 4096
 DEAD = 0x80
 SEEN = 0x40
@@ -54,14 +56,15 @@ class Entry:
 class _Columns:
     """A million lines, sorted by id: key of the id, key of the fingerprint, place in the file, status and marks."""
 
-    __slots__ = ("fingerprints", "flags", "ids", "places")
+    __slots__ = ("base", "fingerprints", "flags", "ids", "places")
 
-    def __init__(self, ids: array[int], fingerprints: bytearray, places: array[int], flags: bytearray) -> None:
+    def __init__(self, base: int, ids: array[int], fingerprints: bytearray, places: array[int], flags: bytearray) -> None:
+        self.base = base
         keys = np.frombuffer(ids, dtype=np.int64)
         order = np.argsort(keys, kind="stable")
         self.ids = keys[order]
         self.fingerprints = np.frombuffer(fingerprints, dtype=">u8")[order].astype(np.uint64)
-        self.places = np.frombuffer(places, dtype=np.uint64)[order]
+        self.places = np.frombuffer(places, dtype=np.uint32)[order]
         self.flags = np.frombuffer(bytes(flags), dtype=np.uint8)[order]
         self.flags[:-1][self.ids[:-1] == self.ids[1:]] |= DEAD  # the sort is stable: the last of its kind lives
 
@@ -100,7 +103,9 @@ class Index:
         self._start_columns()
 
     def _start_columns(self) -> None:
-        self._ids, self._places = array("q"), array("Q")
+        self._base = self.size
+        """Where in the file the first of the lines to come starts; places are told from there."""
+        self._ids, self._places = array("q"), array("I")
         self._fingerprints, self._flags = bytearray(), bytearray()
 
     @property
@@ -141,10 +146,11 @@ class Index:
             for line in lines:
                 self._take_one(line)
         else:
-            *places, self.size = accumulate(map(len, lines), initial=self.size)
+            *places, end = accumulate(map(len, lines), initial=self.size - self._base)
             self._gather(heads.ids, heads.fingerprints, places, heads.statuses)
+            self.size = self._base + end
         self.lines += len(lines)
-        if len(self._flags) >= LINES_IN_A_RUN:
+        if len(self._flags) >= LINES_IN_A_RUN or self.size - self._base >= BYTES_IN_A_RUN:
             self.settle()
 
     def _take_one(self, line: bytes) -> None:
@@ -156,7 +162,9 @@ class Index:
             self._take_bookkeeping(head.bookkeeping, line)
         else:
             fingerprint = key_of_fingerprint(head.fingerprint).to_bytes(KEY_BYTES, "big")
-            self._gather([key_of_id(head.id)], fingerprint, [self.size], bytes([STATUSES.index(Status(head.status))]))
+            self._gather(
+                [key_of_id(head.id)], fingerprint, [self.size - self._base], bytes([STATUSES.index(Status(head.status))])
+            )
         self._lacks_end = not line.endswith(b"\n")
         self.size += len(line)
 
@@ -183,8 +191,9 @@ class Index:
     def settle(self) -> None:
         """Sort what was added since the last time, so that it can be found."""
         if not self._ids:
+            self._base = self.size
             return
-        newest = _Columns(self._ids, self._fingerprints, self._places, self._flags)
+        newest = _Columns(self._base, self._ids, self._fingerprints, self._places, self._flags)
         self._start_columns()
         for older in self._columns:
             places = older.find(newest.ids)
@@ -211,7 +220,7 @@ class Index:
         return Entry(
             STATUSES[flags & STATUS_BITS],
             int(columns.fingerprints[place]),
-            int(columns.places[place]),
+            columns.base + int(columns.places[place]),
             bool(flags & MADE_UP),
         )
 
@@ -256,7 +265,7 @@ class Index:
         for columns in self._columns:  # each holds a stretch of the file, so that one at a time is sorted
             places = np.sort(columns.places[(columns.flags & looked_at) == wanted])
             for start in range(0, len(places), PLACES_AT_ONCE):
-                yield from places[start : start + PLACES_AT_ONCE].tolist()
+                yield from (columns.base + place for place in places[start : start + PLACES_AT_ONCE].tolist())
 
     def _count(self, but_not: int) -> Counter[str]:
         counts: Counter[str] = Counter()

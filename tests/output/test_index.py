@@ -185,6 +185,20 @@ def test_what_was_appended_since_is_read_on_to_the_same_index(tmp_path: Path, ro
     assert {name: getattr(index, name) for name in told} == {name: getattr(anew, name) for name in told}
 
 
+def test_places_far_into_a_file_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [str(number) for number in range(50)]
+    path = written(tmp_path, a_run(), *map(a_row, names), a_row("7", Status.FAILED), the_end())
+    whole = read_index(path)
+    monkeypatch.setattr("batch_runner.output.index.BYTES_IN_A_RUN", 3000)
+    monkeypatch.setattr("batch_runner.output.index.READ_BYTES", 1500)
+
+    index = read_index(path)
+
+    assert len(index._columns) > 5
+    assert [index.lookup(name) for name in names] == [whole.lookup(name) for name in names]
+    assert list(index.living_places()) == list(whole.living_places())
+
+
 @pytest.mark.parametrize("at_once", [1, 400, 2000, 100_000])
 def test_it_does_not_matter_how_much_is_read_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
     path = written(tmp_path, a_run(), a_row("a"), b"garbage\n", a_row("行"), a_row("b"), a_row("c")[:40])
@@ -310,13 +324,13 @@ def test_going_through_the_places_takes_no_memory_for_all_of_them() -> None:
     assert peak < 25 * count, "no more than the index itself"
 
 
-def test_a_million_lines_take_25_bytes_each(tmp_path: Path) -> None:
+def test_a_million_lines_take_21_bytes_each(tmp_path: Path) -> None:
     index = read_index(written(tmp_path, a_run(), *(a_row(str(number)) for number in range(100))))
 
     (columns,) = index._columns
     size = sum(column.itemsize for column in (columns.ids, columns.fingerprints, columns.places, columns.flags))
 
-    assert size == 25
+    assert size == 21
 
 
 def test_a_run_line_that_raises_the_ceiling_replaces_the_one_before(tmp_path: Path) -> None:
