@@ -113,7 +113,8 @@ BY_BODY = (
         Kind.UNSUPPORTED_PARAMETER,
         Scope.ROW,
         codes="unsupported_parameter unsupported_value unknown_parameter",
-        words=r"^(Unsupported (parameter|value)|Unrecognized request argument|Unknown parameter)|is not supported (in|with) this model",
+        words=r"^(Unsupported (parameter|value)|Unrecognized request argument|Unknown parameter)"
+        r"|is not supported (in|with) this model",
     ),
     _rule(
         Kind.BAD_REQUEST,

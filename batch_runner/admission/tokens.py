@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 SHARE = 0.995
 """Of the limit: a hair for the service's bucket to breathe."""
 
-DEPTH_SECONDS = 1.0
-"""How many seconds' worth of the limit may be saved up."""
+DEPTH_SECONDS = 3.0
+"""How many seconds' worth of the limit may be saved up: beside a request limit, less would leave a twentieth of both unused."""
 
 FIRST_USES = 10
 """So many answers make a mean worth trusting; until then the cap is charged."""

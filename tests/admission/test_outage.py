@@ -3,7 +3,7 @@ from itertools import pairwise
 
 import pytest
 
-from batch_runner.admission.outage import DOUBT, ENOUGH_EVIDENCE, LONG_ENOUGH_SECONDS, MOST_GAP, SILENCE, Outage
+from batch_runner.admission.outage import DOUBT, ENOUGH_EVIDENCE, LONG_ENOUGH_SECONDS, MOST_GAP, MOST_SUSPECTS, SILENCE, Outage
 
 pytestmark = pytest.mark.looptime
 
@@ -92,6 +92,42 @@ async def test_an_answer_takes_all_evidence_back() -> None:
     outage.lost(FIVE_ROWS[-1], SILENCE, 1.0)
 
     assert (ended, outage.on) == (False, False)
+
+
+@pytest.mark.parametrize(("weight", "rows"), [(DOUBT, 500), (SILENCE, ENOUGH_EVIDENCE - 1)])
+async def test_rows_that_failed_between_answers_make_none_when_only_they_are_left(weight: int, rows: int) -> None:
+    outage = an_outage()
+    for row in range(rows):
+        outage.lost(f"row {row}", weight, 0.5)
+        outage.alive()
+
+    for _ in range(4):
+        for row in range(rows):
+            outage.lost(f"row {row}", weight, 0.5)
+        await asyncio.sleep(10)
+
+    assert not outage.on
+
+
+async def test_an_outage_is_seen_though_many_rows_have_failed_before() -> None:
+    outage = an_outage()
+    for row in range(ENOUGH_EVIDENCE):
+        outage.lost(f"row {row}", SILENCE, 0.5)
+        outage.alive()
+
+    for row in range(ENOUGH_EVIDENCE):
+        outage.lost(f"row {row}", SILENCE, 0.5)
+
+    assert outage.on
+
+
+async def test_suspects_are_forgotten_in_the_end() -> None:
+    outage = an_outage()
+    for number in range(2 * MOST_SUSPECTS):
+        outage.lost(f"row {number}", SILENCE, 0.2)
+        outage.alive()
+
+    assert len(outage._suspects) == MOST_SUSPECTS
 
 
 async def test_an_answer_ends_an_outage_and_lets_everyone_go() -> None:

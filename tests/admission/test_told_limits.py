@@ -47,7 +47,7 @@ def test_tokens_per_minute_are_used_whichever_way_the_service_counts(counting: C
 def test_of_two_limits_the_tighter_is_used() -> None:
     limits = (RateLimit("requests", 600, burst=10), RateLimit("tokens", 1_020_000, counting="use"))
 
-    row = kept(Cell("both", limits, use=0.18, hints=False, workers=WORKERS, warm_up=120), minutes=3)
+    row = kept(Cell("both", limits, use=0.18, hints=False, workers=WORKERS, warm_up=120), minutes=6)
 
     assert row.used >= 97.0
     assert row.refused < 1.0

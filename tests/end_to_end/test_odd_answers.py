@@ -26,7 +26,7 @@ TOOLS = b'{"id":"c","choices":[{"message":{"content":null,"tool_calls":[{"id":"t
 
 def reply(body: bytes, *headers: bytes, status: bytes = b"200 OK", length: int | None = None) -> bytes:
     told = b"content-length: %d" % (len(body) if length is None else length)
-    head = (b"HTTP/1.1 " + status, b"content-type: application/json", told, *headers)
+    head = (b"HTTP/1.1 " + status, b"content-type: application/json", b"connection: close", told, *headers)
     return b"\r\n".join(head) + b"\r\n\r\n" + body
 
 
@@ -37,7 +37,7 @@ def unsized(body: bytes, *headers: bytes) -> bytes:
 
 def chunked(*chunks: bytes, end: bytes = b"0\r\n\r\n") -> bytes:
     body = b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks)
-    return b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n" + body + end
+    return b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n" + body + end
 
 
 def with_usage(usage: bytes) -> bytes:
@@ -165,7 +165,8 @@ async def test_hostile_answers_cost_their_rows_and_nothing_else(place: Place, se
     assert len(HOSTILE) == 19
     assert max(service.asked[name] for name in HOSTILE) <= 2
     assert all(service.asked[name] == 1 for name in rows if name not in HOSTILE)
-    assert all(rows[name]["maybe_billed"]["completion_tokens"] == 100 * service.asked[name] for name in HOSTILE)
+    owed = {name: rows[name]["maybe_billed"]["completion_tokens"] for name in HOSTILE}
+    assert owed == {name: 100 * service.asked[name] for name in HOSTILE}
     assert all(len(rows[name]["message"]) <= 1000 for name in HOSTILE)
 
 
