@@ -87,7 +87,7 @@ BY_BODY = (
         Scope.RUN,
         codes="invalid_api_key",
         words=r"无效的令牌|未提供令牌|令牌验证失败|该令牌已过期|该令牌状态不可用|用户已被封禁|未登录"
-        r"|^(Incorrect API key provided|Invalid Authentication)",
+        r"|^Incorrect API key provided|^Invalid Authentication",
     ),
     _rule(Kind.NO_ACCESS, Scope.RUN, words=r"该令牌无权(访问|使用)", about_model=True),
     _rule(Kind.NO_ACCESS, Scope.RUN, words=r"IP 不在令牌允许访问的列表中|令牌分组 .* 已被禁用"),
@@ -113,7 +113,8 @@ BY_BODY = (
         Kind.UNSUPPORTED_PARAMETER,
         Scope.ROW,
         codes="unsupported_parameter unsupported_value unknown_parameter",
-        words=r"^(Unsupported|Unrecognized request argument|Unknown parameter)|is not supported (in|with) this model",
+        words=r"^Unsupported (parameter|value)|^Unrecognized request argument|^Unknown parameter"
+        r"|is not supported (in|with) this model",
     ),
     _rule(
         Kind.BAD_REQUEST,

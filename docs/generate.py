@@ -10,7 +10,7 @@ from pathlib import Path
 
 from batch_runner import failures
 from batch_runner.advice import ADVICE
-from batch_runner.error_replies import BY_BODY, BY_STATUS
+from batch_runner.error_replies import BY_BODY, BY_STATUS, Rule
 from batch_runner.exits import MEANINGS
 from batch_runner.failures import FailureKind
 from batch_runner.health import STREAKS
@@ -31,6 +31,17 @@ def failure_kinds() -> str:
     """One row for each failure kind: what is done about it, what it may cost, what to do."""
     rows = [f"| `{kind}` | {_handling(kind)} | {ADVICE[kind]} |" for kind in FailureKind]
     return _table("| kind | what is done | what to do |", rows)
+
+
+def answers() -> str:
+    """One row for each answer that is recognised, in the order they are looked for."""
+    rows = []
+    for rule in (*BY_BODY, *BY_STATUS):
+        statuses = ", ".join(map(str, sorted(rule.statuses))) or "any"
+        about = "this run, or the row that named the model" if rule.about_model else rule.scope.value
+        handling = f"{_handling(rule.kind)} | {ADVICE[rule.kind]}"
+        rows.append(f"| {statuses} | {_markers(rule)} | `{rule.kind}` | {about} | {handling} |")
+    return _table("| status | code or words | kind | about | what is done | what to do |", rows)
 
 
 def streaks() -> str:
@@ -61,7 +72,13 @@ def settings() -> str:
     return _table("| flag | job file | default | meaning |", rows)
 
 
-MAKERS = {"exit-codes": exit_codes, "failure-kinds": failure_kinds, "streaks": streaks, "settings": settings}
+MAKERS = {
+    "exit-codes": exit_codes,
+    "failure-kinds": failure_kinds,
+    "answers": answers,
+    "streaks": streaks,
+    "settings": settings,
+}
 
 
 def regenerated(text: str) -> str:
@@ -74,6 +91,14 @@ def main() -> None:
     for page in PAGES:
         path = ROOT / page
         path.write_text(regenerated(path.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def _markers(rule: Rule) -> str:
+    """The codes and words of a rule, as a reader may search for them."""
+    pattern = "" if rule.words is None else rule.words.pattern
+    words = re.split(r"\|(?![^(]*\))", pattern) if pattern else []  # alternatives, but not those inside brackets
+    plain = (word.replace(r"\b", "").replace(r"\(", "(").replace(".*", "…").replace("|", "/").lstrip("^") for word in words)
+    return ", ".join([*(f"`{code}`" for code in sorted(rule.codes)), *(f"“{word}”" for word in plain)])
 
 
 def _handling(kind: FailureKind) -> str:

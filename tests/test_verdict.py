@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch_runner.error_replies import BY_BODY, BY_STATUS
 from batch_runner.failures import Failure, FailureKind, Scope
 from batch_runner.hints import told_wait
 from batch_runner.records import Completion, NoAnswer, Reply, Status, Unreached
@@ -418,7 +417,3 @@ def test_numbers_of_any_length_in_a_message_can_be_judged(digits: str) -> None:
     message = f"Limit {long}, Used {long}, Requested {long}. try again in {long}s, retry after {long}"
 
     assert failure_of(a_reply(error(message), 429)).kind in {K.RATE_LIMITED, K.TOO_LARGE}
-
-
-def test_every_rule_has_something_to_go_by() -> None:
-    assert all(rule.codes or rule.words or rule.statuses for rule in (*BY_BODY, *BY_STATUS))

@@ -16,6 +16,10 @@ ENOUGH_EVIDENCE = 20
 SILENCE, DOUBT = 4, 1
 """What a row's failure weighs: nobody there or a proxy's word, against a 500, which may be the row's own doing."""
 
+MOST_SUSPECTS = 10_000
+"""Rows that failed while others were answered. Their next failure weighs a quarter: it is probably their own, and when they
+are tried again at the end of a run, no answer comes in between any more."""
+
 LONG_ENOUGH_SECONDS = 5.0
 OFTEN_ENOUGH = 0.5
 """An outage begins when there is enough evidence and no answer has come for so long, or since a row has used up so much of
@@ -39,6 +43,7 @@ class Outage:
         self.on = False
         self._random = random
         self._rows: dict[str, _Evidence] = {}
+        self._suspects: dict[str, None] = {}
         self._weight = 0
         self._most_used_up = 0.0
         self._since = 0.0
@@ -63,6 +68,8 @@ class Outage:
         now = _now()
         if not self._rows:
             self._since = now
+        if row_id in self._suspects:
+            weight //= SILENCE
         before = self._rows.get(row_id, _Evidence(0, 0.0))
         row = self._rows[row_id] = _Evidence(max(weight, before.weight), before.used_up + share)
         self._weight += row.weight - before.weight
@@ -74,7 +81,9 @@ class Outage:
     def alive(self) -> bool:
         """The service answered something; true when that ends an outage."""
         was_on, self.on = self.on, False
-        self._forget()
+        if self._rows:
+            self._suspect()
+            self._forget()
         self._changed.happened()
         return was_on
 
@@ -92,10 +101,14 @@ class Outage:
         self._gap = FIRST_GAP
         self._set_next_probe(now)
 
+    def _suspect(self) -> None:
+        self._suspects.update(dict.fromkeys(self._rows))
+        while len(self._suspects) > MOST_SUSPECTS:
+            del self._suspects[next(iter(self._suspects))]
+
     def _forget(self) -> None:
-        if self._rows:
-            self._rows.clear()
-            self._weight, self._most_used_up = 0, 0.0
+        self._rows.clear()
+        self._weight, self._most_used_up = 0, 0.0
 
     def _set_next_probe(self, now: float) -> None:
         self._next_probe = now + self._gap * (0.75 + self._random() / 2)  # many runs share a service: not all at once

@@ -7,7 +7,10 @@ import asyncio
 from batch_runner.admission.change import Change
 
 MOST_SAVED = 100.0
-"""So many retries can be ahead of the answers; then one follows each answer, and one each second."""
+"""So many retries can be ahead of the answers."""
+
+PER_ANSWER = 2.0
+"""Then two follow each answer: with one, a run that has only retries left would never be back at its pace after an outage."""
 
 PER_SECOND = 1.0
 
@@ -22,8 +25,8 @@ class Retries:
         self._changed = Change()
 
     def answered(self) -> None:
-        """An answer pays for one retry more."""
-        self._earn(1.0)
+        """An answer pays for two retries more."""
+        self._earn(PER_ANSWER)
         self._changed.happened()
 
     async def permit(self) -> None:
@@ -33,8 +36,8 @@ class Retries:
                 await self._changed.wait(missing / PER_SECOND)
             self._left -= 1.0
 
-    def _earn(self, answers: float) -> float:
+    def _earn(self, retries: float) -> float:
         now = asyncio.get_running_loop().time()
-        self._left = min(MOST_SAVED, self._left + answers + PER_SECOND * (now - self._counted_at))
+        self._left = min(MOST_SAVED, self._left + retries + PER_SECOND * (now - self._counted_at))
         self._counted_at = now
         return self._left

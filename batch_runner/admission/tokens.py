@@ -28,13 +28,16 @@ if TYPE_CHECKING:
 SHARE = 0.995
 """Of the limit: a hair for the service's bucket to breathe."""
 
-DEPTH_SECONDS = 1.0
-"""How many seconds' worth of the limit may be saved up."""
+DEPTH_SECONDS = 3.0
+"""How many seconds' worth of the limit may be saved up: beside a request limit, less would leave a twentieth of both unused."""
 
 FIRST_USES = 10
 """So many answers make a mean worth trusting; until then the cap is charged."""
 
 LAST_USES = 300
+SMALL = 1e-6
+"""Sums of fractions miss zero by less than this, and a wait for that would never end."""
+
 STAND_BACK_SECONDS = 3.0
 """How many seconds' worth of the limit a refusal takes away: the service's book is emptier than ours."""
 
@@ -110,7 +113,7 @@ class TokenLedger:
         self._maybe_step_up(now)
         if now < self._paused_until:
             return self._paused_until - now
-        if self._alone or self._balance >= 0:
+        if self._alone or self._balance >= -SMALL:
             return 0.0
         return -self._balance / (SHARE * self._share * self._rate)
 
@@ -154,7 +157,7 @@ class TokenLedger:
         """The service had no room for it."""
         now = self._accrue()
         self._uses.left(charge)
-        self._give_back(charge.amount)
+        self._balance += charge.amount
         if charge.number < self._cut_at:
             return  # sent before we knew: the same refusal, heard again
         let_in_since = self._let_in_before(charge)
@@ -202,12 +205,7 @@ class TokenLedger:
 
     def _settle(self, charge: Charge, used: float) -> None:
         if charge.book is not Book.RESERVE and self.book is not Book.RESERVE:
-            self._give_back(charge.amount - used)
-
-    def _give_back(self, amount: float) -> None:
-        """No more than can be saved up: what nobody had to wait for would become a burst."""
-        most = max(self._balance, DEPTH_SECONDS * self._rate)
-        self._balance = min(most, self._balance + amount)
+            self._balance += charge.amount - used
 
     def _price(self, expected: Tokens, now: float) -> float:
         prompt = expected.prompt * self._uses.prompt_skew

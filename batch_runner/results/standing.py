@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from batch_runner.totals import Totals
 
 SCHEMA = 1
+WAITS = ("outage_s", "pause_left_s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +149,7 @@ def _state_in_words(standing: Standing) -> str:
 
 def _waiting_in_words(beat: Mapping[str, Any]) -> str:
     """What a run waits for, when it waits for the service."""
-    outage, pause = beat.get("outage_s") or 0.0, beat.get("pause_left_s") or 0.0
+    outage, pause = (seconds if isinstance(seconds := beat.get(name), int | float) else 0.0 for name in WAITS)
     if outage > 0:
         return f", no answer for {duration(outage)} ({beat.get('trouble')})"
     return f", told to wait {duration(pause)}" if pause > 0 else ""

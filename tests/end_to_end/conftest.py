@@ -6,6 +6,9 @@ import asyncio
 import json
 import os
 import pty
+import re
+import signal
+import ssl
 import subprocess
 import sys
 import threading
@@ -184,9 +187,19 @@ class Servers:
         gateway = self.wait(self._things.enter_async_context(FakeGateway(scenario, echo=echo)))
         return ServedHere(gateway, lambda call: self.wait(_call(call)))
 
-    def by_hand(self, handler: Callable[[web.Request], Awaitable[web.StreamResponse]], *, host: str = "127.0.0.1") -> str:
+    def by_hand(
+        self,
+        handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
+        *,
+        host: str = "127.0.0.1",
+        tls: ssl.SSLContext | None = None,
+    ) -> str:
         """A server that answers every request with `handler`; its address."""
-        return self.wait(self._serve(handler, host))
+        return self.wait(self._serve(handler, host, tls))
+
+    def in_bytes(self, reply: Callable[[bytes], Iterable[bytes | float]]) -> str:
+        """A server that sends what `reply` makes of a request, byte by byte as it is, and hangs up; numbers are pauses."""
+        return self.wait(self._serve_in_bytes(reply))
 
     def wait(self, waited: Awaitable[T]) -> T:
         """What comes of something awaited on the servers' loop."""
@@ -196,7 +209,9 @@ class Servers:
 
         return asyncio.run_coroutine_threadsafe(result(), self._loop).result(20)
 
-    async def _serve(self, handler: Callable[[web.Request], Awaitable[web.StreamResponse]], host: str) -> str:
+    async def _serve(
+        self, handler: Callable[[web.Request], Awaitable[web.StreamResponse]], host: str, tls: ssl.SSLContext | None
+    ) -> str:
         async def handle(request: web.Request) -> web.StreamResponse:
             return await handler(request)
 
@@ -205,9 +220,28 @@ class Servers:
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.05)
         await runner.setup()
         self._things.push_async_callback(runner.cleanup)
-        site = web.TCPSite(runner, host, 0)
+        site = web.TCPSite(runner, host, 0, ssl_context=tls)
         await site.start()
-        return f"http://{host}:{runner.addresses[0][1]}"
+        return f"{'http' if tls is None else 'https'}://{host}:{runner.addresses[0][1]}"
+
+    async def _serve_in_bytes(self, reply: Callable[[bytes], Iterable[bytes | float]]) -> str:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            with suppress(OSError, asyncio.IncompleteReadError):
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = int(re.search(rb"content-length: (\d+)", head.lower())[1])  # type: ignore[index]  # it always says
+                for piece in reply(await reader.readexactly(length)):
+                    if isinstance(piece, float):
+                        await asyncio.sleep(piece)
+                    else:
+                        writer.write(piece)
+                        await writer.drain()
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        self._things.callback(server.close)
+        return f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
 async def _call(call: Callable[[], None]) -> None:

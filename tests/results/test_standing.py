@@ -153,6 +153,20 @@ def test_a_run_at_work_is_told_for_a_person(tmp_path: Path) -> None:
     assert first.startswith("out.jsonl: running: 3 of 9 rows of this run, 1 min 30 s left (process ")
 
 
+@pytest.mark.parametrize(
+    ("waits", "words"),
+    [
+        pytest.param({"outage_s": 75.0, "pause_left_s": 3.0, "trouble": "overloaded"}, "no answer for 1 min 15 s (overloaded)"),
+        pytest.param({"outage_s": 0.0, "pause_left_s": 1800.0}, "told to wait 30 min 00 s"),
+    ],
+    ids=["an outage", "a pause"],
+)
+def test_what_a_run_at_work_waits_for_is_told(tmp_path: Path, waits: dict[str, Any], words: str) -> None:
+    standing = read_standing(written(tmp_path, a_run(), a_row("a"), beat=a_beat(**waits)))
+
+    assert words in next(standing_lines(standing, "out.jsonl"))
+
+
 def test_failures_are_told_with_their_number_and_an_example(tmp_path: Path) -> None:
     path = written(tmp_path, a_run(), a_row("b", Status.FAILED, FailureKind.TIMEOUT), b"garbage\n", the_end())
 

@@ -1,0 +1,129 @@
+"""How much of a told limit is used, and how much is refused, in real time: the whole program over HTTP, on the gateway's books.
+
+    python -m benchmarks.limits_real [--seconds 75] [--only WORDS]
+
+The same as `benchmarks.limits` for a few cells, and without its shortcuts: real clocks, sockets, files. All cells run at once in
+one process, the gateways in it too. A cell with tokens is counted after its first minute; nothing tells how the service counts.
+"""
+
+import argparse
+import asyncio
+import json
+import math
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from batch_runner import ExitStatus, run_file
+from batch_runner.fake_server import AnswerStyle, FakeGateway, Fixed, Latency, LogNormal, RateLimit, Scenario
+from batch_runner.fake_server.limits.values import SILENT
+
+CAP = 4096
+THOUGHT = LogNormal(600, sigma=0.8, most=3000)
+"""Tokens of an answer: about a fifth of the cap."""
+
+CONCURRENCY = 600
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A service, and what it is told to be."""
+
+    name: str
+    limits: tuple[RateLimit, ...]
+
+    @property
+    def rpm(self) -> float | None:
+        return self._told("requests")
+
+    @property
+    def tpm(self) -> float | None:
+        return self._told("tokens")
+
+    @property
+    def warm_up(self) -> float:
+        return 60.0 if self.tpm is not None else 0.0
+
+    @property
+    def scenario(self) -> Scenario:
+        """Told nothing of how it counts, and no hint of when to come back."""
+        latency = Latency(seconds=Fixed(0.3), per_token=0.005)
+        return Scenario(limits=self.limits, answers=AnswerStyle(reasoning=THOUGHT), latency=latency, hints=SILENT)
+
+    def _told(self, what: str) -> float | None:
+        return next((limit.amount for limit in self.limits if limit.what == what), None)
+
+
+def cells() -> Iterator[Cell]:
+    """Three ways to count requests, two to count tokens, and both at once."""
+    yield Cell("600 requests/min, bucket of 1 s", (RateLimit("requests", 600, burst=10),))
+    yield Cell("3,000 requests/min, sliding window of a minute", (RateLimit("requests", 3000, shape="sliding"),))
+    yield Cell("1,800 requests/min, its own window each second", (RateLimit("requests", 1800, shape="fixed", quantum=1.0),))
+    yield Cell("1 M tokens/min, counts prompt + cap", (RateLimit("tokens", 1_000_000),))
+    yield Cell("1 M tokens/min, counts use", (RateLimit("tokens", 1_000_000, counting="use", burst=1_000_000 / 6),))
+    both = (RateLimit("requests", 600, burst=10), RateLimit("tokens", 560_000, counting="use"))
+    yield Cell("600 requests/min and 560 k tokens/min (use), both near", both)
+
+
+KEY_VARIABLE = "BATCH_RUNNER_API_KEY"
+
+
+async def measure(cell: Cell, folder: Path, seconds: float) -> dict[str, Any]:
+    """The gateway's books of so many seconds after the warm-up, while the program has rows to spare."""
+    prompts, stop = folder / "prompts.jsonl", asyncio.Event()
+    rows = ({"id": str(number), "prompt": f"question {number}"} for number in range(8_000))
+    prompts.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    async with FakeGateway(cell.scenario) as gateway:
+        told: dict[str, Any] = {"rpm": cell.rpm, "tpm": cell.tpm, "max_completion_tokens": CAP, "concurrency": CONCURRENCY}
+        run = asyncio.create_task(run_file(prompts, endpoint=gateway.url, stop=stop, drain_timeout=30.0, **told))
+        while not gateway.books.tally.requests:
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(cell.warm_up)
+        gateway.books.reset()
+        await asyncio.sleep(seconds)
+        books = gateway.stats(rows=False)
+        stop.set()
+        report = await run
+    assert report.exit_status is ExitStatus.INTERRUPTED, report.reason
+    return books
+
+
+def table_line(cell: Cell, books: dict[str, Any]) -> str:
+    """One line of the table."""
+    used = max(limit["used_share"] for limit in books["limits"])
+    told = f"{100 * used:.1f} % | {100 * books['totals']['refused_share']:.2f} %"
+    if cell.rpm is None:
+        return f"| {cell.name} | {told} | | |"
+    second = books["totals"]["busiest_second"] - math.ceil(1.02 * cell.rpm / 60)
+    return f"| {cell.name} | {told} | {second:+d} | {100 * books['totals']['busiest_minute'] / cell.rpm:.1f} % |"
+
+
+async def play(chosen: list[Cell], seconds: float) -> None:
+    """All cells at once, and the table."""
+    with tempfile.TemporaryDirectory() as folder:
+        places = [Path(folder) / str(number) for number in range(len(chosen))]
+        for place in places:
+            place.mkdir()
+        pairs = zip(chosen, places, strict=True)
+        found = await asyncio.gather(*(measure(cell, place, seconds) for cell, place in pairs))
+    print("| service | used | refused | worst second − share | worst minute |")
+    print("|" + 5 * "---|")
+    for cell, books in zip(chosen, found, strict=True):
+        print(table_line(cell, books))
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=75, help="after the warm-up of each cell; 75 unless told")
+    parser.add_argument("--only", default="", help="cells whose name has this in it")
+    asked = parser.parse_args()
+    os.environ.setdefault(KEY_VARIABLE, "sk-rehearsal")
+    asyncio.run(play([cell for cell in cells() if asked.only in cell.name], asked.seconds))
+
+
+if __name__ == "__main__":
+    main()
