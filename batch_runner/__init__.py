@@ -39,6 +39,7 @@ The way of a row, and with it the order of the modules. Each imports only what s
     retry           whether and when an attempt is made again
     health          whether the run goes on
     output/         the output file: lines, heads, index, ledger, history, heartbeat, lock, journal, rescue, compaction
+    spending        the caps on cost, and whether a run can keep to them
     findings        what models are known to refuse about the rows to be sent
     weighing        what the rows to be sent weigh
     plan            what a run would do, line by line

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from batch_runner import __version__
-from batch_runner.admission import Ceiling, Exposure, LocalAdmission
+from batch_runner.admission import Budget, Cap, Ceiling, Exposure, LocalAdmission
 from batch_runner.alongside import alongside
 from batch_runner.clock import compact_timestamp, timestamp
 from batch_runner.endpoint import FAKE, FAKE_KEY, Endpoint
@@ -31,6 +31,7 @@ from batch_runner.reporters.heartbeat import Heartbeat
 from batch_runner.reporters.several import Several
 from batch_runner.reporters.wording import lines
 from batch_runner.runner import Runner
+from batch_runner.spending import reached_in_words
 from batch_runner.state import State
 from batch_runner.totals import UNATTEMPTED, Totals
 from batch_runner.transport import HttpTransport
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
     from batch_runner.output.history import History
     from batch_runner.progress import Reporter
+    from batch_runner.records import ChatRequest
 
 Watch = Callable[[Leaving], Coroutine[Any, Any, None]]
 """Something that may ask a run to leave while it goes on."""
@@ -98,6 +100,11 @@ async def _send_all(prepared: Prepared, endpoint: Endpoint, leaving: Leaving, re
         async def raise_to(ceiling: Ceiling) -> None:
             await journal.append(run_line(replace(run, ceiling=ceiling), before), synced=True)
 
+        def stop_at_cap(cap: Cap, request: ChatRequest) -> None:
+            leaving.reason = reached_in_words(cap, cap.worst(request))
+            reporter.stopping(leaving.reason)
+            leaving.drain(ExitStatus.SPEND_CAP)
+
         exposure = Exposure(run.ceiling, raise_to)
         state = State(
             run_id=run.id,
@@ -105,6 +112,7 @@ async def _send_all(prepared: Prepared, endpoint: Endpoint, leaving: Leaving, re
                 concurrency=settings.limits.concurrency,
                 rpm=settings.limits.rpm,
                 tpm=settings.limits.tpm,
+                budget=Budget(prepared.caps, stop_at_cap),
                 exposure=exposure,
                 waits=leaving.patient,
                 max_attempts=settings.retry.max_attempts,
@@ -200,6 +208,8 @@ def _verdict(prepared: Prepared, ending: Ending) -> tuple[ExitStatus, str]:
     if not state.leaving.causes or not ending.unfinished_business:
         return rows, ""
     reason = "told to leave; the same command goes on"
+    if state.leaving.reason:
+        reason = state.leaving.reason
     if state.health.stop is not None:
         reason = f"{state.health.stop.kind}: {state.health.stop.message}"
     return gravest(*state.leaving.causes), reason

@@ -99,6 +99,8 @@ class Leaving:
         self.drain_timeout = drain_timeout
         self.causes: list[ExitStatus] = []
         """Why the run leaves before its rows are done, in the order the causes came."""
+        self.reason = ""
+        """The same in a sentence, where the run itself decided so."""
         self.patient = Waits()
         """Waits for a slot or for a retry: ended when the run drains."""
         self.sends = Waits()

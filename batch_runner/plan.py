@@ -53,6 +53,8 @@ class Plan:
     """Lines that can't be sent and whose output line is still to be written."""
     uncapped: int
     """Rows to be sent whose answer has no cap of its own."""
+    models: Mapping[str, bool]
+    """The models that the rows to be sent ask for, and whether a row of theirs has no cap of its own."""
     as_written: int
     """OpenAI Batch lines among the rows to be sent: the run's own parameters don't reach them."""
     ending_in_answer: int

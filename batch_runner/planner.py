@@ -166,6 +166,7 @@ class _Planner:
             changed=self._by_action[Action.CHANGED],
             rejected=self._by_action[Action.RECORD],
             uncapped=self._weighing.uncapped,
+            models=self._weighing.models,
             as_written=self._weighing.as_written,
             ending_in_answer=self._weighing.ending_in_answer,
             left_out=len(self._checks) - self._picked,

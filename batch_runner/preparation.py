@@ -23,11 +23,13 @@ from batch_runner.output.kept_inputs import KeptInputs, stdin_copy_path
 from batch_runner.output.rescue import find_rescued, rescue_folders, take_in
 from batch_runner.records import REPEATABLE
 from batch_runner.settings import as_written, table
+from batch_runner.spending import caps_of
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterator, Mapping
 
+    from batch_runner.admission import Cap
     from batch_runner.chat import Defaults
     from batch_runner.clock import Clock
     from batch_runner.output.history import History
@@ -57,6 +59,8 @@ class Prepared:
     """Folders for a rescue file, the best first."""
     taken_in: tuple[Path, ...] = ()
     """Rescue files of the last run whose lines stand in the output now."""
+    caps: tuple[Cap, ...] = ()
+    """Caps on cost, with what earlier runs have used of them."""
 
     @property
     def settings(self) -> Settings:
@@ -99,6 +103,7 @@ def prepare(
         plan = intent.plan(source, history)
         _check_strict(plan, settings)
         _settle_changed(plan, settings, output, confirm)
+        caps = _caps(intent, history, plan)
         if plan.to_send:
             endpoint = with_key(endpoint, settings, environment)
         if not plan.nothing_to_do:
@@ -117,7 +122,16 @@ def prepare(
             intent.left_out,
             refuges,
             taken_in,
+            caps,
         )
+
+
+def _caps(intent: Intent, history: History, plan: Plan) -> tuple[Cap, ...]:
+    """The caps on cost, with what earlier runs have used of them."""
+    money = intent.order.settings.money
+    if (money.max_cost is None and money.max_total_tokens is None) or not plan.to_send:
+        return ()
+    return tuple(caps_of(money, intent.prices, history.job_so_far(real=intent.real), plan.models))
 
 
 def _refuges(output: Path, named: str | None) -> tuple[Path, ...]:

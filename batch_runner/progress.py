@@ -36,6 +36,8 @@ class Snapshot:
     """Seconds until anything may be sent, where the service asked to slow down or doesn't answer; else 0."""
     outage_seconds: float
     """How long the service hasn't answered anyone; 0 while it does."""
+    held_by: str
+    """The flag of the cap on cost that makes the next request wait for those in flight; else empty."""
     trouble: str
     """The failure kind that every attempt lately has ended in; empty while answers come."""
     draining: bool

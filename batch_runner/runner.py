@@ -144,6 +144,7 @@ class Runner:
             in_flight=self._state.admission.in_flight,
             pause_left=self._state.admission.pause_left,
             outage_seconds=self._state.admission.outage_seconds,
+            held_by=self._state.admission.held_by,
             trouble=self._state.health.trouble,
             draining=self._state.leaving.draining,
             stall=self._state.journal.stall,

@@ -32,6 +32,8 @@ class Weighing:
         """OpenAI Batch lines."""
         self.ending_in_answer = 0
         """Rows whose last message is the assistant's."""
+        self.models: dict[str, bool] = {}
+        """The models asked for, and whether a row of theirs has no cap of its own."""
         self.largest = Tokens(0, 0)
         """The worst of any row, prompt and completion taken apart."""
 
@@ -51,8 +53,9 @@ class Weighing:
         self.as_written += sent * asked.as_written
         self.ending_in_answer += sent * (asked.asks["messages"][-1]["role"] == "assistant")
         judged = self._findings.judge(request_body(asked.asks, self._run, as_written=asked.as_written))
-        most = _worst(judged)
-        self.uncapped += sent * (cap_of(judged.body) is None)
+        most, uncapped, model = _worst(judged), cap_of(judged.body) is None, judged.body["model"]
+        self.models[model] = self.models.get(model, False) or uncapped
+        self.uncapped += sent * uncapped
         self.largest = Tokens(max(self.largest.prompt, most.prompt), max(self.largest.completion, most.completion))
         return judged
 

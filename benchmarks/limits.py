@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 from aiolimiter import AsyncLimiter
 
-from batch_runner.admission import Ceiling, Exposure, LocalAdmission
+from batch_runner.admission import Budget, Cap, Ceiling, Exposure, LocalAdmission
 from batch_runner.failures import Failure, FailureKind, Scope
 from batch_runner.fake_server.dice import Dice
 from batch_runner.fake_server.limits.gate import Demanded, Gate, Refusal
@@ -134,6 +134,7 @@ class Ours:
             concurrency=cell.workers,
             rpm=cell.rpm,
             tpm=cell.tpm,
+            budget=Budget((), _never),
             exposure=Exposure(Ceiling(10**9, 10**15, 10**15), _nowhere),
             waits=Waits(),
             max_attempts=5,
@@ -356,6 +357,10 @@ def table_line(row: Row) -> str:
     minute = "" if row.worst_minute is None else f"{row.worst_minute:.1f} %"
     giant = f"{row.longest_wait:.0f} s" if row.longest_wait else ""
     return f"| {row.cell} | {row.client} | {shares} | {second} | {minute} | {giant} |"
+
+
+def _never(_cap: Cap, _request: ChatRequest) -> None:
+    """No cap is reached."""
 
 
 async def _nowhere(_ceiling: Ceiling) -> None:

@@ -12,7 +12,6 @@ from batch_runner.output.lines import row_line
 from batch_runner.pricing import Price, Prices, Rates
 from batch_runner.records import (
     NO_PAST,
-    NO_USAGE,
     UNTOLD_USAGE,
     Attempt,
     Bill,
@@ -170,12 +169,12 @@ def test_a_past_is_not_changed_by_what_follows() -> None:
     assert past.bills == {"o1": Bill(TEN)}
 
 
-def test_an_answer_without_a_usage_costs_what_nobody_told() -> None:
+def test_an_answer_without_a_usage_may_have_cost_its_worst() -> None:
     tally = a_tally()
 
     bill = tally.count(a_reply(), an_answer(usage=None), AT)
 
-    assert bill == Bill(NO_USAGE)
+    assert bill == Bill(maybe_billed=Usage.at_worst(REQUEST.worst))
     assert tally.answer(an_answer(usage=None), a_reply(), END).usage == UNTOLD_USAGE
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from batch_runner.admission.exposure import Exposure
+    from batch_runner.admission.money import Budget, Reservation
     from batch_runner.failures import Failure
     from batch_runner.leaving import Waits
     from batch_runner.records import ChatRequest
@@ -54,6 +55,11 @@ class Admission(Protocol):
         """How long the service hasn't answered anyone; 0 while it does."""
         ...
 
+    @property
+    def held_by(self) -> str:
+        """The flag of the cap on cost that makes the next request wait for those in flight; else empty."""
+        ...
+
     def slot(self, request: ChatRequest) -> AbstractAsyncContextManager[Slot]:
         """Wait for leave to send; raises `WaitEndedError` when the run drains first."""
         ...
@@ -66,9 +72,10 @@ class Admission(Protocol):
 class LocalAdmission:
     """The limits of one process.
 
-    One request at a time stands at the door, and everyone else behind it in the order they came. It waits for a place in
-    flight, for tokens, for cover on disk, for the pace, and for the end of an outage or a pause. A pause comes last: whatever
-    it had to wait for after one, another could begin meanwhile. Nothing is held while a row waits for its retry.
+    One request at a time stands at the door, and everyone else behind it in the order they came. It waits for room under the
+    caps on cost, for a place in flight, for tokens, for cover on disk, for the pace, and for the end of an outage or a pause. A
+    pause comes last: whatever it had to wait for after one, another could begin meanwhile. Nothing is held while a row waits for
+    its retry.
     """
 
     def __init__(
@@ -77,6 +84,7 @@ class LocalAdmission:
         concurrency: int,
         rpm: float | None,
         tpm: float | None,
+        budget: Budget,
         exposure: Exposure,
         waits: Waits,
         max_attempts: int,
@@ -89,6 +97,7 @@ class LocalAdmission:
         self._cooldown = Cooldown(random, first_guess(rpm))
         self._outage = Outage(random)
         self._retries = Retries()
+        self._budget = budget
         self._exposure = exposure
         self._waits = waits
         self._max_attempts = max_attempts
@@ -108,11 +117,17 @@ class LocalAdmission:
         """How long the service hasn't answered anyone; 0 while it does."""
         return self._outage.seconds
 
+    @property
+    def held_by(self) -> str:
+        """The flag of the cap on cost that makes the next request wait for those in flight; else empty."""
+        return self._budget.held_by
+
     @asynccontextmanager
     async def slot(self, request: ChatRequest) -> AsyncIterator[Slot]:
         """Wait for leave to send; raises `WaitEndedError` when the run drains first."""
         async with AsyncExitStack() as held:
             async with self._waits.until(), self._door:
+                await self._budget.room(request)
                 await self._concurrency.room()
                 await self._tokens.room()
                 await self._exposure.take(request.worst)
@@ -121,7 +136,7 @@ class LocalAdmission:
                 await self._outage.over()
                 await self._cooldown.over()
                 held.callback(self._concurrency.give_back, self._concurrency.take())
-            slot = _LocalSlot(self, self._tokens, request)
+            slot = _LocalSlot(self, self._tokens, self._budget, request)
             held.callback(slot.left)
             yield slot
 
@@ -173,13 +188,15 @@ def _weight(failure: Failure) -> int:
 class _LocalSlot:
     """A slot of a `LocalAdmission`."""
 
-    __slots__ = ("_admission", "_charge", "_request", "_tokens")
+    __slots__ = ("_admission", "_budget", "_charge", "_request", "_reservation", "_tokens")
 
-    def __init__(self, admission: LocalAdmission, tokens: TokenPace, request: ChatRequest) -> None:
+    def __init__(self, admission: LocalAdmission, tokens: TokenPace, budget: Budget, request: ChatRequest) -> None:
         self._admission = admission
         self._tokens = tokens
         self._request = request
         self._charge = tokens.charge(request.expected)
+        self._budget = budget
+        self._reservation: Reservation | None = budget.reserve(request)
 
     def ended(self, verdict: Completion | Failure) -> None:
         """The attempt ended so."""
@@ -193,3 +210,6 @@ class _LocalSlot:
     def _settle(self, verdict: Completion | Failure | None) -> None:
         self._tokens.ended(self._charge, verdict)
         self._charge = None
+        if self._reservation is not None:
+            self._budget.settle(self._reservation, verdict)
+            self._reservation = None

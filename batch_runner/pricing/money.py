@@ -49,6 +49,11 @@ class Price:
         """The rates of a request with a prompt of so many tokens."""
         return next((rates for start, rates in reversed(self.long_prompts) if prompt_tokens > start), self.rates)
 
+    @property
+    def dearest(self) -> Rates:
+        """The rates of the longest prompts."""
+        return self.long_prompts[-1][1] if self.long_prompts else self.rates
+
     def times(self, factor: Decimal) -> Price:
         """What the user's gateway makes of it."""
         return Price(

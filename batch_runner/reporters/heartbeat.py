@@ -61,6 +61,7 @@ class Heartbeat:
                 "disk": None if snapshot.stall is None else snapshot.stall._asdict(),
                 "pause_left_s": round(snapshot.pause_left, 1),
                 "outage_s": round(snapshot.outage_seconds, 1),
+                "held_by": snapshot.held_by,
                 "rows_per_minute": round(snapshot.rows_per_minute, 1),
                 "seconds_left": None if snapshot.seconds_left is None else round(snapshot.seconds_left),
                 "rows": row_counts(snapshot.standing),

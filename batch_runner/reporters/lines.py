@@ -80,6 +80,8 @@ def progress_in_words(snapshot: Snapshot) -> str:
         parts.append(f"no answer for {duration(snapshot.outage_seconds)} ({snapshot.trouble}), {_next_try(snapshot)}")
     elif snapshot.pause_left > 0:
         parts.append(f"told to wait {duration(snapshot.pause_left)}")
+    elif snapshot.held_by:
+        parts.append(f"concurrency is held to {snapshot.in_flight} by {snapshot.held_by}")
     elif snapshot.trouble:
         parts.append(f"{snapshot.trouble}: trying again")
     elif snapshot.seconds_left is not None:

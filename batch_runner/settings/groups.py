@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from batch_runner.settings.kinds import Count, Duration, KeyValue, Rate, Share, States, VariableName
+from batch_runner.settings.kinds import Count, Dollars, Duration, KeyValue, Rate, Share, States, VariableName
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -137,6 +137,15 @@ class MoneySettings:
 
     prices: str | None = setting(
         None, "A TOML file of what your endpoint asks. Without one, money is told at OpenAI's list prices.", metavar="FILE"
+    )
+    max_cost: float | None = setting(
+        None,
+        "The most that all runs of the output may cost, lost answers at their worst; then the run stops, and can go on later.",
+        kind=Dollars(),
+        metavar="USD",
+    )
+    max_total_tokens: int | None = setting(
+        None, "The most tokens that all runs of the output may use, in the same way.", kind=Count(), metavar="N"
     )
 
 

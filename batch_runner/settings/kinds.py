@@ -60,6 +60,20 @@ class Count(click.ParamType[int]):
         return int(number)
 
 
+class Dollars(click.ParamType[float]):
+    """US dollars as a float, from `5`, `0.50`, `$5` or `1_000`."""
+
+    name = "usd"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read the amount out of `value`."""
+        match = NUMBER.fullmatch(str(value).strip().removeprefix("$"))
+        amount = _scaled(match) if match and not isinstance(value, bool) else 0.0
+        if not 0 < amount <= MOST:
+            self.fail(f"{value!r} isn't an amount of US dollars above zero: write 5, 0.50 or $1_000", param, ctx)
+        return amount
+
+
 class Rate(click.ParamType[float]):
     """A number per minute as a float, from `500`, `3k`, `3k/min` or `50/s`."""
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from batch_runner.admission import Ceiling, Exposure, LocalAdmission
+from batch_runner.admission import Budget, Cap, Ceiling, Exposure, LocalAdmission
 from batch_runner.failures import Failure, FailureKind, Scope
 from batch_runner.leaving import WaitEndedError, Waits
 from batch_runner.records import ChatRequest, Completion, Status, Tokens, Usage
@@ -16,6 +16,10 @@ Play = Callable[[Coroutine[Any, Any, Any]], Any]
 WORST = Tokens(10, 100)
 ANSWER = Completion(Status.OK, "", "stop", "o1", Usage(10, 0, 5, 0, 15), "", 200)
 REQUEST = ChatRequest("a", "o1", None, b"{}", "v1:ab", expected=WORST, worst=WORST)
+
+
+def never(_cap: Cap, _request: ChatRequest) -> None:
+    """No cap is reached."""
 
 
 async def no_disk(_ceiling: Ceiling) -> None:
@@ -32,6 +36,7 @@ class Bench:
             concurrency=concurrency,
             rpm=rpm,
             tpm=None,
+            budget=Budget((), never),
             exposure=self.exposure,
             waits=self.waits,
             max_attempts=5,

@@ -24,6 +24,7 @@ def a_snapshot(seconds: float, recorded: int = 2, *, draining: bool = False) -> 
         in_flight=4,
         pause_left=1.26,
         outage_seconds=0.0,
+        held_by="",
         trouble="",
         draining=draining,
     )

@@ -21,6 +21,7 @@ def a_snapshot(seconds: float = 30.0, recorded: int = 120, **changes: Any) -> Sn
         "in_flight": 16,
         "pause_left": 0.0,
         "outage_seconds": 0.0,
+        "held_by": "",
         "trouble": "",
         "draining": False,
     }

@@ -11,7 +11,7 @@ from batch_runner.progress import RunReport, Snapshot
 from batch_runner.reporters.live import Live
 from batch_runner.totals import Totals
 
-SNAPSHOT = Snapshot(30.0, 2, 8, Counter(ok=4), Totals(rows=Counter(ok=2)), 4, 0.0, 0.0, "", draining=False)
+SNAPSHOT = Snapshot(30.0, 2, 8, Counter(ok=4), Totals(rows=Counter(ok=2)), 4, 0.0, 0.0, "", "", draining=False)
 FAILURE = Failure(FailureKind.SERVER_ERROR, Scope.ROW, "[bold]oops[/bold] [/x]")
 REPORT = RunReport(Totals(), Totals(), ExitStatus.OK, "", Path("out.jsonl"))
 
