@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batch_runner.chat import WITHOUT_SYSTEM
+from batch_runner.commands.preflight import look_after, look_before, warnings
 from batch_runner.commands.terminal import Face, print_json
 from batch_runner.endpoint import is_loopback
 from batch_runner.execution import carry_out
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
 
+    from batch_runner.account import Quota
     from batch_runner.leaving import AtStake, Leaving
     from batch_runner.progress import Reporter, RunReport
     from batch_runner.settings import Settings
@@ -54,8 +56,12 @@ def run_order(order: Order, face: Face) -> int:
                 face.say(line)
             reporter = _reporter(face)
             with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+                account = runner.run(look_before(prepared, face))
+                for line in warnings(account, prepared):
+                    face.say(line)
                 report = runner.run(_under_signals(prepared, reporter, face))
-        _sum_up(report, order, face)
+                quotas = runner.run(look_after(prepared, account, report))
+        _sum_up(report, order, face, quotas)
     return int(report.exit_status)
 
 
@@ -234,18 +240,18 @@ def _choosers(settings: Settings) -> str:
     return " and ".join(chosen)
 
 
-def _sum_up(report: RunReport, order: Order, face: Face) -> None:
+def _sum_up(report: RunReport, order: Order, face: Face, quotas: tuple[Quota, Quota] | None) -> None:
     copy = shown(stdin_copy_path(report.output))  # where standard input can be read once more
     words = [copy if word == STDIN else word for word in sys.argv[1:] if word != FRESH]
     command = ["batch-runner", *words]
     if face.as_json:
-        print_json(summary_document(report, command, report.output))
+        print_json(summary_document(report, command, report.output, quotas))
     if face.quiet:
         if report.reason and report.exit_status is not ExitStatus.OK:
             tell(report.reason)
         return
     name = str(order.output) if order.output is not None else shown(report.output)
-    for line in summary_lines(report, command, name):
+    for line in summary_lines(report, command, name, quotas):
         tell(line)
 
 

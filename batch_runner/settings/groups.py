@@ -101,6 +101,11 @@ class RequestSettings:
     ca_bundle: str | None = setting(
         None, "A file of certificates (PEM) to trust instead of the system's; SSL_CERT_FILE does the same.", metavar="FILE"
     )
+    preflight: bool = setting(
+        True,
+        "Look at the key's models and quota before a command sends rows, at its quota once more after. --no-preflight doesn't.",
+        kind=bool,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -440,9 +440,9 @@ def test_standard_input_is_kept_before_the_first_request_and_the_run_can_be_resu
 
     url = servers.by_hand(look)
 
-    first = place.run("run", "-", "-o", out, "--endpoint", url, text=text)
-    again = place.run("run", "-", "-o", out, "--endpoint", url, text=text)
-    from_copy = place.run("run", copy, "-o", out, "--endpoint", url)
+    first = place.run("run", "-", "-o", out, "--endpoint", url, "--no-preflight", text=text)
+    again = place.run("run", "-", "-o", out, "--endpoint", url, "--no-preflight", text=text)
+    from_copy = place.run("run", copy, "-o", out, "--endpoint", url, "--no-preflight")
 
     assert (first.status, again.status, from_copy.status) == (0, 0, 0), first.err + again.err + from_copy.err
     assert seen == [True] * 3
