@@ -9,7 +9,7 @@ import sys
 import time
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from batch_runner.chat import WITHOUT_SYSTEM
 from batch_runner.commands.preflight import look_after, look_before, warnings
@@ -27,13 +27,15 @@ from batch_runner.reporters.voice import tell
 from batch_runner.reporters.wording import duration, requests, rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Coroutine, Iterator
     from types import FrameType
 
     from batch_runner.account import Quota
     from batch_runner.leaving import AtStake, Leaving
     from batch_runner.progress import Reporter, RunReport
     from batch_runner.settings import Settings
+
+T = TypeVar("T")
 
 SHOW_CURSOR = "\x1b[?25h"
 """The live line hides it."""
@@ -56,7 +58,7 @@ def run_order(order: Order, face: Face) -> int:
                 face.say(line)
             reporter = _reporter(face)
             with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-                account = runner.run(look_before(prepared, face))
+                account = runner.run(_unless_told_to_leave(look_before(prepared, face)))
                 for line in warnings(account, prepared):
                     face.say(line)
                 report = runner.run(_under_signals(prepared, reporter, face))
@@ -88,6 +90,25 @@ def _heard() -> list[signal.Signals]:
 def _leave(number: int, _frame: FrameType | None) -> None:
     tell("told to leave; nothing was sent")
     raise SystemExit(int(CAUSES[signal.Signals(number)]))
+
+
+async def _unless_told_to_leave(question: Coroutine[Any, Any, T]) -> T:
+    """What comes of `question`. A signal cancels it first: an exit from the midst of a loop leaves its tasks in pieces."""
+    loop, asked, told = asyncio.get_running_loop(), asyncio.create_task(question), list[signal.Signals]()
+
+    def leave(number: signal.Signals) -> None:
+        told.append(number)
+        asked.cancel()
+
+    with ExitStack() as after:
+        for number in set(_heard()) - {signal.SIGINT}:  # which asyncio does itself
+            after.callback(signal.signal, number, signal.getsignal(number))
+            loop.add_signal_handler(number, leave, number)
+            after.callback(loop.remove_signal_handler, number)
+        await asyncio.wait([asked])
+    if told:
+        _leave(told[0], None)
+    return asked.result()
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

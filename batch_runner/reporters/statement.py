@@ -10,6 +10,7 @@ from batch_runner.account import QUOTA_PER_USD, Quota, Unit, holding, near, spen
 from batch_runner.advice import ADVICE
 from batch_runner.exits import ExitStatus
 from batch_runner.failures import FailureKind as Kind
+from batch_runner.failures import Scope
 from batch_runner.inquiry import ABOUT_THE_KEY, TELLS_NOTHING
 from batch_runner.reporters.wording import many, one_line
 
@@ -30,6 +31,9 @@ KEY_ENDS_SOON = timedelta(days=7)
 
 MOST_NAMED = 5
 """So many models of a limited key are named."""
+
+MOST_TOLD = 400
+"""Characters of what a service or a network said."""
 
 SMALLEST = Decimal("0.000001")
 
@@ -130,7 +134,7 @@ def models_untold(failure: Failure, host: str) -> str:
     """Why there is no list of models, and what to do."""
     if failure.kind in ABOUT_THE_KEY:
         return _refused(failure, host)
-    return f"{host} lists no models: {one_line(failure.message)}; {_advice(failure)}"
+    return f"{host} lists no models: {_advised(failure)}"
 
 
 def quota_untold(untold: Untold, host: str) -> str:
@@ -141,7 +145,7 @@ def quota_untold(untold: Untold, host: str) -> str:
         return f"{host} tells an API key nothing of what is left: its website does"
     last = untold.answers[-1][1]
     if last.http_status is None:
-        return f"{host} tells nothing of what is left: {one_line(last.message)}; {_advice(last)}"
+        return f"{host} tells nothing of what is left: {_advised(last)}"
     asked = ", ".join(f"{route} (HTTP {failure.http_status})" for route, failure in untold.answers)
     return f"{host} tells nothing of what is left, as one-api and new-api gateways do; asked: {asked}"
 
@@ -220,8 +224,12 @@ def _refused(failure: Failure, host: str) -> str:
     return f"{host} refuses the key: {one_line(failure.message)}; {ADVICE[failure.kind]}"
 
 
-def _advice(failure: Failure) -> str:
-    return ADVISED.get(failure.kind, "check --endpoint, it usually ends in /v1")
+def _advised(failure: Failure) -> str:
+    """What came instead of an answer, and what to do; a certificate that isn't trusted says that itself."""
+    told = one_line(failure.message, MOST_TOLD)
+    if failure.kind is Kind.UNREACHABLE and failure.scope is Scope.RUN:
+        return told
+    return f"{told}; {ADVISED.get(failure.kind, 'check --endpoint, it usually ends in /v1')}"
 
 
 def _stands_out(model: Model, today: date) -> bool:

@@ -138,6 +138,12 @@ def test_no_answer_comes_with_what_to_do_about_it(kind: FailureKind, advice: str
     assert "billed" not in models_untold(failure, HOST)
 
 
+def test_a_certificate_that_is_not_trusted_says_itself_what_to_do() -> None:
+    failure = Failure(FailureKind.UNREACHABLE, Scope.RUN, "the certificate isn't trusted: name its authority with --ca-bundle")
+
+    assert models_untold(failure, HOST) == f"{HOST} lists no models: {failure.message}"
+
+
 def test_before_a_run_nothing_is_said_where_nothing_was_told() -> None:
     assert said(Account()) == []
     assert said(Account(MODELS, UNLIMITED)) == []
