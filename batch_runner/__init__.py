@@ -30,12 +30,14 @@ The way of a row, and with it the order of the modules. Each imports only what s
     tokens          how many tokens a prompt has
     pricing/        tokens -> money
     chat            row -> request, reply -> completion
+    account         what a service tells of a key's account: models, quota
     hints           what a refusal says of when to come back, and how fast
     error_replies   error replies in every dialect -> failure kind and scope, as tables
     leaving         the way out: drain, then hang up
     admission/      leave to send: places in flight, pace, pause, ceiling
     transport       sends one request; the only one that knows aiohttp
     verdict         what came of an attempt -> completion or failure, and whom that is about
+    inquiry         asks a service about a key's account
     retry           whether and when an attempt is made again
     health          whether the run goes on
     output/         the output file: lines, heads, index, ledger, history, heartbeat, lock, journal, rescue, compaction

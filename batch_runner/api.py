@@ -36,7 +36,8 @@ async def run_file(
 
     `inputs`: a path, a glob, or several of them. `output`: a JSONL file, by default `NAME.results.jsonl` beside a single
     input. `settings`: the flags of `batch-runner run` with `_` for `-`, values as on the command line or in their own type
-    (`rpm="3k/min"`, `rpm=3000`). The environment is read for keys only.
+    (`rpm="3k/min"`, `rpm=3000`). The environment is read for keys only. `preflight` is the commands' alone: nothing is asked
+    here but the rows.
 
     Setting `stop` drains the run: nothing new is sent, answers on their way are recorded, `exit_status` is 130.
 

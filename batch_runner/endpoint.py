@@ -43,6 +43,11 @@ class Endpoint:
         """Where chat requests are posted."""
         return self.url + ROUTE
 
+    @property
+    def root(self) -> str:
+        """What stands before `/v1`: a gateway has some routes beside it."""
+        return self.url.removesuffix("/v1")
+
 
 @dataclass(frozen=True, slots=True)
 class _Known:

@@ -42,8 +42,16 @@ class Transport(Protocol):
         ...
 
 
+class Asker(Protocol):
+    """Something that can fetch what an endpoint tells of itself. Never raises for what a network or a service does."""
+
+    async def get(self, url: str) -> Outcome:
+        """Fetch once."""
+        ...
+
+
 class HttpTransport:
-    """Posts requests to an endpoint over a pool of connections; an async context manager.
+    """Posts requests to an endpoint over a pool of connections, or fetches from it; an async context manager.
 
     aiohttp's defaults are overridden aloud: no total of 300 s (the wait has its own end), no ceiling of 100 connections
     (admission has its own), no redirects (they would carry the key to another host), no netrc (it would replace the key).
@@ -61,7 +69,6 @@ class HttpTransport:
         headers = {
             "Accept": "application/json",
             "Accept-Encoding": "gzip, deflate",
-            "Content-Type": "application/json",
             "User-Agent": f"batch-runner/{__version__}",
         }
         if self._key is not None:
@@ -89,12 +96,21 @@ class HttpTransport:
 
     async def send(self, request: ChatRequest) -> Outcome:
         """Post the request and read its whole reply."""
+        return await self._attempt("POST", self._url, request.body)
+
+    async def get(self, url: str) -> Outcome:
+        """Fetch what stands at `url`, a place of the same endpoint: the key goes along."""
+        place = URL(url)
+        assert place.origin() == self._url.origin(), "a key stays with its endpoint"
+        return await self._attempt("GET", place, None)
+
+    async def _attempt(self, method: str, url: URL, body: bytes | None) -> Outcome:
         clock = asyncio.get_running_loop().time
         started = clock()
         sent = _Sent()
         try:
             async with self._sends.until(self._timeout):
-                return await self._exchange(request, sent, started)
+                return await self._exchange(method, url, body, sent, started)
         except WaitEndedError:
             return self._broken(sent, "hung up while waiting for the answer", clock() - started, interrupted=True)
         except TimeoutError as error:
@@ -107,16 +123,17 @@ class HttpTransport:
         except OSError as error:
             return self._broken(sent, _reason(error), clock() - started)
 
-    async def _exchange(self, request: ChatRequest, sent: _Sent, started: float) -> Outcome:
-        async with self._session.post(
-            self._url, data=request.body, proxy=self._proxy, allow_redirects=False, trace_request_ctx=sent
+    async def _exchange(self, method: str, url: URL, body: bytes | None, sent: _Sent, started: float) -> Outcome:
+        kind = None if body is None else {"Content-Type": "application/json"}
+        async with self._session.request(
+            method, url, data=body, headers=kind, proxy=self._proxy, allow_redirects=False, trace_request_ctx=sent
         ) as response:
-            body = await _read(response.content)
+            read = await _read(response.content)
             seconds = asyncio.get_running_loop().time() - started
-            if body is None:
+            if read is None:
                 return NoAnswer(f"the reply is longer than {MOST_BYTES >> 20} MiB", seconds)
             headers = {name.lower(): value for name, value in response.headers.items()}
-            return Reply(response.status, headers, body, seconds)
+            return Reply(response.status, headers, read, seconds)
 
     @staticmethod
     def _broken(

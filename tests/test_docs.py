@@ -12,6 +12,7 @@ import orjson
 import pytest
 from click.testing import CliRunner
 
+from batch_runner.account import read_token_usage
 from batch_runner.advice import ADVICE
 from batch_runner.commands.main import COMMANDS, cli
 from batch_runner.commands.topics import INPUT, OUTPUT, environment, exit_codes
@@ -19,6 +20,7 @@ from batch_runner.exits import MEANINGS, ExitStatus
 from batch_runner.failures import FailureKind
 from batch_runner.forms import OVERRIDES, PROMPT_NAMES
 from batch_runner.output.lines import Run, run_line
+from batch_runner.reporters.statement import failure_document, models_document, quota_document
 from batch_runner.settings import table
 from batch_runner.totals import Totals
 from docs.generate import PAGES, regenerated
@@ -45,6 +47,22 @@ def test_the_readme_example_prints_what_the_readme_shows(tmp_path: Path) -> None
         if command.startswith("batch-runner "):
             told = _run(command.split("#")[0], tmp_path)
             assert _without_times(told).strip() == _without_times(output).strip(), command
+
+
+def test_the_example_of_the_account_page_prints_what_the_page_shows(tmp_path: Path) -> None:
+    page = (ROOT / "docs/account.md").read_text(encoding="utf-8")
+    command, shown = page.split("```console\n$ ")[1].split("```")[0].split("\n", 1)
+
+    assert _run(command, tmp_path) == shown
+
+
+def test_every_key_of_the_accounts_documents_is_in_their_page() -> None:
+    page = (ROOT / "docs/account.md").read_text(encoding="utf-8")
+    quota = read_token_usage({"data": {"total_available": 1}}, "/api/usage/token/")
+    assert quota is not None
+
+    for key in (*models_document((), "o1", "host", ""), *quota_document(quota, "host"), *failure_document("", "", "host")):
+        assert f"`{key}`" in page, key
 
 
 @pytest.mark.parametrize("name", [entry.name for entry in table()])

@@ -19,6 +19,8 @@ COMMANDS = {
     "prune": ("batch_runner.commands.prune", "prune", "Set aside the records in OUT whose rows left the input."),
     "merge": ("batch_runner.commands.merge", "merge", "Join outputs: shards, or what a full disk split."),
     "job": ("batch_runner.commands.job", "job", "Run what a job file describes."),
+    "models": ("batch_runner.commands.models", "models", "List the models that a key may call."),
+    "quota": ("batch_runner.commands.quota", "quota", "Tell what is left on a key."),
     "fake-server": (
         "batch_runner.fake_server.cli",
         "fake_server",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -57,14 +58,24 @@ class SettingsCommand(click.Command):
 
 def setting_options(command: F) -> F:
     """Add an option for each setting."""
-    for entry in reversed(list(table())):
-        command = _option(entry)(command)
-    return command
+    return some_setting_options(*(entry.name for entry in table()))(command)
+
+
+def some_setting_options(*names: str, **defaults: Any) -> Callable[[F], F]:
+    """Add an option for each setting named, with a default of the command's own where one is given."""
+
+    def add(command: F) -> F:
+        for entry in reversed(list(table())):
+            if entry.name in names:
+                command = _option(replace(entry, default=defaults.get(entry.name, entry.default)))(command)
+        return command
+
+    return add
 
 
 def settings_from(ctx: click.Context) -> Settings:
     """The settings that a command was given: flag, environment, `default_map` (a job file, a run line), default."""
-    values = {entry.name: ctx.params[entry.name] for entry in table()}
+    values = {entry.name: ctx.params[entry.name] for entry in table() if entry.name in ctx.params}
     return read_settings(values | _keys_that_fit(ctx, values))
 
 

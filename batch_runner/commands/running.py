@@ -9,8 +9,9 @@ import sys
 import time
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from batch_runner.commands.preflight import look_after, look_before, warnings
 from batch_runner.commands.terminal import Face, print_json
 from batch_runner.endpoint import is_loopback
 from batch_runner.execution import carry_out
@@ -26,15 +27,18 @@ from batch_runner.reporters.voice import tell
 from batch_runner.reporters.wording import choosers, duration, one_line, requests, rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Coroutine, Iterator
     from types import FrameType
 
+    from batch_runner.account import Quota
     from batch_runner.findings import Findings
     from batch_runner.intent import Order
     from batch_runner.leaving import AtStake, Leaving
     from batch_runner.progress import Reporter, RunReport
 
 MOST_FORETOLD = 5
+T = TypeVar("T")
+
 SHOW_CURSOR = "\x1b[?25h"
 """The live line hides it."""
 
@@ -56,8 +60,12 @@ def run_order(order: Order, face: Face) -> int:
                 face.say(line)
             reporter = _reporter(face)
             with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+                account = runner.run(_unless_told_to_leave(look_before(prepared, face)))
+                for line in warnings(account, prepared):
+                    face.say(line)
                 report = runner.run(_under_signals(prepared, reporter, face))
-        _sum_up(report, order, face)
+                quotas = runner.run(look_after(prepared, account, report))
+        _sum_up(report, order, face, quotas)
     return int(report.exit_status)
 
 
@@ -84,6 +92,25 @@ def _heard() -> list[signal.Signals]:
 def _leave(number: int, _frame: FrameType | None) -> None:
     tell("told to leave; nothing was sent")
     raise SystemExit(int(CAUSES[signal.Signals(number)]))
+
+
+async def _unless_told_to_leave(question: Coroutine[Any, Any, T]) -> T:
+    """What comes of `question`. A signal cancels it first: an exit from the midst of a loop leaves its tasks in pieces."""
+    loop, asked, told = asyncio.get_running_loop(), asyncio.create_task(question), list[signal.Signals]()
+
+    def leave(number: signal.Signals) -> None:
+        told.append(number)
+        asked.cancel()
+
+    with ExitStack() as after:
+        for number in set(_heard()) - {signal.SIGINT}:  # which asyncio does itself
+            after.callback(signal.signal, number, signal.getsignal(number))
+            loop.add_signal_handler(number, leave, number)
+            after.callback(loop.remove_signal_handler, number)
+        await asyncio.wait([asked])
+    if told:
+        _leave(told[0], None)
+    return asked.result()
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -242,18 +269,18 @@ def _refusals_foretold(findings: Findings) -> Iterator[str]:
         yield f"and {len(findings.refused) - MOST_FORETOLD} more that is refused"
 
 
-def _sum_up(report: RunReport, order: Order, face: Face) -> None:
+def _sum_up(report: RunReport, order: Order, face: Face, quotas: tuple[Quota, Quota] | None) -> None:
     copy = shown(stdin_copy_path(report.output))  # where standard input can be read once more
     words = [copy if word == STDIN else word for word in sys.argv[1:] if word != FRESH]
     command = ["batch-runner", *words]
     if face.as_json:
-        print_json(summary_document(report, command, report.output))
+        print_json(summary_document(report, command, report.output, quotas))
     if face.quiet:
         if report.reason and report.exit_status is not ExitStatus.OK:
             tell(report.reason)
         return
     name = str(order.output) if order.output is not None else shown(report.output)
-    for line in summary_lines(report, command, name):
+    for line in summary_lines(report, command, name, quotas):
         tell(line)
 
 

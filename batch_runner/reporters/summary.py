@@ -9,6 +9,7 @@ from batch_runner.advice import ADVICE
 from batch_runner.exits import ExitStatus
 from batch_runner.failures import FailureKind
 from batch_runner.records import Status
+from batch_runner.reporters.statement import after_a_run, change_document
 from batch_runner.reporters.wording import duration, money, one_line, rows
 from batch_runner.totals import UNATTEMPTED, row_counts
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from batch_runner.account import Quota
     from batch_runner.pricing import Prices
     from batch_runner.progress import RunReport
     from batch_runner.totals import Totals
@@ -26,8 +28,12 @@ MOST_REASON = 1000
 NAMED_MODELS = 5
 
 
-def summary_lines(report: RunReport, command: Sequence[str], output: str) -> Iterator[str]:
-    """The summary at the end of a run; `command` is how it was called, `output` its output as the user names it."""
+def summary_lines(
+    report: RunReport, command: Sequence[str], output: str, quotas: tuple[Quota, Quota] | None = None
+) -> Iterator[str]:
+    """The summary at the end of a run; `command` is how it was called, `output` its output as the user names it, `quotas`
+    what the service told of the key's quota before and after.
+    """
     if report.reason:
         yield one_line(report.reason, MOST_REASON)
     yield standing_in_words(report.totals)
@@ -37,6 +43,7 @@ def summary_lines(report: RunReport, command: Sequence[str], output: str) -> Ite
     if report.run.attempts:
         yield from token_lines(report.run)
         yield from cost_lines(report.run, report.prices)
+        yield from after_a_run(*quotas) if quotas is not None else ()
         yield from _pace_lines(report.run)
     if report.totals.rows[UNATTEMPTED] and "retry" in command[1:2]:
         yield f"{rows(report.totals.rows[UNATTEMPTED])} never sent: only a run of the input has them, retry doesn't"
@@ -121,7 +128,9 @@ def next_command(report: RunReport, command: Sequence[str], output: str) -> list
     return ["batch-runner", "status", output]
 
 
-def summary_document(report: RunReport, command: Sequence[str], output: Path) -> dict[str, Any]:
+def summary_document(
+    report: RunReport, command: Sequence[str], output: Path, quotas: tuple[Quota, Quota] | None = None
+) -> dict[str, Any]:
     """The summary as `--json` prints it."""
     return {
         "schema": SCHEMA,
@@ -137,6 +146,7 @@ def summary_document(report: RunReport, command: Sequence[str], output: Path) ->
         "job": report.totals.as_json(),
         "run": report.run.as_json(),
         "cost": {"job": cost_document(report.totals, report.prices), "run": cost_document(report.run, report.prices)},
+        "account": None if quotas is None else change_document(*quotas),
         "next": shlex.join(next_command(report, command, str(output))),
     }
 

@@ -106,6 +106,11 @@ class RequestSettings:
     ca_bundle: str | None = setting(
         None, "A file of certificates (PEM) to trust instead of the system's; SSL_CERT_FILE does the same.", metavar="FILE"
     )
+    preflight: bool = setting(
+        False,
+        "Look at the models and the quota of the key before rows are sent, and at its quota once more after.",
+        kind=bool,
+    )
 
 
 @dataclass(frozen=True, slots=True)

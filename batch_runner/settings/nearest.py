@@ -11,5 +11,10 @@ if TYPE_CHECKING:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`; did you mean 'x'?` when something known is near, else nothing."""
-    near = difflib.get_close_matches(word, list(known), n=1)
+    near = nearest(word, known, 1)
     return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def nearest(word: str, known: Iterable[str], most: int) -> list[str]:
+    """The known words most like `word`, the nearest first; none where nothing is like it."""
+    return difflib.get_close_matches(word, list(known), n=most)

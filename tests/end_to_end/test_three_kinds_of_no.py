@@ -361,7 +361,7 @@ def test_a_netrc_never_replaces_the_key(place: Place, servers: Servers) -> None:
     without = place.run("run", place.prompts, "--endpoint", f"{url}/v1", "--fresh", env={"BATCH_RUNNER_API_KEY": ""})
 
     assert (with_key.status, without.status) == (0, 0)
-    assert seen == [f"Bearer {KEY}", None]
+    assert list(dict.fromkeys(seen)) == [f"Bearer {KEY}", None]
 
 
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy"])
@@ -378,7 +378,8 @@ def test_a_proxy_named_in_the_environment_is_used(place: Place, servers: Servers
     end = place.run("run", place.prompts, "--endpoint", "http://gateway.invalid/v1", env={name: proxy})
 
     assert end.status == 0, end.err
-    assert seen == [("gateway.invalid", "/v1/chat/completions")]
+    assert seen[-1] == ("gateway.invalid", "/v1/chat/completions")
+    assert ("gateway.invalid", "/v1/models") in seen
 
 
 def test_no_proxy_is_obeyed(place: Place, servers: Servers, gateway: Served) -> None:
