@@ -26,6 +26,8 @@ THOUGHT = LogNormal(600, sigma=0.8, most=3000)
 """Tokens of an answer: about a fifth of the cap."""
 
 CONCURRENCY = 600
+NAP, STALL = 0.01, 0.05
+"""Seconds: how often the event loop is looked at, and how late is too late to catch up."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,15 @@ def table_line(cell: Cell, books: dict[str, Any]) -> str:
     return f"| {cell.name} | {told} | {second:+d} | {100 * books['totals']['busiest_minute'] / cell.rpm:.1f} % |"
 
 
+async def stalls(found: list[float]) -> None:
+    """Note how much longer than asked each short sleep took: what the machine did elsewhere meanwhile."""
+    clock = asyncio.get_running_loop().time
+    while True:
+        began = clock()
+        await asyncio.sleep(NAP)
+        found.append(clock() - began - NAP)
+
+
 async def play(chosen: list[Cell], seconds: float) -> None:
     """All cells at once, and the table."""
     with tempfile.TemporaryDirectory() as folder:
@@ -108,11 +119,16 @@ async def play(chosen: list[Cell], seconds: float) -> None:
         for place in places:
             place.mkdir()
         pairs = zip(chosen, places, strict=True)
+        late: list[float] = []
+        watching = asyncio.create_task(stalls(late))
         found = await asyncio.gather(*(measure(cell, place, seconds) for cell, place in pairs))
+        watching.cancel()
     print("| service | used | refused | worst second − share | worst minute |")
     print("|" + 5 * "---|")
     for cell, books in zip(chosen, found, strict=True):
         print(table_line(cell, books))
+    share = sum(each for each in late if each > STALL) / (sum(late) + NAP * len(late))
+    print(f"\nThe event loop was late by more than {STALL:g} s for {100 * share:.1f} % of the time.")
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ def the_delay(
     scope: Scope = Scope.ROW,
     made: int = 1,
     tried: int = 1,
-    owed: int = 0,
+    owed: float = 0,
     max_attempts: int = 5,
     wait: float | None = None,
     random: float = 1.0,
@@ -49,6 +49,30 @@ def test_a_single_attempt_is_not_followed_by_another() -> None:
 def test_what_may_have_been_billed_is_tried_again_once(kind: FailureKind) -> None:
     assert the_delay(kind, owed=1) is not None
     assert the_delay(kind, made=2, tried=2, owed=2) is None
+
+
+def test_an_answer_lost_in_an_outage_counts_half() -> None:
+    owed = [0.5, 1.0, 1.5, 2.0, 2.5]
+
+    assert [the_delay(K.CONNECTION_LOST, owed=each) is not None for each in owed] == [True, True, True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("again", "kind", "scope", "tries"),
+    [
+        (False, K.SERVER_ERROR, Scope.ROW, False),
+        (False, K.RATE_LIMITED, Scope.EVERYONE, False),
+        (False, K.INVALID_KEY, Scope.RUN, True),
+        (True, K.BAD_REQUEST, Scope.ROW, True),
+        (True, K.POLICY, Scope.ROW, True),
+    ],
+)
+def test_what_the_service_says_of_trying_again_is_obeyed(kind: FailureKind, scope: Scope, *, again: bool, tries: bool) -> None:
+    failure = Failure(kind, scope, "", again=again)
+
+    found = delay(failure, made=1, tried=1, owed=0, max_attempts=5, random=lambda: 1.0)
+
+    assert (found is not None) is tries
 
 
 def test_an_earlier_loss_does_not_end_a_row_that_fails_otherwise() -> None:

@@ -230,6 +230,33 @@ def test_an_input_line_is_kept_when_it_can_be(line: bytes, kept: str) -> None:
     assert kept_input(line) == kept
 
 
+@pytest.mark.parametrize(
+    ("kind", "outage", "tried", "owed"),
+    [
+        pytest.param(K.OVERLOADED, False, 3, 0, id="a 503"),
+        pytest.param(K.OVERLOADED, True, 0, 0, id="a 503 in an outage"),
+        pytest.param(K.CONNECTION_LOST, False, 3, 3, id="a lost answer"),
+        pytest.param(K.CONNECTION_LOST, True, 0, 1.5, id="a lost answer in an outage"),
+        pytest.param(K.RATE_LIMITED, False, 0, 0, id="a refusal"),
+        pytest.param(K.UNREACHABLE, False, 0, 0, id="nobody there"),
+        pytest.param(K.INVALID_KEY, True, 3, 0, id="a word about the key in an outage"),
+    ],
+)
+def test_an_attempt_counts_as_far_as_it_was_the_rows_own(kind: FailureKind, tried: int, owed: float, *, outage: bool) -> None:
+    tally = a_tally()
+
+    for _ in range(3):
+        tally.count(a_reply(status=500), a_failure(kind), AT, outage=outage)
+
+    assert (tally.made, tally.tried, tally.owed) == (3, tried, owed)
+
+
+def test_what_is_lost_in_an_outage_is_billed_like_any_other() -> None:
+    tally = a_tally()
+
+    assert tally.count(NoAnswer("gone", 2.0), a_failure(K.CONNECTION_LOST), AT, outage=True) == Bill(maybe_billed=WORST)
+
+
 # money
 
 

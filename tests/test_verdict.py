@@ -317,6 +317,7 @@ def test_no_reply_is_about_the_row(outcome: Unreached | NoAnswer, kind: FailureK
         pytest.param({"retry-after": "-1"}, "", 0, id="negative"),
         pytest.param({"retry-after": "Thu, 01 Jan 1970 00:01:10 GMT"}, "", 60, id="date"),
         pytest.param({"retry-after": "Thu, 01 Jan 1970 00:00:00 GMT"}, "", 0, id="date in the past"),
+        pytest.param({"retry-after": "Thu, 01 Jan 1970 00:01:10 -0000"}, "", 60, id="date of no zone"),
         pytest.param({"retry-after-ms": "500", "retry-after": "20"}, "in 9s", 0.5, id="milliseconds first"),
         pytest.param({"retry-after-ms": "soon", "retry-after": "20"}, "", 20, id="odd milliseconds"),
         pytest.param({"retry-after": "soon"}, "Please try again in 1.574s.", 1.574, id="odd header, words"),

@@ -7,14 +7,15 @@ from aiolimiter import AsyncLimiter
 SHARE = 0.995
 """Of the limit: a minute counted from any moment on must not hold one request too many."""
 
-CATCH_UP_SECONDS = 0.02
-"""What a late timer may catch up, beside one request: in no second more than 2 % and a request above the rate."""
+CATCH_UP_SECONDS, CATCH_UP_REQUESTS = 0.02, 2
+"""What a late timer may catch up, together: in no second more than 2 % and two requests above the rate. On a busy machine
+timers are late all the time, and what isn't caught up is never used."""
 
 SHARED_CATCH_UP_SECONDS = 1.0
 """The same beside a token limit: while that one holds everyone up, this one has to save, or neither is ever used up."""
 
-MOST_PRICE_SECONDS = 0.08
-"""Slower than this, a request is its own second, and catching one up would be a burst."""
+MOST_CATCH_UP_SECONDS = 0.16
+"""Of the requests: at a slow rate to catch even one up would be a burst."""
 
 PIECES = 2
 """A price is paid in parts of the bucket: aiolimiter takes no more at once than the bucket holds."""
@@ -33,7 +34,7 @@ class Pace:
         self.rate = rate
         self._begun = False
         catch_up = SHARED_CATCH_UP_SECONDS if beside_tokens else CATCH_UP_SECONDS
-        size = catch_up + min(60.0 / rate if rate else 0.0, MOST_PRICE_SECONDS)
+        size = catch_up + min(CATCH_UP_REQUESTS * 60.0 / rate if rate else 0.0, MOST_CATCH_UP_SECONDS)
         self._bucket = AsyncLimiter(size, size)
 
     def at_most(self, rate: float) -> None:

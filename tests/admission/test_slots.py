@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -29,17 +30,25 @@ async def no_disk(_ceiling: Ceiling) -> None:
 class Bench:
     """An admission and what it is built of."""
 
-    def __init__(self, *, concurrency: int = 2, rpm: float | None = None, raise_to: Any = no_disk) -> None:
+    def __init__(
+        self,
+        *,
+        concurrency: int = 2,
+        rpm: float | None = None,
+        tpm: float | None = None,
+        raise_to: Any = no_disk,
+        max_attempts: int = 5,
+    ) -> None:
         self.waits = Waits()
         self.exposure = Exposure(Ceiling(), raise_to)
         self.admission = LocalAdmission(
             concurrency=concurrency,
             rpm=rpm,
-            tpm=None,
+            tpm=tpm,
             budget=Budget((), never),
             exposure=self.exposure,
             waits=self.waits,
-            max_attempts=5,
+            max_attempts=max_attempts,
             random=lambda: 1.0,
         )
         self.sent_at = list[float]()
@@ -51,6 +60,11 @@ class Bench:
             self.most_in_flight = max(self.most_in_flight, self.admission.in_flight)
             await asyncio.sleep(seconds)
             slot.ended(ANSWER)
+
+    async def end(self, verdict: Completion | Failure, row_id: str = "a") -> None:
+        """Send a request of a row that ends so at once."""
+        async with self.admission.slot(replace(REQUEST, row_id=row_id)) as slot:
+            slot.ended(verdict)
 
     async def send_many(self, count: int) -> None:
         await asyncio.gather(*(self.send() for _ in range(count)))
@@ -202,3 +216,124 @@ async def test_no_slot_is_given_while_leaving() -> None:
         await bench.send()
 
     bench.assert_nothing_is_held()
+
+
+async def test_a_pause_that_begins_while_the_ceiling_is_written_is_kept() -> None:
+    async def slow(_ceiling: Ceiling) -> None:
+        await asyncio.sleep(5)
+
+    bench = Bench(raise_to=slow)
+    asyncio.get_running_loop().call_later(2, bench.admission._cooldown.refused, 30.0)
+
+    await bench.send()
+
+    assert bench.sent_at == pytest.approx([32])
+    bench.assert_nothing_is_held()
+
+
+@pytest.mark.parametrize(
+    ("failure", "paused"),
+    [
+        pytest.param(Failure(FailureKind.CONCURRENCY_LIMITED, Scope.EVERYONE, ""), True, id="places"),
+        pytest.param(Failure(FailureKind.RATE_LIMITED, Scope.EVERYONE, "", limit="requests"), True, id="requests"),
+        pytest.param(Failure(FailureKind.RATE_LIMITED, Scope.EVERYONE, "", limit="tokens"), False, id="tokens"),
+        pytest.param(Failure(FailureKind.RATE_LIMITED, Scope.EVERYONE, ""), False, id="nobody says"),
+        pytest.param(Failure(FailureKind.RATE_LIMITED, Scope.EVERYONE, "", wait=7.0), True, id="told to wait"),
+    ],
+)
+async def test_where_tokens_are_counted_the_ledger_guesses_the_pause_of_what_may_be_about_them(
+    failure: Failure, *, paused: bool
+) -> None:
+    bench = Bench(tpm=6_000_000)
+
+    await bench.end(failure)
+
+    assert (bench.admission.pause_left > 0) is paused
+
+
+async def test_a_slot_that_is_never_told_how_it_ended_keeps_its_tokens() -> None:
+    bench = Bench(tpm=600)
+
+    with pytest.raises(ZeroDivisionError):
+        async with bench.admission.slot(REQUEST):
+            raise ZeroDivisionError
+
+    ledger = bench.admission._tokens.ledger
+    assert ledger is not None
+    assert ledger._uses._in_flight == 0
+    assert ledger.wait() == pytest.approx(110 / 10, rel=0.01)
+
+
+async def test_a_named_limit_slows_everyone_down_and_never_speeds_up() -> None:
+    bench = Bench(rpm=600)
+
+    await bench.end(Failure(FailureKind.RATE_LIMITED, Scope.EVERYONE, "", rpm=60.0))
+    await bench.end(Failure(FailureKind.RATE_LIMITED, Scope.EVERYONE, "", rpm=6000.0))
+
+    assert bench.admission._pace.rate == 60.0
+
+
+@pytest.mark.parametrize(
+    ("kind", "max_attempts", "times"),
+    [
+        pytest.param(FailureKind.OVERLOADED, 5, 3, id="half of five attempts"),
+        pytest.param(FailureKind.OVERLOADED, 2, 1, id="half of two"),
+        pytest.param(FailureKind.OVERLOADED, 1, 1, id="the only one"),
+        pytest.param(FailureKind.CONNECTION_LOST, 5, 1, id="half of those that may be billed"),
+    ],
+)
+async def test_an_outage_begins_before_rows_run_out_of_attempts(kind: FailureKind, max_attempts: int, times: int) -> None:
+    bench, seen = Bench(max_attempts=max_attempts), list[bool]()
+
+    for _ in range(times):
+        seen.append(bench.admission._outage.on)
+        for row in range(5):
+            await bench.end(Failure(kind, Scope.ROW, ""), f"row {row}")
+
+    assert seen == [False] * times
+    assert bench.admission._outage.on
+
+
+async def test_reaching_nobody_costs_no_attempt_and_is_an_outage_after_five_seconds() -> None:
+    bench = Bench(max_attempts=1)
+
+    for second in range(6):
+        on_before = bench.admission._outage.on
+        for row in range(5):
+            await bench.end(Failure(FailureKind.UNREACHABLE, Scope.ROW, ""), f"row {row}")
+        assert on_before is False, f"after {second} s"
+        await asyncio.sleep(1)
+
+    assert bench.admission.outage_seconds > 5
+
+
+async def test_an_answer_after_an_outage_opens_a_small_window() -> None:
+    bench = Bench(concurrency=8, max_attempts=1)
+    for row in range(5):
+        await bench.end(Failure(FailureKind.OVERLOADED, Scope.ROW, ""), f"row {row}")
+    began = asyncio.get_running_loop().time()
+
+    await bench.send_many(1 + 1 + 2 + 4)
+
+    waits = [at - began for at in bench.sent_at]
+    assert waits[0] == pytest.approx(1.25)
+    assert waits[1:] == pytest.approx([2.25] + [3.25] * 2 + [4.25] * 4)
+
+
+@pytest.mark.parametrize(
+    "verdict",
+    [
+        pytest.param(Failure(FailureKind.POLICY, Scope.ROW, ""), id="a refusal to answer"),
+        pytest.param(Failure(FailureKind.RATE_LIMITED, Scope.EVERYONE, "", wait=0.0), id="too fast"),
+        pytest.param(Failure(FailureKind.INVALID_KEY, Scope.RUN, ""), id="a dead key"),
+        pytest.param(ANSWER, id="an answer"),
+    ],
+)
+async def test_whatever_the_service_says_itself_shows_that_it_is_back(verdict: Completion | Failure) -> None:
+    bench = Bench(max_attempts=1)
+    for row in range(5):
+        await bench.end(Failure(FailureKind.OVERLOADED, Scope.ROW, ""), f"row {row}")
+
+    await bench.end(verdict)
+
+    assert bench.admission.outage_seconds == 0
