@@ -16,15 +16,13 @@ if TYPE_CHECKING:
 
 
 class Weighing:
-    """Adds up row by row. A request is built only where it may be the largest or is like no other: that of a plain prompt is its
-    line, and what the requests of all plain prompts have in common.
-    """
+    """Adds up row by row. The requests of plain prompts differ by their texts alone, so only for other rows one is built."""
 
     def __init__(self, run: Defaults, findings: Findings) -> None:
         self._run = run
         self._findings = findings
         self._plain = findings.judge(request_body({"messages": [{"role": "user", "content": ""}]}, run))
-        self._common = _worst(self._plain)
+        self._common = worst(self._plain.body, dumps(self._plain.body))
         self._uncapped = cap_of(self._plain.body) is None
         self.uncapped = 0
         """Rows whose answer has no cap of its own."""
@@ -39,26 +37,33 @@ class Weighing:
 
     def add(self, asked: Asked, line: Line, sent: int) -> bool:
         """Count a row as often as it is `sent`; true when something about it is refused."""
-        largest, common = self.largest, self._common
-        if asked.is_plain and len(line.text) + common.prompt <= largest.prompt and common.completion <= largest.completion:
-            judged = self._plain
-            self.uncapped += sent * self._uncapped
-        else:
-            judged = self._weighed(asked, sent)
+        judged = self._weigh_plain(asked, line, sent) if asked.is_plain else self._weigh(asked, sent)
         if judged.refusals or judged.mends:
             self._findings.add(judged, line.source, sent)
         return bool(judged.refusals)
 
-    def _weighed(self, asked: Asked, sent: int) -> Judged:
+    def _weigh_plain(self, asked: Asked, line: Line, sent: int) -> Judged:
+        common, largest = self._common, self.largest
+        self.uncapped += sent * self._uncapped
+        self._note_model(self._run.model, uncapped=self._uncapped)
+        if len(line.text) + common.prompt > largest.prompt or common.completion > largest.completion:
+            text = dumps(asked.asks["messages"][0]["content"])
+            self._grow(common.prompt + len(text) - len(b'""'), common.completion)
+        return self._plain
+
+    def _weigh(self, asked: Asked, sent: int) -> Judged:
+        judged = self._findings.judge(request_body(asked.asks, self._run, as_written=asked.as_written))
+        self.uncapped += sent * (cap_of(judged.body) is None)
         self.as_written += sent * asked.as_written
         self.ending_in_answer += sent * (asked.asks["messages"][-1]["role"] == "assistant")
-        judged = self._findings.judge(request_body(asked.asks, self._run, as_written=asked.as_written))
-        most, uncapped, model = _worst(judged), cap_of(judged.body) is None, judged.body["model"]
-        self.models[model] = self.models.get(model, False) or uncapped
-        self.uncapped += sent * uncapped
-        self.largest = Tokens(max(self.largest.prompt, most.prompt), max(self.largest.completion, most.completion))
+        self._note_model(judged.body["model"], uncapped=cap_of(judged.body) is None)
+        most = worst(judged.body, dumps(judged.body))
+        self._grow(most.prompt, most.completion)
         return judged
 
+    def _note_model(self, model: str, *, uncapped: bool) -> None:
+        self.models[model] = self.models.get(model, False) or uncapped
 
-def _worst(judged: Judged) -> Tokens:
-    return worst(judged.body, dumps(judged.body))
+    def _grow(self, prompt: int, completion: int) -> None:
+        if prompt > self.largest.prompt or completion > self.largest.completion:
+            self.largest = Tokens(max(prompt, self.largest.prompt), max(completion, self.largest.completion))
