@@ -37,7 +37,7 @@ class Condition:
     """An expression that holds for a row, or doesn't. Raises `UsageMistake` for one that can't be read."""
 
     def __init__(self, text: str) -> None:
-        from simpleeval import EvalWithCompoundTypes  # noqa: PLC0415 - only for those who ask for it
+        from simpleeval import EvalWithCompoundTypes, InvalidExpression  # noqa: PLC0415 - only for those who ask for it
 
         self._text = text
         self._walk = EvalWithCompoundTypes(functions=FUNCTIONS)
@@ -45,7 +45,7 @@ class Condition:
             self._walk.nodes.pop(node, None)
         try:
             self._parsed = self._walk.parse(text.strip())
-        except (SyntaxError, ValueError, Warning) as error:
+        except (SyntaxError, ValueError, Warning, InvalidExpression) as error:
             raise UsageMistake(
                 f'--where {text!r} can\'t be read: {getattr(error, "msg", error)}; write it like lang == "zh"'
             ) from None

@@ -139,10 +139,9 @@ def read_line(line: bytes, shape: Shape = AS_IT_COMES) -> Asked | Unusable:
     row_id = None
     try:
         fields = _fields(line)
-        row_id = _id(fields, shape.id_field)
-        if "body" in fields and _is_batch_line(fields, shape):
-            return _batch_line(row_id, fields, shape)
-        return _plain_line(row_id, fields, shape)
+        batch = "body" in fields and _is_batch_line(fields, shape)
+        row_id = _id(fields, None if batch else shape.id_field)
+        return _batch_line(row_id, fields, shape) if batch else _plain_line(row_id, fields, shape)
     except WrongLineError as error:
         return Unusable(row_id, str(error))
 
@@ -160,7 +159,7 @@ def _fields(line: bytes) -> dict[str, Any]:
     for value in fields.values():
         if type(value) in LOOKED_INTO:
             keys += _keys_in(value)
-    return fields if line.count(b'":') == keys else _read_closely(line)
+    return fields if line.count(b'":') == keys and b'" :' not in line else _read_closely(line)
 
 
 def _keys_in(value: Any) -> int:
@@ -178,7 +177,7 @@ def _keys_in(value: Any) -> int:
 
 
 def _read_closely(line: bytes) -> dict[str, Any]:
-    """The row where `":` doesn't stand as often as there are keys: a key may stand twice, most often a text holds those marks."""
+    """A row in which `":` doesn't stand as often as there are keys: one may stand twice, though most often a text holds those."""
     if (key := doubled_key(line)) is not None:
         raise WrongLineError(f"the key {key[:60]!r} stands twice in one object: keep one")
     try:

@@ -3,7 +3,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import orjson
 import pytest
 from hypothesis import given, settings
@@ -13,7 +12,6 @@ from batch_runner.chat import Defaults, build_request
 from batch_runner.failures import CannotStart, FailureKind
 from batch_runner.identity import Again, line_fingerprint
 from batch_runner.loader import InputFile, InputFiles, Line, draft
-from batch_runner.naming import KeySet
 from batch_runner.output.history import History
 from batch_runner.output.lines import Run, row_line, run_line
 from batch_runner.plan import Plan, make_plan
@@ -639,18 +637,6 @@ def test_any_lines_can_be_planned(tmp_path_factory: pytest.TempPathFactory, text
 
     assert plan.rows == len(texts)
     assert plan.to_send + plan.rejected == len(texts)
-
-
-@given(blocks=st.lists(st.sets(st.integers(0, 40) | st.sampled_from([2**63, 2**64 - 1])), max_size=12))
-@settings(max_examples=100, deadline=None)
-def test_a_key_set_is_a_set(blocks: list[set[int]]) -> None:
-    keys, model = KeySet(), set[int]()
-
-    for block in blocks:
-        ordered = list(block)
-        new = keys.add(np.array(ordered, dtype=np.uint64))
-        assert new.tolist() == [key not in model for key in ordered]
-        model |= block
 
 
 def test_a_batch_line_can_be_planned_beside_plain_ones(bench: Bench) -> None:
