@@ -33,7 +33,8 @@ The way of a row, and with it the order of the modules. Each imports only what s
     health          whether the run goes on
     output/         the output file: lines, index, history, lock, journal, compaction
     weighing        what the rows to be sent weigh
-    plan            the first pass: what is new, changed, done
+    plan            what a run would do, line by line
+    planner         the first pass: what is new, changed, done
     tally           what one row has come to so far
     progress        what reporters are shown
     state           the parts of a run that change

@@ -1,58 +1,31 @@
-"""The first pass over the input: which rows are new, changed, done; what would be sent. Nothing is sent or written.
+"""What a run would do: an action and a checksum for each input line, five bytes.
 
-The plan remembers an action and a checksum for each input line, five bytes. The second pass, which sends, follows it line
-by line; a line that is no longer what was planned stops the run before it is sent.
+The second pass, which sends, follows the plan line by line; a line that is no longer what was planned stops the run before it
+is sent.
 """
 
 from __future__ import annotations
 
-import sys
 import zlib
-from array import array
-from collections import Counter
 from dataclasses import dataclass, replace
-from itertools import islice
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from batch_runner.chat import request_body
 from batch_runner.failures import CannotStart
-from batch_runner.forms import AS_IT_COMES, Unusable
-from batch_runner.identity import (
-    Action,
-    Again,
-    Occurrences,
-    decide,
-    decide_rejected,
-    fingerprint,
-    key_of_fingerprint,
-    line_fingerprint,
-)
+from batch_runner.identity import Action, Occurrences
 from batch_runner.loader import draft
-from batch_runner.naming import KeySet, Naming, keys_of
 from batch_runner.records import PromptRow, Rejected
-from batch_runner.selection import EVERYTHING, Sample, Selection, blocks, ends_like_a_copy
-from batch_runner.totals import NOT_IN_INPUT, UNATTEMPTED
-from batch_runner.weighing import Weighing
 
 if TYPE_CHECKING:
+    from array import array
+    from collections import Counter
     from collections.abc import Iterator
 
-    from numpy.typing import NDArray
-
-    from batch_runner.chat import Defaults
-    from batch_runner.forms import Asked, Shape
-    from batch_runner.loader import Draft, Line, RowSource
-    from batch_runner.output.history import History
-    from batch_runner.output.index import Entry
+    from batch_runner.forms import Shape
+    from batch_runner.loader import RowSource
     from batch_runner.records import Tokens
 
 RECORDED = 0x80
 """Set in an action's byte when the output holds a record of the row."""
-NAMED_REPEATS = 5
-NAMED_BAD_LINES = 5
-LEFT_OUT = bytes([Action.LEAVE_OUT])
 PASSED_OVER = frozenset({Action.KEEP, Action.LEAVE_OUT})
 
 
@@ -148,199 +121,5 @@ class Plan:
             yield (row if self.repeat == 1 else replace(row, id=f"{row.id}#{copy}")), bool(code & RECORDED)
 
 
-def make_plan(
-    source: RowSource,
-    history: History,
-    *,
-    run: Defaults,
-    again: Again,
-    shape: Shape = AS_IT_COMES,
-    selection: Selection = EVERYTHING,
-    real: bool = True,
-    all_rows: bool = False,
-) -> Plan:
-    """Look at every row once (twice, where a sample is to be picked).
-
-    `real`: answers of the embedded endpoint don't count. `all_rows`: the rows of this run are those of the output, `source`
-    giving only the ones that may be sent. Raises `CannotStart` when the input can't be read or ids of its own repeat.
-    """
-    sample = None if selection.sample is None else Sample.of(source, shape, selection)
-    planner = _Planner(history, run, again, shape, selection, sample, real=real)
-    for block in blocks(source.lines(), selection.lines):
-        planner.take(block)
-        if planner.full:
-            break
-    if planner.naming.doubled:
-        raise CannotStart(_repeats_told(source, planner.naming.doubled, shape, selection.lines))
-    return planner.plan(all_rows=all_rows)
-
-
-class _Planner:
-    """Gathers the plan block by block."""
-
-    def __init__(
-        self,
-        history: History,
-        run: Defaults,
-        again: Again,
-        shape: Shape,
-        selection: Selection,
-        sample: Sample | None,
-        *,
-        real: bool,
-    ) -> None:
-        self._history = history
-        self._index = history.index
-        self._run = run
-        self._again = again
-        self._shape = shape
-        self._selection = selection
-        self._sample = sample
-        self._real = real
-        self._new_keys = KeySet()
-        self.naming = Naming(self._meet, selection.suffix(1))
-        self._unmet = set(selection.where.names) if selection.where is not None else set[str]()
-        self._actions = bytearray()
-        self._checks = array("I")
-        self._standing: Counter[str] = Counter()
-        self._by_action: Counter[Action] = Counter()
-        self._new = 0
-        self._picked = 0
-        self._bad = 0
-        self._bad_lines: list[str] = []
-        self._weighing = Weighing(run)
-
-    @property
-    def full(self) -> bool:
-        """True when the limit is reached."""
-        return self._picked == self._selection.limit
-
-    def take(self, block: list[Line]) -> None:
-        drafts = [draft(line, self._shape) for line in block]
-        ids, keys = self.naming.take(drafts)
-        handles = self._handles(ids, keys)
-        meant = list(self._meant(drafts, ids)) if self._selection.picks else [True] * len(drafts)
-        self._checks.extend([zlib.crc32(line.text) for line in block[: len(meant)]])
-        self._picked += sum(meant)
-        for each, places, is_meant in zip(drafts, handles, meant, strict=False):
-            if not is_meant:
-                self._actions.extend(LEFT_OUT * self._selection.repeat)
-            elif isinstance(each.asked, Unusable):
-                self._take_bad(each, each.asked.reason, places)
-            else:
-                self._take_row(each, each.asked, places)
-
-    def plan(self, *, all_rows: bool) -> Plan:
-        if self._unmet and self._checks and self._selection.where is not None:
-            raise self._selection.where.never_met(self._unmet)
-        standing = self._index.living() if all_rows else self._standing
-        if all_rows:
-            standing[UNATTEMPTED] = self._history.unattempted
-        elif self._selection.of_all:
-            standing[NOT_IN_INPUT] = self._index.not_seen().total()
-        return Plan(
-            actions=bytes(self._actions),
-            checks=self._checks,
-            shape=self._shape,
-            repeat=self._selection.repeat,
-            repeated=self.naming.repeated,
-            standing=+standing,
-            new=self._new,
-            again=self._by_action[Action.SEND] - self._new,
-            changed=self._by_action[Action.CHANGED],
-            rejected=self._by_action[Action.RECORD],
-            uncapped=self._weighing.uncapped,
-            as_written=self._weighing.as_written,
-            ending_in_answer=self._weighing.ending_in_answer,
-            left_out=len(self._checks) - self._picked,
-            bad=self._bad,
-            bad_lines=tuple(self._bad_lines),
-            largest=self._weighing.largest,
-        )
-
-    def _meet(self, keys: NDArray[np.uint64]) -> NDArray[np.bool_]:
-        """Whether each row's id is met for the first time: those of the output are marked there, the others are kept here."""
-        handles = self._index.find(keys)
-        first = handles >= 0
-        new = ~first
-        first[first] = self._index.mark(handles[first])
-        first[new] = self._new_keys.add(keys[new])
-        return first
-
-    def _handles(self, ids: list[str], keys: NDArray[np.uint64]) -> list[list[int]]:
-        """Where each copy of each row stands in the output."""
-        suffixes = [self._selection.suffix(copy) for copy in range(2, self._selection.repeat + 1)]
-        columns = [keys, *(keys_of([row_id + suffix for row_id in ids]) for suffix in suffixes)]
-        found = [self._index.find(column) for column in columns]
-        for handles in found:
-            self._index.mark(handles[handles >= 0])
-        return cast("list[list[int]]", np.stack(found, axis=1).tolist())
-
-    def _meant(self, drafts: list[Draft], ids: list[str]) -> Iterator[bool]:
-        """Whether the run is about each row, up to the last one within the limit."""
-        left = (self._selection.limit or sys.maxsize) - self._picked
-        for each, row_id in zip(drafts, ids, strict=True):
-            if left <= 0:
-                return
-            if not isinstance(each.asked, Unusable):
-                self._unmet -= each.asked.fields.keys()
-            meant = self._selection.means(each) and (self._sample is None or self._sample.holds(row_id))
-            left -= meant
-            yield meant
-
-    def _take_row(self, each: Draft, asked: Asked, handles: list[int]) -> None:
-        """Decide about every copy of a row."""
-        if self._selection.repeat > 1 and each.own_id and ends_like_a_copy(each.id):
-            raise CannotStart(f"{each.line.source}: the id {each.id[:60]!r} ends as the copies of --repeat do: name it otherwise")
-        entries = [self._entry(handle) for handle in handles]
-        key = None
-        if any(entries):
-            key = key_of_fingerprint(fingerprint(request_body(asked.asks, self._run, as_written=asked.as_written)))
-        sent = 0
-        for entry in entries:
-            kind = self._history.kind_of(entry) if entry is not None and self._again.kinds else None
-            same = entry is not None and entry.fingerprint_key == key
-            action = decide(entry.status if entry is not None else None, same=same, again=self._again, kind=kind)
-            self._note(action, entry)
-            if action is not Action.KEEP:
-                sent += 1
-                self._new += entry is None
-        if sent:
-            self._weighing.add(asked, len(each.line.text), sent)
-
-    def _take_bad(self, each: Draft, reason: str, handles: list[int]) -> None:
-        """Decide about a line that can't be sent. One line tells of it, however often it would be sent."""
-        self._bad += 1
-        if self._bad <= NAMED_BAD_LINES:
-            self._bad_lines.append(f"{each.line.source}: {reason}")
-        entry = self._entry(handles[0])
-        same = entry is not None and entry.fingerprint_key == key_of_fingerprint(line_fingerprint(each.line.text))
-        self._note(decide_rejected(entry.status if entry is not None else None, same=same), entry)
-        self._actions.extend(LEFT_OUT * (len(handles) - 1))
-
-    def _entry(self, handle: int) -> Entry | None:
-        """The record behind a handle, made-up answers aside where they don't count."""
-        if handle < 0:
-            return None
-        entry = self._index.entry(handle)
-        return None if entry.made_up and self._real else entry
-
-    def _note(self, action: Action, entry: Entry | None) -> None:
-        self._actions.append(action | RECORDED if entry is not None else action)
-        self._standing[entry.status if entry is not None else UNATTEMPTED] += 1
-        self._by_action[action] += 1
-
-
 def _changed(source: str) -> CannotStart:
     return CannotStart(f"{source} was changed while the run went on: the same command goes on with the file as it is now")
-
-
-def _repeats_told(source: RowSource, repeats: dict[str, str], shape: Shape, limit: int | None) -> str:
-    firsts: dict[str, str] = {}
-    for line in islice(source.lines(), limit):
-        row_id = draft(line, shape).id
-        if row_id in repeats:
-            firsts.setdefault(row_id, line.source)
-    named = [f"{row_id[:60]!r} at {firsts[row_id]} and {again}" for row_id, again in islice(repeats.items(), NAMED_REPEATS)]
-    more = f" and {len(repeats) - NAMED_REPEATS} more" if len(repeats) > NAMED_REPEATS else ""
-    return f"ids must not repeat, so nothing was sent: {'; '.join(named)}{more}. Give each row its own id, or none"

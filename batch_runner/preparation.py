@@ -23,7 +23,8 @@ from batch_runner.output.compact import remove_remains
 from batch_runner.output.history import History
 from batch_runner.output.kept_inputs import KeptInputs, stdin_copy_path
 from batch_runner.output.lock import lock
-from batch_runner.plan import Plan, make_plan
+from batch_runner.plan import Plan
+from batch_runner.planner import make_plan
 from batch_runner.records import REPEATABLE, RETRIED
 from batch_runner.selection import selection
 from batch_runner.settings import as_written, table

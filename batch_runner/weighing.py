@@ -34,12 +34,12 @@ class Weighing:
 
     def add(self, asked: Asked, length: int, sent: int) -> None:
         """Count a row whose line has `length` bytes, as often as it is `sent`."""
-        self.as_written += sent * asked.as_written
-        self.ending_in_answer += sent * (asked.asks["messages"][-1]["role"] == "assistant")
-        largest = self.largest
-        if asked.is_plain and length + self._common.prompt <= largest.prompt and self._common.completion <= largest.completion:
+        largest, common = self.largest, self._common
+        if asked.plain and length + common.prompt <= largest.prompt and common.completion <= largest.completion:
             self.uncapped += sent * self._uncapped
             return
+        self.as_written += sent * asked.as_written
+        self.ending_in_answer += sent * (asked.asks["messages"][-1]["role"] == "assistant")
         body = request_body(asked.asks, self._run, as_written=asked.as_written)
         most = worst(body, dumps(body))
         self.uncapped += sent * (cap_of(body) is None)

@@ -347,7 +347,7 @@ def test_the_other_names_of_a_prompt_are_the_rows_own_then() -> None:
 
 
 def test_an_id_can_stand_in_any_field_and_travels_to_the_output() -> None:
-    read = asked('{"uuid": 7, "id": "mine", "prompt": "hi"}', Shape(id_field="uuid"))
+    read = asked('{"uuid": 7, "id": "mine", "prompt": "hi"}', shape(read_settings({"id_field": "uuid"})))
 
     assert read.id == "7"
     assert read.extra == {"uuid": 7, "id": "mine"}

@@ -14,7 +14,8 @@ from batch_runner.identity import Again, line_fingerprint
 from batch_runner.loader import InputFile, InputFiles, Line, draft
 from batch_runner.output.history import History
 from batch_runner.output.lines import Run, row_line, run_line
-from batch_runner.plan import Plan, make_plan
+from batch_runner.plan import Plan
+from batch_runner.planner import make_plan
 from batch_runner.records import PromptRow, Rejected, Result, Status
 from batch_runner.selection import BLOCK_LINES, Selection
 from batch_runner.totals import NOT_IN_INPUT, UNATTEMPTED, Totals

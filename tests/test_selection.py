@@ -12,7 +12,8 @@ from batch_runner.failures import CannotStart
 from batch_runner.identity import Again
 from batch_runner.loader import Line
 from batch_runner.output.history import History
-from batch_runner.plan import Plan, make_plan
+from batch_runner.plan import Plan
+from batch_runner.planner import make_plan
 from batch_runner.records import Rejected
 from batch_runner.selection import Selection, ends_like_a_copy
 
