@@ -23,7 +23,6 @@ from batch_runner.output.compact import remove_remains
 from batch_runner.output.history import History
 from batch_runner.output.kept_inputs import KeptInputs, stdin_copy_path
 from batch_runner.output.lock import lock
-from batch_runner.plan import Plan
 from batch_runner.planner import make_plan
 from batch_runner.records import REPEATABLE, RETRIED
 from batch_runner.selection import selection
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from batch_runner.clock import Clock
+    from batch_runner.plan import Plan
     from batch_runner.settings import Settings
 
 INPUT_ENDINGS = (".zst", ".gz", ".jsonl", ".ndjson", ".json", ".txt", ".csv", ".tsv", ".parquet")

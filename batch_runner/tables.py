@@ -107,7 +107,14 @@ def parquet_records(path: Path, name: str) -> Iterator[Record]:
 
 def _likely_delimiter(header: str) -> str:
     """The one that splits the header into most cells."""
-    return max(DELIMITERS, key=lambda mark: len(next(csv.reader([header], delimiter=mark), [])))
+
+    def cells(mark: str) -> int:
+        try:
+            return len(next(csv.reader([header], delimiter=mark), []))
+        except csv.Error:
+            return 0
+
+    return max(DELIMITERS, key=cells)
 
 
 def _header(reader: Iterator[list[str]], name: str, offset: int) -> list[str]:
