@@ -40,7 +40,8 @@ class Condition:
         from simpleeval import EvalWithCompoundTypes, InvalidExpression  # noqa: PLC0415 - only for those who ask for it
 
         self._text = text
-        self._walk = EvalWithCompoundTypes(functions=FUNCTIONS)
+        self._walk = EvalWithCompoundTypes()
+        self._walk.functions = dict(FUNCTIONS)  # and none of those it brings
         for node in (ast.Attribute, ast.ListComp, ast.GeneratorExp, ast.SetComp, ast.DictComp):
             self._walk.nodes.pop(node, None)
         try:

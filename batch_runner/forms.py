@@ -141,7 +141,8 @@ def _fields(line: bytes) -> dict[str, Any]:
     if not isinstance(fields, dict):
         if isinstance(fields, str):
             return {"text": fields}
-        raise WrongLineError(f"a row is a JSON object or a text, this is {named(fields)}: {start_of(line)}")
+        hint = " (jq -c '.[]' makes lines of it)" if isinstance(fields, list) else ""
+        raise WrongLineError(f"a row is a JSON object or a text, this is {named(fields)}{hint}: {start_of(line)}")
     marks = line.count(b'":') if b'" :' not in line else NEVER_SO_MANY
     if marks == len(fields):
         for value in fields.values():
@@ -291,8 +292,8 @@ def _prompt_name(fields: dict[str, Any], shape: Shape) -> str:
     if CONVERSATION in fields:
         return CONVERSATION
     raise WrongLineError(
-        f"no prompt: a row has `messages`, or one of {', '.join(PROMPT_NAMES)}, `{CONVERSATION}`, or is an OpenAI Batch line; "
-        f"this one has {fields_told(fields)}: --prompt-field or --template says which to send",
+        f"no prompt among {fields_told(fields)}: name one with --prompt-field or --template; by itself it is `messages`, "
+        f"{', '.join(PROMPT_NAMES)}, `{CONVERSATION}` or an OpenAI Batch line",
     )
 
 

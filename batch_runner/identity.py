@@ -42,9 +42,9 @@ def fingerprint(body: Mapping[str, Any]) -> str:
     return f"{FINGERPRINT_VERSION}:{_hash(dumps(asked, sort_keys=True), 16)}"
 
 
-def line_fingerprint(line: bytes) -> str:
-    """The fingerprint of a line that can't be sent."""
-    return f"{FINGERPRINT_VERSION}:{_hash(line, 16)}"
+def line_fingerprint(line: bytes, reason: str) -> str:
+    """The fingerprint of a line that can't be sent: another reason is worth another record."""
+    return f"{FINGERPRINT_VERSION}:{_hash(line + reason.encode(errors='replace'), 16)}"
 
 
 def id_from_content(asks: Mapping[str, Any]) -> str:

@@ -216,7 +216,7 @@ class _Planner:
         if self._bad <= NAMED_BAD_LINES:
             self._bad_lines.append(f"{each.line.source}: {reason}")
         entry = self._entry(handles[0]) if handles[0] >= 0 else None
-        same = entry is not None and entry.fingerprint_key == key_of_fingerprint(line_fingerprint(each.line.text))
+        same = entry is not None and entry.fingerprint_key == key_of_fingerprint(line_fingerprint(each.line.text, reason))
         action = decide_rejected(entry.status if entry is not None else None, same=same)
         self._actions.append(action if entry is None else action | RECORDED)
         self._actions.extend(LEFT_OUT * (len(handles) - 1))

@@ -166,7 +166,7 @@ def test_an_id_of_a_wrong_type_is_refused_by_name(value: str, said: str) -> None
         pytest.param('{"prompt": "a", "x": [{"y": 1, "y": 1}]}', "the key 'y' stands twice", id="a key twice, deep"),
         pytest.param('{"instruction": "Sum up.", "input": "…"}', "both instruction and input", id="Alpaca"),
         pytest.param(
-            '{"label": "x", "a\\u0000b": 1}', "this one has label, 'a\\x00b'", id="what the row has, nothing that commands"
+            '{"label": "x", "a\\u0000b": 1}', "no prompt among label, 'a\\x00b'", id="what the row has, nothing that commands"
         ),
         pytest.param('{"conversations": "hi"}', "conversations must be a list of messages", id="text as conversation"),
         pytest.param('{"conversations": []}', "at least one message", id="empty conversation"),

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from batch_runner.chat import Defaults, build_request
 from batch_runner.failures import CannotStart, FailureKind
+from batch_runner.forms import Shape
 from batch_runner.identity import Again, line_fingerprint
 from batch_runner.loader import InputFile, InputFiles, Line, draft
 from batch_runner.output.history import History
@@ -71,7 +72,7 @@ class Bench:
 
     def _result(self, row: PromptRow | Rejected, status: Status, kind: FailureKind | None) -> Result:
         if isinstance(row, Rejected):
-            return Result(row.id, Status.INVALID, line_fingerprint(row.line), row.source, AT, "r")
+            return Result(row.id, Status.INVALID, line_fingerprint(row.line, row.reason), row.source, AT, "r")
         asked = build_request(row, self.run).fingerprint
         return Result(row.id, status, asked, row.source, AT, "r", model=self.run.model, failure=kind)
 
@@ -661,3 +662,21 @@ def test_a_batch_line_can_be_planned_beside_plain_ones(bench: Bench) -> None:
     bench.answer()
 
     assert bench.sent() == []
+
+
+def test_a_line_that_can_not_be_sent_for_another_reason_now_is_recorded_again(bench: Bench) -> None:
+    bench.write('{"question":"a"}')
+    missing = make_plan_with(bench, Shape(prompt_field="q"))
+    assert missing.rejected == 1
+    with bench.output.open("ab") as out:
+        out.write(run_line(Run("r", AT, REAL), Totals()))
+        out.writelines(row_line(bench._result(row, Status.INVALID, None)) for row, _ in missing.items(bench.source))
+
+    assert make_plan_with(bench, Shape(prompt_field="q")).nothing_to_do
+    assert make_plan_with(bench, Shape(prompt_field="Question")).rejected == 1
+    assert make_plan_with(bench, Shape()).new == 1
+
+
+def make_plan_with(bench: Bench, shape: Shape) -> Plan:
+    with History(bench.output) as records:
+        return make_plan(bench.source, records, run=RUN, again=AS_USUAL, shape=shape)
