@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from batch_runner.identity import Occurrences, digest_of_id, key_of_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -36,11 +37,14 @@ class KeySet:
         return new
 
 
-class Naming:
-    """Gives rows their final ids, block by block. `meet` takes keys, none twice, and says which are met for the first time."""
+Meet = Callable[["NDArray[np.uint64]"], "NDArray[np.bool_]"]
+"""Takes keys, none twice, and says which are met for the first time."""
 
-    def __init__(self, meet: Callable[[NDArray[np.uint64]], NDArray[np.bool_]], suffix: str = "") -> None:
-        self._meet = meet
+
+class Naming:
+    """Gives rows their final ids, block by block."""
+
+    def __init__(self, suffix: str = "") -> None:
         self._suffix = suffix
         """What the first copy of each row carries behind its id; the keys are those of first copies."""
         self._occurrences = Occurrences()
@@ -52,13 +56,13 @@ class Naming:
         """Ids made from content that stand more than once."""
         return self._occurrences.repeated()
 
-    def take(self, drafts: Sequence[Draft]) -> tuple[list[str], NDArray[np.uint64]]:
+    def take(self, drafts: Sequence[Draft], meet: Meet) -> tuple[list[str], NDArray[np.uint64]]:
         """The final ids of the rows, and the keys of those."""
         ids = [each.id for each in drafts]
         keys = keys_of([each + self._suffix for each in ids] if self._suffix else ids)
         first = np.zeros(len(keys), dtype=np.bool_)
         places = np.unique(keys, return_index=True)[1]
-        first[places] = self._meet(keys[places])
+        first[places] = meet(keys[places])
         for place in np.flatnonzero(~first).tolist():
             ids[place] = self._again(drafts[place])
             keys[place] = key_of_id(ids[place] + self._suffix)

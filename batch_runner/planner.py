@@ -100,7 +100,7 @@ class _Planner:
         self._sample = sample
         self._real = real
         self._new_keys = KeySet()
-        self.naming = Naming(self._meet, selection.suffix(1))
+        self.naming = Naming(selection.suffix(1))
         self._unmet = set(selection.where.names) if selection.where is not None else set[str]()
         self._actions = bytearray()
         self._checks = array("I")
@@ -119,7 +119,7 @@ class _Planner:
         drafts = [draft(line, self._shape) for line in block]
         if self._selection.repeat > 1:
             _refuse_copies(drafts)
-        ids, keys = self.naming.take(drafts)
+        ids, keys = self.naming.take(drafts, self._meet)
         handles = self._handles(ids, keys)
         meant = list(self._meant(drafts, ids)) if self._selection.picks else [True] * len(drafts)
         self._checks.extend([zlib.crc32(line.text) for line in block[: len(meant)]])

@@ -13,8 +13,15 @@ def drafts(*lines: str) -> list[Draft]:
     return [draft(Line(line.encode(), f"in.jsonl:{number}")) for number, line in enumerate(lines, start=1)]
 
 
-def named(naming: Naming, *lines: str) -> list[str]:
-    ids, keys = naming.take(drafts(*lines))
+class Names:
+    """A naming, and the keys it has met."""
+
+    def __init__(self) -> None:
+        self.naming, self.met = Naming(), KeySet()
+
+
+def named(names: Names, *lines: str) -> list[str]:
+    ids, keys = names.naming.take(drafts(*lines), names.met.add)
     assert keys.tolist() == [key_of_id(row_id) for row_id in ids]
     return ids
 
@@ -38,22 +45,22 @@ def test_the_keys_of_many_are_those_of_each(ids: list[str]) -> None:
 
 
 def test_rows_that_ask_the_same_are_numbered_within_a_block_and_beyond() -> None:
-    naming = Naming(KeySet().add)
+    names = Names()
 
-    first = named(naming, '{"prompt":"a"}', '{"prompt":"a"}', '{"prompt":"b"}')
-    second = named(naming, '{"prompt":"a"}', '{"prompt":"b"}')
+    first = named(names, '{"prompt":"a"}', '{"prompt":"a"}', '{"prompt":"b"}')
+    second = named(names, '{"prompt":"a"}', '{"prompt":"b"}')
 
     assert first == [first[0], f"{first[0]}-2", first[2]]
     assert second == [f"{first[0]}-3", f"{first[2]}-2"]
-    assert naming.repeated == {first[0], first[2]}
-    assert naming.doubled == {}
+    assert names.naming.repeated == {first[0], first[2]}
+    assert names.naming.doubled == {}
 
 
 def test_an_id_of_a_rows_own_that_stands_again_is_told_with_its_place() -> None:
-    naming = Naming(KeySet().add)
+    names = Names()
 
-    assert named(naming, '{"id":"a","prompt":"a"}', '{"id":"a","prompt":"b"}') == ["a", "a"]
-    assert naming.doubled == {"a": "in.jsonl:2"}
+    assert named(names, '{"id":"a","prompt":"a"}', '{"id":"a","prompt":"b"}') == ["a", "a"]
+    assert names.naming.doubled == {"a": "in.jsonl:2"}
 
 
 def _rows(numbers: Iterable[int]) -> list[str]:
@@ -63,9 +70,9 @@ def _rows(numbers: Iterable[int]) -> list[str]:
 @given(numbers=st.lists(st.integers(0, 3), max_size=12), cut=st.integers(0, 12))
 @settings(max_examples=100, deadline=None)
 def test_where_blocks_end_says_nothing(numbers: list[int], cut: int) -> None:
-    in_two = Naming(KeySet().add)
+    in_two = Names()
 
-    assert named(Naming(KeySet().add), *_rows(numbers)) == [
+    assert named(Names(), *_rows(numbers)) == [
         *named(in_two, *_rows(numbers[:cut])),
         *named(in_two, *_rows(numbers[cut:])),
     ]
