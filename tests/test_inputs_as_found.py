@@ -1,11 +1,15 @@
 """Files as other programs write them (see inputs_as_found/README.md) are read as people mean them."""
 
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 
+import orjson
 import pytest
 
+from batch_runner.failures import CannotStart
 from batch_runner.forms import AS_IT_COMES, Shape
-from batch_runner.loader import InputFiles, draft, find_inputs
+from batch_runner.loader import InputFile, InputFiles, draft, find_inputs
 from batch_runner.records import PromptRow
 from batch_runner.template import Template
 
@@ -85,3 +89,51 @@ def test_objects_inside_parquet_rows_are_objects() -> None:
     rows = rows_of("datasets.parquet", Shape(template=Template.of("{translation.en}")))
 
     assert [row.asks["messages"][0]["content"] for row in rows] == ["Good evening.", "Thanks!"]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "said"),
+    [
+        pytest.param(
+            "cut.parquet", (FOUND / "pandas.parquet").read_bytes()[:900], "cut.parquet: can't be read beyond row 0", id="cut off"
+        ),
+        pytest.param("text.parquet", b'{"prompt":"hi"}', "text.parquet: can't be read beyond row 0", id="no Parquet"),
+        pytest.param("packed.parquet.gz", b"", "packed inside already", id="packed"),
+    ],
+)
+def test_parquet_that_can_not_be_read_is_told_in_one_line(tmp_path: Path, name: str, data: bytes, said: str) -> None:
+    pytest.importorskip("pyarrow")
+    path = tmp_path / name
+    path.write_bytes(data)
+
+    with pytest.raises(CannotStart) as raised:
+        list(InputFiles.of([InputFile(path, name)]).lines())
+
+    assert said in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_values_that_json_does_not_know_are_written_as_texts(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    values = {
+        "prompt": ["hi"],
+        "blob": [b"\xff\x00"],
+        "text": [b"abc"],
+        "price": [Decimal("1.50")],
+        "day": [date(2026, 1, 2)],
+        "nan": [float("nan")],
+    }
+    parquet.write_table(pyarrow.table(values), tmp_path / "odd.parquet")
+
+    (line,) = InputFiles.of([InputFile(tmp_path / "odd.parquet", "odd.parquet")]).lines()
+
+    assert orjson.loads(line.text) == {
+        "prompt": "hi",
+        "blob": "/wA=",
+        "text": "abc",
+        "price": "1.50",
+        "day": "2026-01-02",
+        "nan": None,
+    }

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from batch_runner import tables
 from batch_runner.failures import CannotStart
 from batch_runner.tables import Record, csv_records
 
@@ -61,7 +62,7 @@ def test_a_tsv_takes_quotes_and_commas_as_they_are() -> None:
         pytest.param("a,b\n1,2\n1,2,3\n", 3, "3 cells, the header names 2", id="too many cells"),
         pytest.param("a,b\n1\n", 2, "1 cell, the header names 2", id="too few cells"),
         pytest.param('a,b\n"x"y,2\n', 2, "not CSV", id="text behind a quote"),
-        pytest.param('a,b\n1,2\n"open,2\n3,4\n', 3, "never closed; 2 lines stand behind it", id="a quote left open"),
+        pytest.param('a,b\n1,2\n"open,2\n3,4\n', 3, "opens in this row and is never closed: '\"open,2", id="a quote left open"),
         pytest.param(b"a,b\ncaf\xe9,2\n", 2, "not UTF-8: save it as 'CSV UTF-8'", id="Latin-1"),
     ],
 )
@@ -70,6 +71,29 @@ def test_a_row_that_can_not_be_read_is_told_by_the_line_it_starts_on(data: str |
 
     assert number == line
     assert said in complaint
+
+
+@pytest.mark.parametrize(
+    ("data", "bad", "good"),
+    [
+        pytest.param('a,b\n"open,2\n3,4\n5,6\n', [2], [3, 4], id="never closed"),
+        pytest.param('a,b\n"open,2\n3,4\n5,"six"\n7,8\n', [2], [3, 4, 5], id="closed by another row's quote"),
+        pytest.param('a,b\n"open,2\n"open,2\n"open,2\n3,4\n', [2, 3, 4], [5], id="one after the other"),
+        pytest.param('a\n"open\nmore\n', [2], [], id="a single column"),
+    ],
+)
+def test_a_quote_left_open_costs_its_own_row_only(data: str, bad: list[int], good: list[int]) -> None:
+    read = records(data)
+
+    assert [record.number for record in read if record.complaint] == bad
+    assert [record.number for record in read if not record.complaint] == good
+
+
+def test_quotes_that_never_end_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "MOST_PUT_BACK", 10)
+
+    with pytest.raises(CannotStart, match="too many quotes are left open"):
+        records("a,b\n" + '"open,2\n' * 20)
 
 
 def test_rows_after_a_bad_one_are_read() -> None:
