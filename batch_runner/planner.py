@@ -21,8 +21,8 @@ from batch_runner.identity import (
     Again,
     decide,
     decide_rejected,
-    fingerprint,
     key_of_fingerprint,
+    key_of_request,
     line_fingerprint,
 )
 from batch_runner.loader import draft
@@ -206,7 +206,7 @@ class _Planner:
 
     def _of_recorded(self, asked: Asked, entry: Entry) -> Action:
         body = request_body(asked.asks, self._run, as_written=asked.as_written)
-        same = entry.fingerprint_key == key_of_fingerprint(fingerprint(body))
+        same = entry.fingerprint_key == key_of_request(body)
         kind = self._history.kind_of(entry) if self._again.kinds else None
         return decide(entry.status, same=same, again=self._again, kind=kind)
 

@@ -16,6 +16,7 @@ from batch_runner.identity import (
     id_from_content,
     key_of_fingerprint,
     key_of_id,
+    key_of_request,
     line_fingerprint,
 )
 from batch_runner.records import ANSWERED, Status
@@ -73,6 +74,12 @@ def test_what_is_only_paid_or_delivered_differently_keeps_the_fingerprint(
 )
 def test_what_changes_the_answer_changes_the_fingerprint(change: dict[str, object]) -> None:
     assert fingerprint({**BODY, **change}) != fingerprint(BODY)
+
+
+@given(body=bodies)
+@settings(max_examples=100, deadline=None)
+def test_the_key_of_a_request_is_that_of_its_fingerprint(body: dict[str, object]) -> None:
+    assert key_of_request(body) == key_of_fingerprint(fingerprint(body))
 
 
 def test_a_fingerprint_names_its_version() -> None:
