@@ -133,7 +133,7 @@ class _Planner:
                 self._take_row(each, each.asked, places)
 
     def plan(self, *, all_rows: bool) -> Plan:
-        if self._unmet and self._checks and self._selection.where is not None:
+        if self._selection.where is not None and self._unmet and self._checks and not self.full:
             raise self._selection.where.never_met(self._unmet)
         count = np.bincount(np.frombuffer(self._actions, dtype=np.uint8), minlength=2 * RECORDED).tolist()
         standing = self._index.living() if all_rows else self._standing

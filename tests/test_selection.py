@@ -160,3 +160,7 @@ def test_an_id_that_ends_like_a_copy_is_refused_where_there_are_copies() -> None
 )
 def test_a_copy_is_told_by_the_end_of_its_id(row_id: str, *, like: bool) -> None:
     assert ends_like_a_copy(row_id) is like
+
+
+def test_a_field_that_only_later_rows_have_is_no_slip_where_a_limit_stops_before_them() -> None:
+    assert sent([*rows(2), '{"id":"x","prompt":"x","odd":1}'], Selection(where=Condition("even or odd == 1"), limit=1)) == ["r0"]
