@@ -56,6 +56,8 @@ class Plan:
     """OpenAI Batch lines among the rows to be sent: the run's own parameters don't reach them."""
     ending_in_answer: int
     """Rows to be sent whose last message is the assistant's."""
+    cut: int
+    """Rows to be sent without the answer that their conversation ends with."""
     left_out: int
     """Rows of the input that the selection leaves out."""
     bad: int

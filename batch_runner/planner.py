@@ -157,6 +157,7 @@ class _Planner:
             uncapped=self._weighing.uncapped,
             as_written=self._weighing.as_written,
             ending_in_answer=self._weighing.ending_in_answer,
+            cut=self._weighing.cut,
             left_out=len(self._checks) - self._picked,
             bad=self._bad,
             bad_lines=tuple(self._bad_lines),

@@ -29,6 +29,8 @@ class Weighing:
         """OpenAI Batch lines."""
         self.ending_in_answer = 0
         """Rows whose last message is the assistant's."""
+        self.cut = 0
+        """Rows without the answer that their conversation ends with."""
         self.largest = Tokens(0, 0)
         """The worst of any row, prompt and completion taken apart."""
 
@@ -39,6 +41,7 @@ class Weighing:
             self.uncapped += sent * self._uncapped
             return
         self.as_written += sent * asked.as_written
+        self.cut += sent * bool(asked.cut)
         self.ending_in_answer += sent * (asked.asks["messages"][-1]["role"] == "assistant")
         body = request_body(asked.asks, self._run, as_written=asked.as_written)
         most = worst(body, dumps(body))

@@ -140,6 +140,12 @@ def _notes(prepared: Prepared) -> Iterator[str]:
     ]
     told = ", ".join(f"{count:,} {word}" for count, word in parts if count)
     yield f"{rows(plan.rows)}: {told} → {prepared.endpoint.host}, {shown(prepared.output)}"
+    yield from _about_requests(prepared)
+
+
+def _about_requests(prepared: Prepared) -> Iterator[str]:
+    """What is unlike what somebody may expect of the requests."""
+    plan, settings = prepared.plan, prepared.settings
     if plan.uncapped:
         most = plan.largest.completion
         yield f"{rows(plan.uncapped)} without --max-completion-tokens: an answer may use up to {most:,} tokens"
@@ -147,6 +153,8 @@ def _notes(prepared: Prepared) -> Iterator[str]:
         yield f"{rows(plan.as_written)} in OpenAI Batch form: sent as written, without the run's own parameters"
     if plan.ending_in_answer:
         yield f"{rows(plan.ending_in_answer)} with an answer of the assistant's at the end, sent so: --drop-answer cuts it off"
+    if plan.cut:
+        yield f"{rows(plan.cut)} without the answer that the conversation ends with; it travels in `extra`"
     if prepared.defaults.system and WITHOUT_SYSTEM.match(prepared.defaults.model):
         yield f"{prepared.defaults.model} takes no system messages: --system stands at the head of each first user turn"
     if settings.request.temperature not in (None, 1) and settings.request.model.startswith("o"):

@@ -97,13 +97,12 @@ def test_a_failed_row_of_a_table_is_sent_again_though_the_table_is_gone(place: P
 
 def test_a_changed_template_makes_changed_rows_and_not_new_ones(place: Place, gateway: ServedHere) -> None:
     table = place.write(["word", "a", "b"], "t.csv")
-    place.run("run", table, "--endpoint", gateway.url, "--template", "Say {word}")
+    run_file_sync(table, endpoint=gateway.url, template="Say {word}")
 
-    refused = place.run("run", table, "--endpoint", gateway.url, "--template", "Sing {word}")
-    place.run("run", table, "--endpoint", gateway.url, "--template", "Sing {word}", "--rerun-changed")
+    with pytest.raises(CannotStart, match="2 answered rows"):
+        run_file_sync(table, endpoint=gateway.url, template="Sing {word}")
+    run_file_sync(table, endpoint=gateway.url, template="Sing {word}", rerun_changed=True)
 
-    assert refused.status == 3
-    assert "2 answered rows" in refused.err
     assert len(place.rows(place.folder / "t.results.jsonl")) == 2
 
 
@@ -111,7 +110,8 @@ def test_a_template_can_stand_in_a_file(place: Place, gateway: ServedHere) -> No
     place.write(["Classify:", "{text}"], "template.txt")
     place.write([{"text": "hi"}])
 
-    assert place.run("run", place.prompts, "--endpoint", gateway.url, "--template", "@template.txt").status == 0
+    run_file_sync(place.prompts, endpoint=gateway.url, template=f"@{place.folder}/template.txt")
+
     assert list(gateway.at_rest().attempts) == ["Classify:\nhi\n"]
 
 
@@ -152,11 +152,10 @@ def test_rows_left_out_are_told_and_neither_failed_nor_unattempted(place: Place,
 
 def test_a_sample_goes_on_where_it_was_left(place: Place, gateway: ServedHere) -> None:
     place.write_questions(40)
-    flags = ("run", place.prompts, "--endpoint", gateway.url, "--sample", "6")
 
-    place.run(*flags, "--limit", "2")
-    place.run(*flags)
-    place.run(*flags)
+    run_file_sync(place.prompts, endpoint=gateway.url, sample=6, limit=2)
+    run_file_sync(place.prompts, endpoint=gateway.url, sample=6)
+    run_file_sync(place.prompts, endpoint=gateway.url, sample=6)
 
     assert gateway.at_rest().requests == len(place.rows()) == 6
 
@@ -208,12 +207,8 @@ def test_what_stands_nearer_to_the_row_counts(place: Place, seen: Seen) -> None:
         ]
     )
 
-    end = place.run(
-        *("run", place.prompts, "--endpoint", url, "-m", "o1"),
-        *("--reasoning-effort", "low", "--param", "seed=1", "--param", "top_p=1"),
-    )
+    run_file_sync(place.prompts, endpoint=url, model="o1", reasoning_effort="low", param={"seed": 1, "top_p": 1})
 
-    assert end.status == 0
     asked = sorted(bodies, key=lambda body: str(body["messages"][0]["content"]))
     assert [(body.get("model"), body.get("reasoning_effort"), body.get("seed"), body.get("top_p")) for body in asked] == [
         ("o1", "low", 1, 1),
@@ -243,6 +238,7 @@ def test_answers_at_the_end_of_chats_are_told_before_they_are_sent(place: Place,
 
     assert "1 row with an answer of the assistant's at the end" in kept.err
     assert "--drop-answer" not in dropped.err.split("next")[0]
+    assert "1 row without the answer that the conversation ends with" in dropped.err
 
 
 # images
@@ -262,7 +258,7 @@ def test_images_are_sent_from_below_one_folder_and_from_nowhere_else(place: Plac
         asking_for(address) for address in ("cat.png", "../secret.png", "link.png", "/etc/passwd", "https://example.com/a.png")
     )
 
-    place.run("run", place.prompts, "--endpoint", url, "-m", "gpt-4o", "--images-from", "images")
+    run_file_sync(place.prompts, endpoint=url, model="gpt-4o", images_from=str(place.folder / "images"))
 
     by_status = {row["id"]: row["status"] for row in place.rows()}
     assert {row_id for row_id, status in by_status.items() if status == "ok"} == {"cat.png", "https://example.com/a.png"}
@@ -274,12 +270,13 @@ def test_images_are_sent_from_below_one_folder_and_from_nowhere_else(place: Plac
 def test_another_image_under_the_same_path_is_another_request(place: Place, gateway: ServedHere) -> None:
     (place.folder / "cat.png").write_bytes(PNG)
     place.write([asking_for("cat.png")])
-    flags = ("run", place.prompts, "--endpoint", gateway.url, "-m", "gpt-4o", "--images-from", ".")
-    place.run(*flags)
+    asked = {"endpoint": gateway.url, "model": "gpt-4o", "images_from": str(place.folder)}
+    run_file_sync(place.prompts, **asked)
 
-    assert "nothing to send" in place.run(*flags).err
+    assert run_file_sync(place.prompts, **asked).reason.startswith("nothing to send")
     (place.folder / "cat.png").write_bytes(PNG + b"!")
-    assert "1 answered row in prompts.results.jsonl would ask something else" in place.run(*flags).err
+    with pytest.raises(CannotStart, match=r"1 answered row in prompts\.results\.jsonl would ask something else"):
+        run_file_sync(place.prompts, **asked)
 
 
 # what can't be an input
@@ -324,24 +321,20 @@ def test_a_file_that_can_not_be_an_input_is_told_in_one_line(tmp_path: Path, nam
     assert not (tmp_path / "out.jsonl").exists()
 
 
-def test_an_input_that_is_the_output_under_another_name_is_refused(place: Place, gateway: ServedHere) -> None:
+def test_an_input_that_is_the_output_under_another_name_is_refused(place: Place) -> None:
     place.write_questions(1)
     (place.folder / "other.jsonl").hardlink_to(place.prompts)
 
-    end = place.run("run", place.prompts, "--endpoint", gateway.url, "-o", "other.jsonl")
-
-    assert end.status == 3
-    assert "is the input and the output" in end.err
+    with pytest.raises(CannotStart, match="is the input and the output"):
+        run_file_sync(place.prompts, place.folder / "other.jsonl", endpoint="fake")
 
 
 @pytest.mark.skipif(importlib.util.find_spec("pyarrow") is not None, reason="pyarrow is here")
-def test_parquet_without_its_extra_says_what_to_install(place: Place, gateway: ServedHere) -> None:
+def test_parquet_without_its_extra_says_what_to_install(place: Place) -> None:
     (place.folder / "t.parquet").write_bytes(b"PAR1")
 
-    end = place.run("run", "t.parquet", "--endpoint", gateway.url)
-
-    assert end.status == 3
-    assert "pip install 'batch-runner[parquet]'" in end.err
+    with pytest.raises(CannotStart, match=r"pip install 'batch-runner\[parquet\]'"):
+        run_file_sync(place.folder / "t.parquet", endpoint="fake")
 
 
 def test_a_program_gives_the_same_settings_by_keyword(place: Place, gateway: ServedHere) -> None:
