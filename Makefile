@@ -43,11 +43,11 @@ test: $(TOOLS)  ## format, lint, types and the quick tests
 	$(VENV)/bin/mypy
 	$(VENV)/bin/pytest -q -n auto --ignore=tests/readers -m "not long"
 
-test-readers: $(READY)  ## heavy: the output read with six data tools, the embedded endpoint asked by another client
+test-readers: $(READY)  ## heavy: the output read with six data tools, Parquet inputs, the embedded endpoint asked by another client
 	test -d $(VENV)-readers || $(PYTHON) -m venv $(VENV)-readers
 	$(VENV)-readers/bin/pip install --quiet --upgrade 'pip>=25.1'
 	$(VENV)-readers/bin/pip install --quiet --editable . --group test --group readers --group clients
-	$(VENV)-readers/bin/pytest -q tests/readers tests/fake_server/test_other_clients.py
+	$(VENV)-readers/bin/pytest -q tests/readers tests/fake_server/test_other_clients.py tests/test_inputs_as_found.py
 
 test-long: $(TOOLS)  ## minutes: a hundred thousand rows, and thousands of odd days in the life of an output
 	$(VENV)/bin/pytest -q -m long --timeout 1800

@@ -143,14 +143,15 @@ def request_id(headers: Mapping[str, str]) -> str:
     return whole_text(headers.get("x-request-id") or headers.get("x-oneapi-request-id", ""))
 
 
-def _assembled(row_asks: Mapping[str, Any], run: Defaults) -> dict[str, Any]:
-    asks = dict(row_asks)
-    messages = asks.pop("messages")
+def _assembled(asks: Mapping[str, Any], run: Defaults) -> dict[str, Any]:
     model = asks.get("model") or run.model
-    params = {key: value for key, value in run.params.items() if not (key == "max_completion_tokens" and "max_tokens" in asks)}
-    merged = {**params, **{key: value for key, value in asks.items() if value is not None}}
-    merged.pop("model", None)
-    return {"model": model, "messages": _with_system(messages, run.system, model), **merged, "stream": False}
+    body = {"model": model, "messages": _with_system(asks["messages"], run.system, model), **run.params}
+    if len(asks) > 1:
+        if "max_tokens" in asks:
+            body.pop("max_completion_tokens", None)
+        body |= {key: value for key, value in asks.items() if value is not None and key not in {"model", "messages"}}
+    body["stream"] = False
+    return body
 
 
 def _with_system(messages: list[dict[str, Any]], system: str | None, model: str) -> list[dict[str, Any]]:

@@ -78,8 +78,6 @@ def fields_told(fields: dict[str, Any]) -> str:
 
 
 def _hint(text: str, place: int) -> str | None:
-    if text[place : place + 1] in {"}", "]"} and text[:place].rstrip().endswith(","):
-        return f"a comma too many before {text[place]}"
     for pattern, hint in HINTS:
         if any(pattern.match(text, max(0, start)) for start in (place, place - 1)):
             return hint

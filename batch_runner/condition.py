@@ -37,15 +37,16 @@ class Condition:
     """An expression that holds for a row, or doesn't. Raises `UsageMistake` for one that can't be read."""
 
     def __init__(self, text: str) -> None:
-        from simpleeval import EvalWithCompoundTypes  # noqa: PLC0415 - only for those who ask for it
+        from simpleeval import EvalWithCompoundTypes, InvalidExpression  # noqa: PLC0415 - only for those who ask for it
 
         self._text = text
-        self._walk = EvalWithCompoundTypes(functions=FUNCTIONS)
+        self._walk = EvalWithCompoundTypes()
+        self._walk.functions = dict(FUNCTIONS)  # and none of those it brings
         for node in (ast.Attribute, ast.ListComp, ast.GeneratorExp, ast.SetComp, ast.DictComp):
             self._walk.nodes.pop(node, None)
         try:
             self._parsed = self._walk.parse(text.strip())
-        except (SyntaxError, ValueError, Warning) as error:
+        except (SyntaxError, ValueError, Warning, InvalidExpression) as error:
             raise UsageMistake(
                 f'--where {text!r} can\'t be read: {getattr(error, "msg", error)}; write it like lang == "zh"'
             ) from None

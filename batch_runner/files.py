@@ -86,9 +86,18 @@ def numbered_lines(stream: IO[bytes], most: int = sys.maxsize) -> Iterator[tuple
 
     A line ends at `\\n` and nowhere else. Of one above `MOST_LINE_BYTES` only the start is given.
     """
-    head = cast("io.BufferedReader", stream).peek(2)[:2]
-    read = _as_utf8(stream) if head in UTF16_BOMS else stream.readline
-    number, left = 0, sys.maxsize if head in UTF16_BOMS else most
+    if cast("io.BufferedReader", stream).peek(2)[:2] not in UTF16_BOMS:
+        yield from _numbered(stream.readline, most)
+        return
+    text = io.TextIOWrapper(cast("io.BufferedReader", stream), "utf-16", newline="\n")
+    try:
+        yield from _numbered(lambda size: text.readline(size).encode(), sys.maxsize)
+    finally:
+        text.detach()  # the file is closed by whoever opened it
+
+
+def _numbered(read: Callable[[int], bytes], left: int) -> Iterator[tuple[int, bytes, int]]:
+    number = 0
     while left > 0 and (line := read(MOST_LINE_BYTES)):
         number += 1
         if number == 1:
@@ -99,11 +108,6 @@ def numbered_lines(stream: IO[bytes], most: int = sys.maxsize) -> Iterator[tuple
             line = line[:LONG_LINE_SHOWN]
         left -= length
         yield number, line, length
-
-
-def _as_utf8(stream: IO[bytes]) -> Callable[[int], bytes]:
-    text = io.TextIOWrapper(cast("io.BufferedReader", stream), "utf-16", newline="\n")
-    return lambda most: text.readline(most).encode()
 
 
 def _passed_over(read: Callable[[int], bytes]) -> int:

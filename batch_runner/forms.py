@@ -26,6 +26,9 @@ PROMPT_NAMES = ("prompt", "input", "question", "text")
 CONVERSATION = "conversations"
 """ShareGPT's name of its turns."""
 
+LISTS = frozenset({"messages", CONVERSATION})
+"""Fields that never hold a text."""
+
 OVERRIDES: dict[str, type] = {
     "model": str,
     "max_completion_tokens": int,
@@ -40,9 +43,6 @@ OVERRIDING = frozenset({"params", *OVERRIDES})
 
 OURS = frozenset({"id", "custom_id", "params", *OVERRIDES})
 """Fields of a plain row that mean something to us, the prompt aside."""
-
-OURS_BUT_IDS = OURS - {"id", "custom_id"}
-"""The same where another field names the row: its columns `id` and `custom_id` are its own then."""
 
 BATCH_FIELDS = frozenset({"id", "custom_id", "method", "url", "body"})
 
@@ -64,6 +64,9 @@ class Shape:
     images_from: Path | None = None
     """The folder below which images may be named by their path."""
 
+    used: frozenset[str] = OURS
+    """Fields that aren't the row's own, the prompt's aside. Where another field names the row, `id` and `custom_id` are."""
+
     @property
     def names_the_prompt(self) -> bool:
         """True when the user said what the prompt is."""
@@ -82,7 +85,8 @@ def shape(settings: Settings) -> Shape:
     template = None if asked.template is None else Template.of(asked.template)
     if template is not None and asked.prompt_field is not None:
         raise UsageMistake("--template and --prompt-field both say what the prompt is: keep one")
-    return Shape(template, asked.prompt_field, asked.id_field, asked.drop_answer, folder)
+    used = OURS if asked.id_field is None else OURS - {"id", "custom_id"}
+    return Shape(template, asked.prompt_field, asked.id_field, asked.drop_answer, folder, used)
 
 
 class Asked(NamedTuple):
@@ -100,13 +104,8 @@ class Asked(NamedTuple):
     cut: list[Any] | None = None
     """Turns of the assistant at the end of the prompt's field that aren't sent."""
     as_written: bool = False
-
-    @property
-    def is_plain(self) -> bool:
-        """True for one text and nothing else, taken from the line as it stands there."""
-        messages = self.asks["messages"]
-        one_text = len(messages) == 1 and type(messages[0]["content"]) is str
-        return one_text and len(self.asks) == 1 and self.known_by is self.asks and not self.as_written
+    plain: bool = False
+    """True for one text and nothing else, as it stands in the line."""
 
     @property
     def extra(self) -> dict[str, Any]:
@@ -122,27 +121,14 @@ class Unusable(NamedTuple):
     reason: str
 
 
-class _Prompt(NamedTuple):
-    """The messages of a plain row."""
-
-    messages: list[Any]
-    field: str | None = None
-    """Where they stood; `None` for a template, whose fields stay the row's own."""
-    cut: list[Any] | None = None
-    known_by: dict[str, Any] | None = None
-    in_parts: bool = False
-    """True when a message is a list of parts, of which some may be images."""
-
-
 def read_line(line: bytes, shape: Shape = AS_IT_COMES) -> Asked | Unusable:
     """What `line` asks for, or why it can't be sent."""
     row_id = None
     try:
         fields = _fields(line)
-        row_id = _id(fields, shape.id_field)
-        if "body" in fields and _is_batch_line(fields, shape):
-            return _batch_line(row_id, fields, shape)
-        return _plain_line(row_id, fields, shape)
+        batch = "body" in fields and _is_batch_line(fields, shape)
+        row_id = _id(fields, None if batch else shape.id_field)
+        return _batch_line(row_id, fields, shape) if batch else _plain_line(row_id, fields, shape)
     except WrongLineError as error:
         return Unusable(row_id, str(error))
 
@@ -155,12 +141,16 @@ def _fields(line: bytes) -> dict[str, Any]:
     if not isinstance(fields, dict):
         if isinstance(fields, str):
             return {"text": fields}
-        raise WrongLineError(f"a row is a JSON object or a text, this is {named(fields)}: {start_of(line)}")
-    keys = len(fields)
-    for value in fields.values():
-        if type(value) in LOOKED_INTO:
-            keys += _keys_in(value)
-    return fields if line.count(b'":') == keys else _read_closely(line)
+        hint = " (jq -c '.[]' makes lines of it)" if isinstance(fields, list) else ""
+        raise WrongLineError(f"a row is a JSON object or a text, this is {named(fields)}{hint}: {start_of(line)}")
+    marks = line.count(b'":') if b'" :' not in line else NEVER_SO_MANY
+    if marks == len(fields):
+        for value in fields.values():
+            if type(value) in LOOKED_INTO and (type(value) is not float or not -LONG_NUMBER < value < LONG_NUMBER):
+                break
+        else:
+            return fields  # flat, as most rows are
+    return fields if marks == _keys_in(fields) else _read_closely(line)
 
 
 def _keys_in(value: Any) -> int:
@@ -178,7 +168,7 @@ def _keys_in(value: Any) -> int:
 
 
 def _read_closely(line: bytes) -> dict[str, Any]:
-    """The row where `":` doesn't stand as often as there are keys: a key may stand twice, most often a text holds those marks."""
+    """A row in which `":` doesn't stand as often as there are keys: one may stand twice, though most often a text holds those."""
     if (key := doubled_key(line)) is not None:
         raise WrongLineError(f"the key {key[:60]!r} stands twice in one object: keep one")
     try:
@@ -233,33 +223,51 @@ def _batch_line(row_id: str | None, fields: dict[str, Any], shape: Shape) -> Ask
 
 
 def _plain_line(row_id: str | None, fields: dict[str, Any], shape: Shape) -> Asked:
-    prompt = _prompt(fields, shape)
-    asks = {"messages": prompt.messages}
-    if not OVERRIDING.isdisjoint(fields):
-        overrides = {key: fields[key] for key in OVERRIDES if key in fields}
-        _check_overrides(overrides)
-        asks |= (_params(fields["params"]) if "params" in fields else {}) | overrides
-    known_by = asks if prompt.known_by is None else {**asks, "messages": prompt.known_by}
-    if prompt.in_parts:
-        asks = {**asks, "messages": embedded(prompt.messages, shape.images_from)}
-    used = OURS if shape.id_field is None else OURS_BUT_IDS
-    return Asked(row_id, asks, known_by, fields, used, prompt.field, prompt.cut)
-
-
-def _prompt(fields: dict[str, Any], shape: Shape) -> _Prompt:
     if shape.template is not None:
-        values = shape.template.fields_of(fields)
-        text = shape.template.filled(values)
-        if not text.strip():
-            raise WrongLineError("the template and this row's fields make an empty text")
-        return _Prompt([{"role": "user", "content": text}], known_by=values)
-    name = _prompt_name(fields, shape)
+        asked = _templated(row_id, fields, shape.template, shape)
+    else:
+        name = _prompt_name(fields, shape)
+        value = fields[name]
+        if type(value) is str and name not in LISTS:
+            if not value or value.isspace():
+                raise WrongLineError(f"{name} is empty")
+            asks = {"messages": [{"role": "user", "content": value}]}
+            asked = Asked(row_id, asks, asks, fields, shape.used, name, None, False, True)
+        else:
+            asked = _conversation(row_id, fields, name, shape)
+    return asked if OVERRIDING.isdisjoint(fields) else _overridden(asked)
+
+
+def _templated(row_id: str | None, fields: dict[str, Any], template: Template, shape: Shape) -> Asked:
+    values = template.fields_of(fields)
+    text = template.filled(values)
+    if not text.strip():
+        raise WrongLineError("the template and this row's fields make an empty text")
+    return Asked(row_id, {"messages": [{"role": "user", "content": text}]}, {"messages": values}, fields, shape.used)
+
+
+def _conversation(row_id: str | None, fields: dict[str, Any], name: str, shape: Shape) -> Asked:
+    """The messages in the field `name`, without the answer that training data ends with."""
     value = fields[name]
-    if isinstance(value, str) and name not in {"messages", CONVERSATION}:
-        if not value or value.isspace():
-            raise WrongLineError(f"{name} is empty")
-        return _Prompt([{"role": "user", "content": value}], name)
-    return _conversation(name, value, shape)
+    turns = are_turns(value)
+    if name != "messages" and not isinstance(value, list):
+        kinds = "a list of messages" if name == CONVERSATION else "a text or a list of messages"
+        raise WrongLineError(f"{name} must be {kinds}, this is {named(value)}")
+    messages = from_turns(value, name) if turns else value
+    in_parts = check_messages(messages, name)
+    if shape.drop_answer or turns or name == CONVERSATION:
+        messages = without_answer(messages, name)
+    sent = embedded(messages, shape.images_from) if in_parts else messages
+    return Asked(row_id, {"messages": sent}, {"messages": messages}, fields, shape.used, name, value[len(messages) :])
+
+
+def _overridden(asked: Asked) -> Asked:
+    """With what the row says of the request's other parameters."""
+    fields = asked.fields
+    overrides = {key: fields[key] for key in OVERRIDES if key in fields}
+    _check_overrides(overrides)
+    more = (_params(fields["params"]) if "params" in fields else {}) | overrides
+    return asked._replace(asks=asked.asks | more, known_by=asked.known_by | more, plain=False)
 
 
 def _prompt_name(fields: dict[str, Any], shape: Shape) -> str:
@@ -284,23 +292,9 @@ def _prompt_name(fields: dict[str, Any], shape: Shape) -> str:
     if CONVERSATION in fields:
         return CONVERSATION
     raise WrongLineError(
-        f"no prompt: a row has `messages`, or one of {', '.join(PROMPT_NAMES)}, `{CONVERSATION}`, or is an OpenAI Batch line; "
-        f"this one has {fields_told(fields)}: --prompt-field or --template says which to send",
+        f"no prompt among {fields_told(fields)}: name one with --prompt-field or --template; by itself it is `messages`, "
+        f"{', '.join(PROMPT_NAMES)}, `{CONVERSATION}` or an OpenAI Batch line",
     )
-
-
-def _conversation(name: str, value: Any, shape: Shape) -> _Prompt:
-    """The messages in the field `name`, without the answer that training data ends with."""
-    turns = are_turns(value)
-    if name == "messages" or isinstance(value, list):
-        messages = from_turns(value, name) if turns else value
-    else:
-        raise WrongLineError(
-            f"{name} must be a {'' if name == CONVERSATION else 'text or a '}list of messages, this is {named(value)}"
-        )
-    in_parts = check_messages(messages, name)
-    asked = without_answer(messages, name) if shape.drop_answer or turns or name == CONVERSATION else messages
-    return _Prompt(asked, name, value[len(asked) :], in_parts=in_parts)
 
 
 def _check_overrides(overrides: dict[str, Any]) -> None:

@@ -39,13 +39,17 @@ NOT_ASKED = frozenset(
 
 def fingerprint(body: Mapping[str, Any]) -> str:
     """The request as asked for: a version tag and a hash of the body without what `NOT_ASKED` names."""
-    asked = {key: value for key, value in body.items() if key not in NOT_ASKED}
-    return f"{FINGERPRINT_VERSION}:{_hash(dumps(asked, sort_keys=True), 16)}"
+    return f"{FINGERPRINT_VERSION}:{_hash(_as_asked(body), 16)}"
 
 
-def line_fingerprint(line: bytes) -> str:
-    """The fingerprint of a line that can't be sent."""
-    return f"{FINGERPRINT_VERSION}:{_hash(line, 16)}"
+def key_of_request(body: Mapping[str, Any]) -> int:
+    """The key of a request's fingerprint, without its text."""
+    return int.from_bytes(blake2b(_as_asked(body), digest_size=16).digest()[:8], "big")
+
+
+def line_fingerprint(line: bytes, reason: str) -> str:
+    """The fingerprint of a line that can't be sent: another reason is worth another record."""
+    return f"{FINGERPRINT_VERSION}:{_hash(line + reason.encode(errors='replace'), 16)}"
 
 
 def id_from_content(asks: Mapping[str, Any]) -> str:
@@ -134,6 +138,10 @@ def decide_rejected(status: Status | None, *, same: bool) -> Action:
     if status in ANSWERED or (status is Status.INVALID and same):
         return Action.KEEP
     return Action.RECORD
+
+
+def _as_asked(body: Mapping[str, Any]) -> bytes:
+    return dumps({key: value for key, value in body.items() if key not in NOT_ASKED}, sort_keys=True)
 
 
 def _hash(data: bytes, size: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from batch_runner.identity import Occurrences, key_of_id
 from batch_runner.loader import draft
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -42,11 +43,14 @@ class KeySet:
         return new
 
 
-class Naming:
-    """Gives rows their final ids, block by block. `meet` takes keys, none twice, and says which are met for the first time."""
+Meet = Callable[["NDArray[np.int64]"], "NDArray[np.bool_]"]
+"""Takes keys, none twice, and says which are met for the first time."""
 
-    def __init__(self, meet: Callable[[NDArray[np.int64]], NDArray[np.bool_]], suffix: str = "") -> None:
-        self._meet = meet
+
+class Naming:
+    """Gives rows their final ids, block by block."""
+
+    def __init__(self, suffix: str = "") -> None:
         self._suffix = suffix
         """What the first copy of each row carries behind its id; the keys are those of first copies."""
         self._occurrences = Occurrences()
@@ -60,13 +64,13 @@ class Naming:
         """Ids made from content that stand more than once."""
         return self._occurrences.repeated()
 
-    def take(self, drafts: Sequence[Draft]) -> tuple[list[str], NDArray[np.int64]]:
+    def take(self, drafts: Sequence[Draft], meet: Meet) -> tuple[list[str], NDArray[np.int64]]:
         """The final ids of the rows, and the keys of those."""
         ids = [each.id for each in drafts]
         keys = keys_of([each + self._suffix for each in ids] if self._suffix else ids)
         first = np.zeros(len(keys), dtype=np.bool_)
         places = np.unique(keys, return_index=True)[1]
-        first[places] = self._meet(keys[places])
+        first[places] = meet(keys[places])
         for place in np.flatnonzero(~first).tolist():
             ids[place] = self._again(drafts[place])
             keys[place] = key_of_id(ids[place] + self._suffix)

@@ -1,7 +1,7 @@
-"""What a run would do, line by line and in sum; and the second pass, which does it.
+"""What a run would do: an action and a checksum for each input line, five bytes.
 
-The plan remembers an action and a checksum for each input line, five bytes. The second pass, which sends, follows it line
-by line; a line that is no longer what was planned stops the run before it is sent.
+The second pass, which sends, follows the plan line by line; a line that is no longer what was planned stops the run before it
+is sent.
 """
 
 from __future__ import annotations
@@ -59,6 +59,8 @@ class Plan:
     """OpenAI Batch lines among the rows to be sent: the run's own parameters don't reach them."""
     ending_in_answer: int
     """Rows to be sent whose last message is the assistant's."""
+    cut: int
+    """Rows to be sent without the answer that their conversation ends with."""
     left_out: int
     """Rows of the input that the selection leaves out."""
     bad: int

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import zlib
 from array import array
 from collections import Counter
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
@@ -19,8 +21,8 @@ from batch_runner.identity import (
     Again,
     decide,
     decide_rejected,
-    fingerprint,
     key_of_fingerprint,
+    key_of_request,
     line_fingerprint,
 )
 from batch_runner.loader import draft
@@ -77,10 +79,11 @@ def make_plan(
     """
     sample = None if selection.sample is None else Sample.of(source, shape, selection)
     planner = _Planner(history, run, again, shape, selection, sample, real=real, named=named, observe=observe)
-    for block in blocks(source.lines(), selection.lines):
-        planner.take(block)
-        if planner.full:
-            break
+    with _collector_at_rest():
+        for block in blocks(source.lines(), selection.lines):
+            planner.take(block)
+            if planner.full:
+                break
     if planner.naming.doubled and not repeats_pass:
         raise CannotStart(repeats_told(source, planner.naming.doubled, shape, selection.lines))
     return planner.plan(all_rows=all_rows)
@@ -106,6 +109,7 @@ class _Planner:
         self._index = history.index
         self._run = run
         self._again = again
+        self._of_new = decide(None, same=False, again=again)
         self._shape = shape
         self._selection = selection
         self._sample = sample
@@ -113,13 +117,11 @@ class _Planner:
         self._named = named
         self._observe = observe
         self._new_keys = KeySet()
-        self.naming = Naming(self._meet, selection.suffix(1))
+        self.naming = Naming(selection.suffix(1))
         self._unmet = set(selection.where.names) if selection.where is not None else set[str]()
         self._actions = bytearray()
         self._checks = array("I")
         self._standing: Counter[str] = Counter()
-        self._by_action: Counter[Action] = Counter()
-        self._new = 0
         self._picked = 0
         self._bad = 0
         self._bad_lines: list[Place] = []
@@ -133,7 +135,9 @@ class _Planner:
 
     def take(self, block: list[Line]) -> None:
         drafts = [draft(line, self._shape) for line in block]
-        ids, keys = self.naming.take(drafts)
+        if self._selection.repeat > 1:
+            _refuse_copies(drafts)
+        ids, keys = self.naming.take(drafts, self._meet)
         handles = self._handles(ids, keys)
         meant = list(self._meant(drafts, ids)) if self._selection.picks else [True] * len(drafts)
         self._checks.extend([zlib.crc32(line.text) for line in block[: len(meant)]])
@@ -147,28 +151,32 @@ class _Planner:
                 self._take_row(each, each.asked, places)
 
     def plan(self, *, all_rows: bool) -> Plan:
-        if self._unmet and self._checks and self._selection.where is not None:
+        if self._selection.where is not None and self._unmet and self._checks and not self.full:
             raise self._selection.where.never_met(self._unmet)
+        count = np.bincount(np.frombuffer(self._actions, dtype=np.uint8), minlength=2 * RECORDED).tolist()
         standing = self._index.living() if all_rows else self._standing
         if all_rows:
             standing[UNATTEMPTED] = self._history.unattempted
-        elif self._selection.of_all:
+        else:
+            standing[UNATTEMPTED] = sum(count[:RECORDED]) - count[Action.LEAVE_OUT]
+        if self._selection.of_all and not all_rows:
             standing[NOT_IN_INPUT] = self._index.not_seen().total()
         return Plan(
-            actions=bytes(self._actions),
+            actions=self._actions,
             checks=self._checks,
             shape=self._shape,
             repeat=self._selection.repeat,
             repeated=self.naming.repeated,
             standing=+standing,
-            new=self._new,
-            again=self._by_action[Action.SEND] - self._new,
-            changed=self._by_action[Action.CHANGED],
-            rejected=self._by_action[Action.RECORD],
+            new=count[Action.SEND],
+            again=count[Action.SEND | RECORDED],
+            changed=count[Action.CHANGED | RECORDED],
+            rejected=count[Action.RECORD] + count[Action.RECORD | RECORDED],
             uncapped=self._weighing.uncapped,
             models=self._weighing.models,
             as_written=self._weighing.as_written,
             ending_in_answer=self._weighing.ending_in_answer,
+            cut=self._weighing.cut,
             left_out=len(self._checks) - self._picked,
             bad=self._bad,
             bad_lines=tuple(self._bad_lines),
@@ -210,44 +218,57 @@ class _Planner:
 
     def _take_row(self, each: Draft, asked: Asked, handles: list[int]) -> None:
         """Decide about every copy of a row."""
-        if self._selection.repeat > 1 and each.own_id and ends_like_a_copy(each.id):
-            raise CannotStart(f"{each.line.source}: the id {each.id[:60]!r} ends as the copies of --repeat do: name it otherwise")
-        entries = [self._entry(handle) for handle in handles]
-        key = None
-        if any(entries):
-            key = key_of_fingerprint(fingerprint(request_body(asked.asks, self._run, as_written=asked.as_written)))
         sent: list[tuple[Action, Entry | None]] = []
-        for entry in entries:
-            kind = self._history.kind_of(entry) if entry is not None and self._again.kinds else None
-            same = entry is not None and entry.fingerprint_key == key
-            action = decide(entry.status if entry is not None else None, same=same, again=self._again, kind=kind)
-            self._note(action, entry)
+        for handle in handles:
+            entry = self._entry(handle) if handle >= 0 else None
+            action = self._of_new if entry is None else self._of_recorded(asked, entry)
+            self._actions.append(action if entry is None else action | RECORDED)
             if action is not Action.KEEP:
                 sent.append((action, entry))
-                self._new += entry is None
         if sent:
             refused = self._weighing.add(asked, each.line, len(sent))
             if self._observe is not None:
                 self._observe(ToSend(each.line, asked, sent, refused))
+
+    def _of_recorded(self, asked: Asked, entry: Entry) -> Action:
+        body = request_body(asked.asks, self._run, as_written=asked.as_written)
+        same = entry.fingerprint_key == key_of_request(body)
+        kind = self._history.kind_of(entry) if self._again.kinds else None
+        return decide(entry.status, same=same, again=self._again, kind=kind)
 
     def _take_bad(self, each: Draft, reason: str, handles: list[int]) -> None:
         """Decide about a line that can't be sent. One line tells of it, however often it would be sent."""
         self._bad += 1
         if self._bad <= self._named:
             self._bad_lines.append(Place(each.line.source, reason))
-        entry = self._entry(handles[0])
-        same = entry is not None and entry.fingerprint_key == key_of_fingerprint(line_fingerprint(each.line.text))
-        self._note(decide_rejected(entry.status if entry is not None else None, same=same), entry)
+        entry = self._entry(handles[0]) if handles[0] >= 0 else None
+        same = entry is not None and entry.fingerprint_key == key_of_fingerprint(line_fingerprint(each.line.text, reason))
+        action = decide_rejected(entry.status if entry is not None else None, same=same)
+        self._actions.append(action if entry is None else action | RECORDED)
         self._actions.extend(LEFT_OUT * (len(handles) - 1))
 
     def _entry(self, handle: int) -> Entry | None:
         """The record behind a handle, made-up answers aside where they don't count."""
-        if handle < 0:
-            return None
         entry = self._index.entry(handle)
-        return None if entry.made_up and self._real else entry
+        if entry.made_up and self._real:
+            return None
+        self._standing[entry.status] += 1
+        return entry
 
-    def _note(self, action: Action, entry: Entry | None) -> None:
-        self._actions.append(action | RECORDED if entry is not None else action)
-        self._standing[entry.status if entry is not None else UNATTEMPTED] += 1
-        self._by_action[action] += 1
+
+@contextmanager
+def _collector_at_rest() -> Iterator[None]:
+    """Rows come and go by the thousand without any cycle: looking for some costs the first pass a fifth of its time."""
+    at_work = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if at_work:
+            gc.enable()
+
+
+def _refuse_copies(drafts: list[Draft]) -> None:
+    for each in drafts:
+        if each.own_id and ends_like_a_copy(each.id):
+            raise CannotStart(f"{each.line.source}: the id {each.id[:60]!r} ends as the copies of --repeat do: name it otherwise")

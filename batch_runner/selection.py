@@ -92,10 +92,10 @@ class Sample:
         """Look through `source` for the rows that `selection` picks; eight bytes a row, until this returns."""
         size = selection.sample or 0
         met, picked = KeySet(), np.empty(0, dtype=np.uint64)
-        naming = Naming(met.add)
+        naming = Naming()
         for block in blocks(source.lines()):
             drafts = [draft(line, shape) for line in block]
-            ids, _ = naming.take(drafts)
+            ids, _ = naming.take(drafts, met.add)
             meant = [row_id for row_id, each in zip(ids, drafts, strict=True) if selection.means(each)]
             lots = np.fromiter((lot(selection.seed, row_id) for row_id in meant), dtype=np.uint64)
             picked = np.sort(np.concatenate([picked, lots]))[:size]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import csv
-from itertools import chain
+from collections import deque
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import orjson
@@ -29,6 +29,9 @@ MAY_BE_EMPTY = OURS | BATCH_FIELDS | NOT_TEXT
 
 PARQUET_ROWS_AT_ONCE = 1024
 
+MOST_PUT_BACK = 1_000_000
+"""Lines that are read again behind broken quotes, before the whole file is given up."""
+
 
 class Record(NamedTuple):
     """One row of a table."""
@@ -47,14 +50,38 @@ class _Read:
     def __init__(self, stream: IO[bytes], most: int, name: str) -> None:
         self._lines = numbered_lines(stream, most)
         self._name = name
+        self._back: deque[bytes] = deque()
+        self._put_back = 0
+        self.number = 0
+        """Of the line taken last."""
         self.taken: list[bytes] = []
 
     def __iter__(self) -> Iterator[str]:
-        for number, line, length in self._lines:
-            if length > MOST_LINE_BYTES:
-                raise CannotStart(f"{self._name}:{number}: a line of {length:,} bytes; is it a CSV file?")
-            self.taken.append(line)
-            yield line.decode("utf-8", "surrogateescape")
+        return self
+
+    def __next__(self) -> str:
+        self.number += 1
+        line = self._back.popleft() if self._back else self._next_line()
+        self.taken.append(line)
+        return line.decode("utf-8", "surrogateescape")
+
+    def put_back(self, lines: list[bytes]) -> None:
+        """Take `lines`, the last ones taken, once more."""
+        self._put_back += len(lines)
+        if self._put_back > MOST_PUT_BACK:
+            raise CannotStart(f"{self._name}:{self.number}: too many quotes are left open; is it a CSV file?")
+        self.number -= len(lines)
+        self._back.extendleft(reversed(lines))
+
+    def _next_line(self) -> bytes:
+        try:
+            _, line, length = next(self._lines)
+        except StopIteration:
+            self.number -= 1
+            raise
+        if length > MOST_LINE_BYTES:
+            raise CannotStart(f"{self._name}:{self.number}: a line of {length:,} bytes; is it a CSV file?")
+        return line
 
 
 def csv_records(stream: IO[bytes], most: int, name: str, delimiter: str = "") -> Iterator[Record]:
@@ -64,23 +91,24 @@ def csv_records(stream: IO[bytes], most: int, name: str, delimiter: str = "") ->
     """
     csv.field_size_limit(MOST_LINE_BYTES)
     read = _Read(stream, most, name)
-    lines = iter(read)
-    first = next(lines, "")
+    first = next(read, "")
     told = first.strip().lower().removeprefix("sep=") if first.lower().startswith("sep=") else ""
     if told:  # Excel's own way to say it
-        first = next(lines, "")
-    reader = csv.reader(chain([first], lines), delimiter=told or delimiter or _likely_delimiter(first), strict=True)
-    offset = 1 if told else 0
-    header = _header(reader, name, offset)
+        first = next(read, "")
+    read.put_back(read.taken[-1:])
+    reader = csv.reader(read, delimiter=told or delimiter or _likely_delimiter(first), strict=True)
+    header = _header(reader, f"{name}:{max(read.number, 1)}")
     while True:
         read.taken.clear()
-        start = reader.line_num + offset + 1
+        start = read.number + 1
         try:
             cells = next(reader, None)
         except csv.Error as error:
             if "field limit" in str(error):
                 raise CannotStart(f"{name}:{start}: a quote opens in this row and isn't closed within 32 MiB") from None
             yield Record(start, b"".join(read.taken), _unread(read.taken, error))
+            if len(header) > 1:  # rows of a single column couldn't be told from the rest of the broken one
+                read.put_back(read.taken[1:])
             continue
         if cells is None:
             return
@@ -107,20 +135,27 @@ def parquet_records(path: Path, name: str) -> Iterator[Record]:
 
 def _likely_delimiter(header: str) -> str:
     """The one that splits the header into most cells."""
-    return max(DELIMITERS, key=lambda mark: len(next(csv.reader([header], delimiter=mark), [])))
+
+    def cells(mark: str) -> int:
+        try:
+            return len(next(csv.reader([header], delimiter=mark), []))
+        except csv.Error:
+            return 0
+
+    return max(DELIMITERS, key=cells)
 
 
-def _header(reader: Iterator[list[str]], name: str, offset: int) -> list[str]:
+def _header(reader: Iterator[list[str]], place: str) -> list[str]:
     try:
         cells = next(reader, [])
     except csv.Error as error:
-        raise CannotStart(f"{name}:{offset + 1}: the header can't be read: {error}") from None
-    columns = [cell.strip() or f"column {place}" for place, cell in enumerate(cells, start=1)]
+        raise CannotStart(f"{place}: the header can't be read: {error}") from None
+    columns = [cell.strip() or f"column {number}" for number, cell in enumerate(cells, start=1)]
     twice = sorted({column for column in columns if columns.count(column) > 1})
     if twice:
-        raise CannotStart(f"{name}:{offset + 1}: the header names {twice[0]!r} twice: each column needs a name of its own")
+        raise CannotStart(f"{place}: the header names {twice[0]!r} twice: each column needs a name of its own")
     if any("\udc80" <= character <= "\udcff" for column in columns for character in column):
-        raise CannotStart(f"{name}:{offset + 1}: not UTF-8: save it as 'CSV UTF-8', or convert it: iconv -f CP1252 -t UTF-8")
+        raise CannotStart(f"{place}: not UTF-8: save it as 'CSV UTF-8', or convert it: iconv -f CP1252 -t UTF-8")
     return columns
 
 
@@ -147,7 +182,7 @@ def _cell(column: str, cell: str) -> Any:
 
 def _unread(taken: list[bytes], error: csv.Error) -> str:
     if "unexpected end" in str(error):
-        return f"a quote opens in this row and is never closed; {len(taken):,} lines stand behind it: {start_of(taken[0])}"
+        return f"a quote opens in this row and is never closed: {start_of(taken[0])}"
     return f"not CSV ({error}): {start_of(b''.join(taken))}"
 
 

@@ -154,7 +154,7 @@ def rejected_result(row: Rejected, past: Past, *, run_id: str, finished_at: str)
     return Result(
         id=row.id,
         status=Status.INVALID,
-        fingerprint=line_fingerprint(row.line),
+        fingerprint=line_fingerprint(row.line, row.reason),
         source=row.source,
         finished_at=finished_at,
         run_id=run_id,

@@ -30,6 +30,8 @@ class Weighing:
         """OpenAI Batch lines."""
         self.ending_in_answer = 0
         """Rows whose last message is the assistant's."""
+        self.cut = 0
+        """Rows without the answer that their conversation ends with."""
         self.models: dict[str, bool] = {}
         """The models asked for, and whether a row of theirs has no cap of its own."""
         self.largest = Tokens(0, 0)
@@ -37,7 +39,7 @@ class Weighing:
 
     def add(self, asked: Asked, line: Line, sent: int) -> bool:
         """Count a row as often as it is `sent`; true when something about it is refused."""
-        judged = self._weigh_plain(asked, line, sent) if asked.is_plain else self._weigh(asked, sent)
+        judged = self._weigh_plain(asked, line, sent) if asked.plain else self._weigh(asked, sent)
         if judged.refusals or judged.mends:
             self._findings.add(judged, line.source, sent)
         return bool(judged.refusals)
@@ -55,6 +57,7 @@ class Weighing:
         judged = self._findings.judge(request_body(asked.asks, self._run, as_written=asked.as_written))
         self.uncapped += sent * (cap_of(judged.body) is None)
         self.as_written += sent * asked.as_written
+        self.cut += sent * bool(asked.cut)
         self.ending_in_answer += sent * (asked.asks["messages"][-1]["role"] == "assistant")
         self._note_model(judged.body["model"], uncapped=cap_of(judged.body) is None)
         most = worst(judged.body, dumps(judged.body))

@@ -16,9 +16,10 @@ from batch_runner.account import read_token_usage
 from batch_runner.advice import ADVICE
 from batch_runner.commands.main import COMMANDS, cli
 from batch_runner.commands.topics import INPUT, OUTPUT, environment, exit_codes
+from batch_runner.condition import FUNCTIONS
 from batch_runner.exits import MEANINGS, ExitStatus
 from batch_runner.failures import FailureKind
-from batch_runner.forms import OVERRIDES, PROMPT_NAMES
+from batch_runner.forms import OVERRIDES, PROMPT_NAMES, Unusable, read_line
 from batch_runner.output.lines import Run, run_line
 from batch_runner.reporters.statement import failure_document, models_document, quota_document
 from batch_runner.settings import table
@@ -101,6 +102,34 @@ def test_the_topic_environment_names_every_variable_and_none_of_those_meant_once
 
 def test_the_topic_input_names_every_field_that_counts() -> None:
     assert all(name in INPUT for name in (*OVERRIDES, *PROMPT_NAMES, "params", "messages", "custom_id"))
+
+
+def test_every_example_of_an_input_line_can_be_sent() -> None:
+    page = (ROOT / "docs/inputs.md").read_text(encoding="utf-8")
+    lines = [line for block in re.findall(r"```json\n(.*?)```", page, re.DOTALL) for line in block.splitlines()]
+
+    assert len(lines) > 5
+    assert [line for line in lines if isinstance(read_line(line.encode()), Unusable)] == []
+
+
+@pytest.mark.parametrize("place", ["topic", "page"])
+def test_every_flag_about_rows_is_told_where_inputs_are_explained(place: str) -> None:
+    text = INPUT if place == "topic" else (ROOT / "docs/inputs.md").read_text(encoding="utf-8")
+
+    for name in (
+        "template",
+        "prompt_field",
+        "id_field",
+        "drop_answer",
+        "images_from",
+        "where",
+        "sample",
+        "seed",
+        "repeat",
+        "strict",
+    ):
+        assert "--" + name.replace("_", "-") in text
+    assert all(f"`{name}`" in text or name in text for name in FUNCTIONS if place == "page")
 
 
 def test_every_key_of_a_line_is_in_the_output_page() -> None:

@@ -16,6 +16,7 @@ from batch_runner.identity import (
     id_from_content,
     key_of_fingerprint,
     key_of_id,
+    key_of_request,
     line_fingerprint,
 )
 from batch_runner.records import ANSWERED, Status
@@ -75,9 +76,15 @@ def test_what_changes_the_answer_changes_the_fingerprint(change: dict[str, objec
     assert fingerprint({**BODY, **change}) != fingerprint(BODY)
 
 
+@given(body=bodies)
+@settings(max_examples=100, deadline=None)
+def test_the_key_of_a_request_is_that_of_its_fingerprint(body: dict[str, object]) -> None:
+    assert key_of_request(body) == key_of_fingerprint(fingerprint(body))
+
+
 def test_a_fingerprint_names_its_version() -> None:
     assert fingerprint(BODY).startswith("v1:")
-    assert line_fingerprint(b"x").startswith("v1:")
+    assert line_fingerprint(b"x", "not JSON").startswith("v1:")
 
 
 def test_fingerprints_stay_what_they_were_when_outputs_were_made_with_them() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch_runner.failures import CannotStart
-from batch_runner.files import UTF8_BOM, open_input
+from batch_runner.files import MOST_LINE_BYTES, UTF8_BOM, open_input
 from batch_runner.json_text import dumps
 from batch_runner.loader import (
     RUN_LINE_START,
@@ -20,6 +20,7 @@ from batch_runner.loader import (
     copy_stdin,
     draft,
     find_inputs,
+    form_of,
     is_glob,
 )
 from batch_runner.records import PromptRow, Rejected
@@ -236,6 +237,90 @@ def test_a_line_that_can_not_be_read_goes_by_its_bytes() -> None:
 
 def test_a_line_that_can_not_be_sent_keeps_its_own_id() -> None:
     assert rejected_of(b'{"id":"a","prompt":3}').id == "a"
+
+
+# other files
+
+
+def write(path: Path, data: bytes) -> InputFiles:
+    path.write_bytes(data)
+    return InputFiles.of([InputFile(path, path.name)])
+
+
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [
+        ("a.jsonl", "jsonl"),
+        ("a.txt", "txt"),
+        ("a.TXT", "txt"),
+        ("a.csv.gz", "csv"),
+        ("a.tsv.zst", "tsv"),
+        ("a.parquet", "parquet"),
+        ("a", "jsonl"),
+        ("a.gz", "jsonl"),
+        ("txt", "jsonl"),
+        ("OUT.input.jsonl.zst", "jsonl"),
+    ],
+)
+def test_the_name_says_what_a_file_holds(name: str, form: str) -> None:
+    assert form_of(Path(name)) == form
+
+
+def test_each_line_of_a_text_file_is_a_prompt(tmp_path: Path) -> None:
+    files = write(tmp_path / "in.txt", 'say "hi"\r\n\n  晚上好\n{"not": "the first"}'.encode())
+
+    assert [(line.text.decode(), line.source) for line in files.lines()] == [
+        ('"say \\"hi\\""', "in.txt:1"),
+        ('"晚上好"', "in.txt:3"),
+        ('"{\\"not\\": \\"the first\\"}"', "in.txt:4"),
+    ]
+
+
+def test_json_lines_in_a_text_file_are_json_lines(tmp_path: Path) -> None:
+    files = write(tmp_path / "in.txt", b'{"prompt":"a"}\n{"prompt":"b"}\n')
+
+    assert [line.text for line in files.lines()] == [b'{"prompt":"a"}', b'{"prompt":"b"}']
+
+
+def test_a_line_of_a_text_file_that_is_not_utf_8_is_rejected_and_the_others_are_not(tmp_path: Path) -> None:
+    rows = [draft(line).row for line in write(tmp_path / "in.txt", b"a\ncaf\xe9\nb").lines()]
+
+    assert [type(row) for row in rows] == [PromptRow, Rejected, PromptRow]
+    assert isinstance(rows[1], Rejected)
+    assert rows[1].reason.startswith("not UTF-8 at byte 4")
+
+
+@pytest.mark.parametrize("name", ["in.jsonl", "in.txt"])
+def test_a_line_beyond_measure_is_rejected_unread_and_the_next_one_is_read(tmp_path: Path, name: str) -> None:
+    long = b'"' + b"x" * MOST_LINE_BYTES + b'"'
+
+    rows = [draft(line).row for line in write(tmp_path / name, b'"a"\n' + long + b'\n"b"\n').lines()]
+
+    assert [(type(row), row.source) for row in rows] == [
+        (PromptRow, f"{name}:1"),
+        (Rejected, f"{name}:2"),
+        (PromptRow, f"{name}:3"),
+    ]
+    assert isinstance(rows[1], Rejected)
+    assert "33,554,435 bytes, 32 MiB is the most" in rows[1].reason
+    assert len(rows[1].line) < 5000
+
+
+@given(data=st.binary(max_size=60), name=st.sampled_from(["a.jsonl", "a.txt", "a.csv", "a.tsv"]))
+@settings(max_examples=200, deadline=None)
+def test_any_bytes_under_any_name_are_rows_or_one_refusal(
+    tmp_path_factory: pytest.TempPathFactory, data: bytes, name: str
+) -> None:
+    files = write(tmp_path_factory.getbasetemp() / name, data)
+
+    try:
+        rows = [draft(line).row for line in files.lines()]
+    except CannotStart as refusal:
+        assert str(refusal).startswith(name)  # noqa: PT017 - both ends are right
+        return
+    numbers = [int(row.source.rpartition(":")[2]) for row in rows]
+    assert numbers == sorted(set(numbers))
+    assert all(1 <= number <= data.count(b"\n") + 1 for number in numbers)
 
 
 # finding inputs

@@ -3,7 +3,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import orjson
 import pytest
 from hypothesis import given, settings
@@ -11,9 +10,9 @@ from hypothesis import strategies as st
 
 from batch_runner.chat import Defaults, build_request
 from batch_runner.failures import CannotStart, FailureKind
+from batch_runner.forms import Shape
 from batch_runner.identity import Again, line_fingerprint
 from batch_runner.loader import InputFile, InputFiles, Line, draft
-from batch_runner.naming import KeySet
 from batch_runner.output.history import History
 from batch_runner.output.lines import Run, row_line, run_line
 from batch_runner.plan import Plan
@@ -73,7 +72,7 @@ class Bench:
 
     def _result(self, row: PromptRow | Rejected, status: Status, kind: FailureKind | None) -> Result:
         if isinstance(row, Rejected):
-            return Result(row.id, Status.INVALID, line_fingerprint(row.line), row.source, AT, "r")
+            return Result(row.id, Status.INVALID, line_fingerprint(row.line, row.reason), row.source, AT, "r")
         asked = build_request(row, self.run).fingerprint
         return Result(row.id, status, asked, row.source, AT, "r", model=self.run.model, failure=kind)
 
@@ -594,12 +593,26 @@ class Given:
             yield Line(text, f"in.jsonl:{number}")
 
 
-def ids_by_text(texts: Sequence[bytes], nowhere: Path) -> Counter[tuple[bytes, str]]:
+def ids_by_request(texts: Sequence[bytes], nowhere: Path) -> Counter[tuple[bytes, str]]:
     plan = make_plan(Given(texts), History(nowhere), run=RUN, again=AS_USUAL)
-    return Counter((row.line, row.id) for row, _ in plan.items(Given(texts)))
+    rows = [row for row, _ in plan.items(Given(texts))]
+    return Counter((row.line if isinstance(row, Rejected) else orjson.dumps(row.asks), row.id) for row in rows)
 
 
-some_lines = st.lists(st.sampled_from([b'{"prompt":"a"}', b'{"prompt":"b"}', b'{"text":"c"}', b"{", b'{"prompt":3}']), max_size=9)
+EVERY_FORM = [
+    b'{"prompt":"a"}',
+    b'{"prompt":"b"}',
+    b'{"text":"c"}',
+    b'"a"',
+    b'{"messages":[{"role":"user","content":"a"}]}',
+    b'{"conversations":[{"from":"human","value":"a"},{"from":"gpt","value":"b"}]}',
+    b'{"body":{"messages":[{"role":"user","content":"a"}]}}',
+    b"{",
+    b'{"prompt":3}',
+    b"NaN",
+    b"\xff\0",
+]
+some_lines = st.lists(st.sampled_from(EVERY_FORM), max_size=9)
 
 
 @given(data=st.data(), texts=some_lines)
@@ -609,7 +622,7 @@ def test_ids_do_not_depend_on_the_order_of_lines(
 ) -> None:
     nowhere = tmp_path_factory.getbasetemp() / "nowhere"
 
-    assert ids_by_text(data.draw(st.permutations(texts)), nowhere) == ids_by_text(texts, nowhere)
+    assert ids_by_request(data.draw(st.permutations(texts)), nowhere) == ids_by_request(texts, nowhere)
 
 
 @given(texts=some_lines, more=some_lines)
@@ -619,13 +632,13 @@ def test_ids_do_not_depend_on_lines_that_are_appended(
 ) -> None:
     nowhere = tmp_path_factory.getbasetemp() / "nowhere"
 
-    assert ids_by_text(texts, nowhere) <= ids_by_text([*texts, *more], nowhere)
+    assert ids_by_request(texts, nowhere) <= ids_by_request([*texts, *more], nowhere)
 
 
 @given(texts=some_lines)
 @settings(max_examples=60, deadline=None)
 def test_no_line_is_lost_and_no_id_given_twice(tmp_path_factory: pytest.TempPathFactory, texts: list[bytes]) -> None:
-    named = ids_by_text(texts, tmp_path_factory.getbasetemp() / "nowhere")
+    named = ids_by_request(texts, tmp_path_factory.getbasetemp() / "nowhere")
 
     assert named.total() == len(texts)
     assert all(count == 1 for count in named.values())
@@ -642,18 +655,6 @@ def test_any_lines_can_be_planned(tmp_path_factory: pytest.TempPathFactory, text
     assert plan.to_send + plan.rejected == len(texts)
 
 
-@given(blocks=st.lists(st.sets(st.integers(0, 40) | st.sampled_from([-(2**63), 2**63 - 1])), max_size=12))
-@settings(max_examples=100, deadline=None)
-def test_a_key_set_is_a_set(blocks: list[set[int]]) -> None:
-    keys, model = KeySet(), set[int]()
-
-    for block in blocks:
-        ordered = list(block)
-        new = keys.add(np.array(ordered, dtype=np.int64))
-        assert new.tolist() == [key not in model for key in ordered]
-        model |= block
-
-
 def test_a_batch_line_can_be_planned_beside_plain_ones(bench: Bench) -> None:
     body = {"messages": [{"role": "user", "content": "a"}]}
     batch = orjson.dumps({"custom_id": "x", "method": "POST", "url": "/v1/chat/completions", "body": body})
@@ -661,3 +662,21 @@ def test_a_batch_line_can_be_planned_beside_plain_ones(bench: Bench) -> None:
     bench.answer()
 
     assert bench.sent() == []
+
+
+def test_a_line_that_can_not_be_sent_for_another_reason_now_is_recorded_again(bench: Bench) -> None:
+    bench.write('{"question":"a"}')
+    missing = make_plan_with(bench, Shape(prompt_field="q"))
+    assert missing.rejected == 1
+    with bench.output.open("ab") as out:
+        out.write(run_line(Run("r", AT, REAL), Totals()))
+        out.writelines(row_line(bench._result(row, Status.INVALID, None)) for row, _ in missing.items(bench.source))
+
+    assert make_plan_with(bench, Shape(prompt_field="q")).nothing_to_do
+    assert make_plan_with(bench, Shape(prompt_field="Question")).rejected == 1
+    assert make_plan_with(bench, Shape()).new == 1
+
+
+def make_plan_with(bench: Bench, shape: Shape) -> Plan:
+    with History(bench.output) as records:
+        return make_plan(bench.source, records, run=RUN, again=AS_USUAL, shape=shape)

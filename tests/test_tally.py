@@ -205,7 +205,7 @@ def test_a_line_that_can_not_be_sent_is_recorded_with_its_reason() -> None:
     result = rejected_result(row, NO_PAST, run_id="r", finished_at=END)
 
     assert (result.status, result.failure, result.message) == (Status.INVALID, K.INVALID_LINE, "not JSON")
-    assert (result.input, result.fingerprint, result.attempts) == ("{", line_fingerprint(b"{"), ())
+    assert (result.input, result.fingerprint, result.attempts) == ("{", line_fingerprint(b"{", "not JSON"), ())
 
 
 def test_a_line_that_broke_keeps_what_its_row_has_cost() -> None:

@@ -17,7 +17,7 @@ from batch_runner.commands.terminal import face_from, face_options
 @setting_options
 @click.pass_context
 def run(ctx: click.Context, /, inputs: tuple[str, ...], output: str | None, **_settings: object) -> int:
-    """Send each row of INPUT (JSONL files, globs, - for standard input) and append the answers to OUT.
+    """Send each row of INPUT (JSONL, text, CSV, TSV, Parquet, globs, - for standard input) and append the answers to OUT.
 
     The same line again resumes.
 
@@ -25,6 +25,7 @@ def run(ctx: click.Context, /, inputs: tuple[str, ...], output: str | None, **_s
     Example:
       batch-runner run prompts.jsonl --endpoint fake
       batch-runner run prompts.jsonl -m o1-mini --max-completion-tokens 4096 -c 32 --rpm 500
+      batch-runner run reviews.csv --template 'Classify: {text}' --where 'lang == "zh"'
       zcat rows.jsonl.gz | batch-runner run - -o answers.jsonl
     """
     from batch_runner.commands.running import run_order

@@ -251,7 +251,9 @@ def _warnings(prepared: Prepared) -> Iterator[str]:
     if plan.as_written and (prepared.defaults.system or prepared.defaults.params):
         yield f"{rows(plan.as_written)} in OpenAI Batch form: sent as written, without the run's own parameters"
     if plan.ending_in_answer:
-        yield f"{rows(plan.ending_in_answer)} end in an answer of the assistant's and are sent so: --drop-answer cuts it off"
+        yield f"{rows(plan.ending_in_answer)} with an answer of the assistant's at the end, sent so: --drop-answer cuts it off"
+    if plan.cut:
+        yield f"{rows(plan.cut)} without the answer that the conversation ends with; it travels in `extra`"
     if prepared.defaults.system and "system" in family_of(prepared.defaults.model).roles:
         yield f"{prepared.defaults.model} takes no system messages: --system stands at the head of each first user turn"
     for mend, count in plan.findings.mended.items():

@@ -9,10 +9,12 @@ from batch_runner.exits import MEANINGS
 from batch_runner.settings import table
 
 INPUT = """\
-An input is a JSONL file: one JSON object a line, UTF-8, also .gz or .zst, or - for standard input. A line is one of:
+An input is a file of rows, told by its name: JSON Lines, .txt (a prompt a line), .csv, .tsv, .parquet (an extra); all but the
+last also as .gz or .zst. - is standard input, JSON Lines. A line of these is one of:
 
-  {"prompt": "晚上好"}                        also: input, question, text
+  {"prompt": "晚上好"}  or  "晚上好"          also: input, question, text
   {"messages": [{"role": "user", "content": "晚上好"}]}
+  {"conversations": [{"from": "human", "value": "晚上好"}]}                               ShareGPT
   {"custom_id": "r-1", "method": "POST", "url": "/v1/chat/completions", "body": {…}}     an OpenAI Batch line, sent as written
 
   id                 names the row: a text or a whole number, each once. Without one, the row is known by what it asks.
@@ -21,7 +23,13 @@ An input is a JSONL file: one JSON object a line, UTF-8, also .gz or .zst, or - 
   params             an object with any other request parameter of this row.
   anything else      is yours: it travels to the output, in `extra`.
 
-A line that can't be sent becomes an `invalid` line of the output, with the reason; the other rows are sent.
+  --template 'Classify: {text}'        makes the prompt from the row's fields; {{ and }} are braces; @FILE reads it
+  --prompt-field NAME, --id-field NAME take prompt and id from other fields
+  --where 'lang == "zh"', --sample N --seed S, --limit N       choose rows, in this order;  --repeat K sends each K times
+  --images-from FOLDER                 sends images that rows name by a path below FOLDER
+  --drop-answer                        cuts the assistant's turn off the end of training data
+
+A line that can't be sent becomes an `invalid` line of the output, with the reason; the other rows are sent (with --strict: none).
 A row already in the output is not sent again, wherever it stands in the input. Repeated ids stop the run before it starts.
 """
 

@@ -25,11 +25,13 @@ from batch_runner.commands import compact, run, running
 from batch_runner.commands import retry as retry_command
 from batch_runner.identity import Action
 from batch_runner.output.history import History
-from batch_runner.output.index import Entry, Index
+from batch_runner.output.index import Index
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from batch_runner.forms import Asked
+    from batch_runner.loader import Draft
     from batch_runner.records import Past
 
 IMPORTED = (batch_runner, worker, compact, run, running, retry_command)
@@ -60,13 +62,15 @@ def die_after(count: int) -> None:
 
 def trust_position() -> None:
     """A resume that takes as many rows for done as the output holds."""
-    note = planner._Planner._note
+    take_row = planner._Planner._take_row
 
-    def by_position(each: Any, _action: Action, entry: Entry | None) -> None:
+    def by_position(each: Any, row: Draft, asked: Asked, handles: list[int]) -> None:
         done = len(each._actions) < each._index.living().total()
-        note(each, Action.KEEP if done else Action.SEND, entry)
+        each._of_new = Action.KEEP if done else Action.SEND
+        each._of_recorded = lambda _asked, _entry: each._of_new
+        take_row(each, row, asked, handles)
 
-    planner._Planner._note = by_position  # type: ignore[method-assign,assignment]
+    planner._Planner._take_row = by_position  # type: ignore[method-assign,assignment]
 
 
 def forget_spent() -> None:

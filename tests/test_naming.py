@@ -1,0 +1,78 @@
+from collections.abc import Iterable
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from batch_runner.identity import key_of_id
+from batch_runner.loader import Draft, Line, draft
+from batch_runner.naming import KeySet, Naming, keys_of
+
+
+def drafts(*lines: str) -> list[Draft]:
+    return [draft(Line(line.encode(), f"in.jsonl:{number}")) for number, line in enumerate(lines, start=1)]
+
+
+class Names:
+    """A naming, and the keys it has met."""
+
+    def __init__(self) -> None:
+        self.naming, self.met = Naming(), KeySet()
+
+
+def named(names: Names, *lines: str) -> list[str]:
+    ids, keys = names.naming.take(drafts(*lines), names.met.add)
+    assert keys.tolist() == [key_of_id(row_id) for row_id in ids]
+    return ids
+
+
+@given(blocks=st.lists(st.sets(st.integers(0, 40) | st.sampled_from([2**63, 2**64 - 1])), max_size=12))
+@settings(max_examples=100, deadline=None)
+def test_a_key_set_is_a_set(blocks: list[set[int]]) -> None:
+    keys, model = KeySet(), set[int]()
+
+    for block in blocks:
+        ordered = list(block)
+        new = keys.add(np.array(ordered, dtype=np.uint64))
+        assert new.tolist() == [key not in model for key in ordered]
+        model |= block
+
+
+@given(ids=st.lists(st.text(max_size=6), max_size=6))
+@settings(max_examples=60, deadline=None)
+def test_the_keys_of_many_are_those_of_each(ids: list[str]) -> None:
+    assert keys_of(ids).tolist() == [key_of_id(each) for each in ids]
+
+
+def test_rows_that_ask_the_same_are_numbered_within_a_block_and_beyond() -> None:
+    names = Names()
+
+    first = named(names, '{"prompt":"a"}', '{"prompt":"a"}', '{"prompt":"b"}')
+    second = named(names, '{"prompt":"a"}', '{"prompt":"b"}')
+
+    assert first == [first[0], f"{first[0]}-2", first[2]]
+    assert second == [f"{first[0]}-3", f"{first[2]}-2"]
+    assert names.naming.repeated == {first[0], first[2]}
+    assert names.naming.doubled == {}
+
+
+def test_an_id_of_a_rows_own_that_stands_again_is_told_with_its_place() -> None:
+    names = Names()
+
+    assert named(names, '{"id":"a","prompt":"a"}', '{"id":"a","prompt":"b"}') == ["a", "a"]
+    assert names.naming.doubled == {"a": "in.jsonl:2"}
+
+
+def _rows(numbers: Iterable[int]) -> list[str]:
+    return [f'{{"prompt":"{number}"}}' for number in numbers]
+
+
+@given(numbers=st.lists(st.integers(0, 3), max_size=12), cut=st.integers(0, 12))
+@settings(max_examples=100, deadline=None)
+def test_where_blocks_end_says_nothing(numbers: list[int], cut: int) -> None:
+    in_two = Names()
+
+    assert named(Names(), *_rows(numbers)) == [
+        *named(in_two, *_rows(numbers[:cut])),
+        *named(in_two, *_rows(numbers[cut:])),
+    ]
