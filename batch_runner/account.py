@@ -12,6 +12,7 @@ from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from batch_runner.json_text import whole_text
 from batch_runner.settings.nearest import nearest
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def read_models(body: Any) -> tuple[Model, ...] | None:
     for entry in listed:
         name = entry.get("id") if isinstance(entry, dict) else None
         if isinstance(name, str) and name:
+            name = whole_text(name)
             found.setdefault(name, Model(name, _day(entry.get("shutdown_date"))))
     return tuple(found[name] for name in sorted(found)) if found or not listed else None
 
@@ -157,7 +159,8 @@ def _limits(data: dict[str, Any]) -> tuple[str, ...] | None:
     limits = data.get("model_limits")
     if data.get("model_limits_enabled") is not True or not isinstance(limits, dict | list) or not limits:
         return None
-    return tuple(name for name in limits if isinstance(name, str) and (isinstance(limits, list) or limits[name] is not False))
+    allowed = limits if isinstance(limits, list) else [name for name, may in limits.items() if may is not False]
+    return tuple(whole_text(name) for name in allowed if isinstance(name, str))
 
 
 def _day(value: Any) -> date | None:

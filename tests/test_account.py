@@ -257,5 +257,14 @@ def test_the_nearest_names_come_first_and_strangers_not_at_all() -> None:
     assert near("whisper", models) == []
 
 
+def test_half_a_character_in_a_name_can_still_be_written() -> None:
+    models = read_models({"data": [{"id": "o1\ud83d"}]})
+    limited = read_token_usage(token_usage(model_limits=["o1\ud83d"], model_limits_enabled=True), TOKEN)
+
+    assert models == (Model("o1\ufffd"),)
+    assert limited is not None
+    assert limited.models == ("o1\ufffd",)
+
+
 def test_a_filter_takes_names_in_capitals_or_not() -> None:
     assert list(holding("O1", [Model("o1"), Model("gpt"), Model("Pro-o1")])) == [Model("o1"), Model("Pro-o1")]

@@ -56,6 +56,9 @@ CAUTION = {
 }
 """The same in short."""
 
+LIMITED_WORDS = ("less left", "more left", "as much left")
+UNLIMITED_WORDS = ("more used", "less used", "as much used")
+
 Cost = tuple[Decimal, Decimal]
 """What a run may cost in dollars: as expected, and at most."""
 
@@ -164,11 +167,8 @@ def after_a_run(before: Quota, after: Quota) -> Iterator[str]:
     spent = spent_between(before, after)
     if spent is None:
         return
-    told = (
-        f"{_amount(abs(spent), after.unit)} {'less' if spent > 0 else 'more'} left than before"
-        if spent
-        else "as much left as before"
-    )
+    more, less, same = UNLIMITED_WORDS if after.unlimited else LIMITED_WORDS
+    told = f"{_amount(abs(spent), after.unit)} {more if spent > 0 else less} than before" if spent else f"{same} as before"
     yield f"{'gateway':<8} {told} ({CAUTION[after.unit]}; it may settle later, and others may use this key)"
 
 

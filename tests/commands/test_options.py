@@ -4,7 +4,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from batch_runner.commands.options import setting_options, settings_from
+from batch_runner.commands.options import setting_options, settings_from, some_setting_options
 from batch_runner.settings import Settings
 
 KEY_ENV, ENDPOINT = "BATCH_RUNNER_API_KEY_ENV", "BATCH_RUNNER_ENDPOINT"
@@ -60,3 +60,19 @@ def test_a_stronger_word_for_the_key_takes_the_place_of_a_weaker_one() -> None:
     request = settings_of("--api-key-file", "key", environment={KEY_ENV: "K"}).request
 
     assert (request.api_key_env, request.api_key_file) == (None, "key")
+
+
+def test_a_command_with_few_settings_may_have_a_default_of_its_own_which_the_environment_still_changes() -> None:
+    told: list[Settings] = []
+
+    @click.command()
+    @some_setting_options("endpoint", "api_key_env", "api_key_file", "timeout", timeout=15.0)
+    def command(**_settings: object) -> None:
+        told.append(settings_from(click.get_current_context()))
+
+    CliRunner().invoke(command, [])
+    CliRunner().invoke(command, ["--endpoint", "openai"], env={"BATCH_RUNNER_TIMEOUT": "2m"})
+    refused = CliRunner().invoke(command, ["--rpm", "5"])
+
+    assert [(each.request.endpoint, each.request.timeout) for each in told] == [("apicore", 15.0), ("openai", 120.0)]
+    assert "No such option" in refused.output

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -304,3 +305,29 @@ def test_a_signal_during_the_look_leaves_at_once_and_nothing_was_sent(
     assert "Traceback" not in end.err
     assert silent.asked == ["GET", "GET"]
     assert not place.out.exists() or place.rows() == []
+
+
+def test_whoever_leaves_is_not_held_up_by_a_second_look(place: Place, servers: Servers) -> None:
+    gateway = Gateway({"/v1/models": {"data": []}, "/api/usage/token/": TOKEN_USAGE})
+    told = threading.Event()
+
+    async def hold(request: web.Request) -> web.StreamResponse:
+        answer = await gateway(request)
+        while request.method == "POST" and not told.is_set():
+            await asyncio.sleep(0.01)
+        return answer
+
+    place.write_questions(2)
+    started = place.start("run", place.prompts, "-c", "1", "--endpoint", f"{servers.by_hand(hold)}/v1")
+    until(lambda: "POST /v1/chat/completions" in gateway.asked, what="the first row")
+
+    started.signal(signal.SIGINT)
+    heard = started.process.stderr
+    assert heard is not None
+    until(lambda: b"leaving" in heard.readline(), what="its answer")
+    told.set()
+    end = started.ended()
+
+    assert end.status == 130, end.err
+    assert gateway.asked.count("GET /api/usage/token/") == 1
+    assert len(place.rows()) == 1

@@ -204,6 +204,9 @@ def test_after_a_run_the_gateways_word_comes_with_its_doubts() -> None:
     assert list(after_a_run(RAW, replace(RAW, used=Decimal(0)))) == [
         f"gateway  250,000 units (about 0.5 USD) more left than before (at the usual 500,000 units a USD; {doubts}"
     ]
+    assert list(after_a_run(UNLIMITED, replace(UNLIMITED, used=Decimal(300_000)))) == [
+        f"gateway  50,000 units (about 0.1 USD) more used than before (at the usual 500,000 units a USD; {doubts}"
+    ]
     assert list(after_a_run(MONEY, replace(MONEY, used=None, left=None))) == []
 
 
