@@ -15,7 +15,7 @@ from batch_runner.identity import Again, line_fingerprint
 from batch_runner.loader import InputFile, InputFiles, Line, draft
 from batch_runner.output.history import History
 from batch_runner.output.lines import Run, row_line, run_line
-from batch_runner.plan import BLOCK_LINES, KeySet, Plan, make_plan
+from batch_runner.plan import BLOCK_LINES, KeySet, Plan, Seen, make_plan
 from batch_runner.records import PromptRow, Rejected, Result, Status
 from batch_runner.totals import NOT_IN_INPUT, UNATTEMPTED, Totals
 
@@ -658,3 +658,35 @@ def test_a_batch_line_can_be_planned_beside_plain_ones(bench: Bench) -> None:
     bench.answer()
 
     assert bench.sent() == []
+
+
+# an observer
+
+
+def observed(bench: Bench, *, repeats_pass: bool = False) -> list[Seen]:
+    seen: list[Seen] = []
+    with History(bench.output) as records:
+        make_plan(bench.source, records, run=bench.run, again=AS_USUAL, observe=seen.append, repeats_pass=repeats_pass)
+    return seen
+
+
+def test_an_observer_sees_every_row_once_in_order_with_what_becomes_of_it(bench: Bench) -> None:
+    bench.write(*prompts("a", "b"))
+    bench.answer()
+    bench.write(*prompts("a", "c"), "{")
+
+    seen = observed(bench)
+
+    assert [each.row.source for each in seen] == ["in.jsonl:1", "in.jsonl:2", "in.jsonl:3"]
+    assert [each.to_send for each in seen] == [False, True, False]
+    assert [each.entry is not None for each in seen] == [True, False, False]
+    assert [each.request is not None for each in seen] == [True, True, False]
+    assert seen[1].body == {"model": "o1-mini", "messages": [{"role": "user", "content": "c"}], "stream": False}
+
+
+def test_repeated_ids_can_be_left_to_the_observer(bench: Bench) -> None:
+    bench.write('{"id":"x","prompt":"a"}', '{"id":"x","prompt":"b"}', *prompts("c", "c"))
+
+    assert [each.repeats for each in observed(bench, repeats_pass=True)] == [False, True, False, False]
+    with pytest.raises(CannotStart, match="ids must not repeat"):
+        observed(bench)

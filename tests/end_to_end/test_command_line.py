@@ -508,7 +508,7 @@ def test_a_job_file_names_everything_relative_to_itself(place: Place, gateway: S
 
 def test_status_tells_a_running_an_ended_and_a_killed_run_apart(place: Place, servers: Servers) -> None:
     place.write_questions(4)
-    gateway = servers.gateway(Scenario(latency=Latency(seconds=Fixed(1.2))))
+    gateway = servers.gateway(Scenario(latency=Latency(seconds=Fixed(3.0))))
     started = place.start("run", place.prompts, "--endpoint", gateway.url, "-c", "2")
     until(lambda: gateway.books(rows=False).open >= 2)
 
