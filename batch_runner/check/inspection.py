@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -25,12 +26,16 @@ from batch_runner.pricing.file import read_prices
 from batch_runner.tokens import TokenCounter, token_counter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from batch_runner.loader import InputFile
     from batch_runner.output.index import Entry
     from batch_runner.pricing import Prices
     from batch_runner.settings import Settings
+
+
+Watch = Callable[[Survey, int | None], None]
+"""Is told how far a survey is, and how many bytes its input has, if that is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +53,10 @@ class Inspection:
     counter: TokenCounter
     first_places: Mapping[str, str]
     """Where the repeated ids that are named stand first."""
-    ending_soon: Mapping[str, date]
+    ending: Mapping[str, date]
     """When OpenAI ends the models asked, where it is asked itself."""
+    today: date
+    """By the calendar of UTC."""
     left_out: tuple[str, ...]
     unreadable_lines: int
 
@@ -71,13 +78,7 @@ class Inspection:
         return deserved(rows=self.plan.rows, ok=self.plan.rows - self.not_ok, max_failed=self.settings.ending.max_failed)
 
 
-def inspect(
-    order: Order,
-    *,
-    named: int,
-    watch: Callable[[Survey, int | None], None] | None = None,
-    environment: Mapping[str, str] = os.environ,
-) -> Inspection:
+def inspect(order: Order, *, named: int, watch: Watch | None = None, environment: Mapping[str, str] = os.environ) -> Inspection:
     """Look at everything a run of `order` would look at. `named`: how many rows to name of each thing found. `watch` is told
     now and then how far the survey is, and how many bytes there are if that is known.
 
@@ -87,52 +88,73 @@ def inspect(
         raise UsageMistake("no input is named")
     settings = order.settings
     endpoint = resolve(settings, environment)
-    prices, counter, run = read_prices(settings.money.prices), token_counter(), defaults(settings)
-    again = again_of(settings, retrying=False)
+    prices, counter = read_prices(settings.money.prices), token_counter()
     files, left_out = files_of(order.inputs)
     output = _output_of(order)
     if output is not None:
         check_apart(files, output)
     with _source_of(files) as source, _history_of(output, as_new=settings.rows.fresh) as history:
         check_endpoint(history, endpoint, accepted=settings.rows.accept_other_endpoint)
-
-        def model_of(entry: Entry) -> str | None:
-            line = history.line_of(entry)
-            return None if line is None else str(line["model"])
-
-        survey = Survey(run, counter=counter, prices=prices, named=named, model_of=model_of)
-        plan = make_plan(
-            source,
-            history,
-            run=run,
-            again=again,
-            limit=settings.rows.limit,
-            real=endpoint.host != FAKE,
-            observe=_watched(survey, source, watch),
-            repeats_pass=True,
+        survey = Survey(defaults(settings), counter=counter, prices=prices, named=named, model_of=_models_in(history))
+        plan = _planned(order, endpoint, source, history, survey, watch)
+        return Inspection(
+            order=order,
+            output=output,
+            endpoint=endpoint,
+            plan=plan,
+            survey=survey,
+            forecast=_forecast(settings, plan, survey, prices, _latency(history, endpoint)),
+            prices=prices,
+            counter=counter,
+            first_places=_firsts(source, survey, settings),
+            ending=_ending(survey.models) if endpoint.url == OPENAI_URL else {},
+            today=datetime.now(UTC).date(),
+            left_out=tuple(left_out),
+            unreadable_lines=history.index.unreadable_lines,
         )
-        survey.close()
-        if plan.rows == 0:
-            raise CannotStart(f"there is no row in {', '.join(order.inputs)}")
-        repeated = frozenset(place.what for place in survey.repeated_ids.places)
-        firsts = first_places(source, repeated, settings.rows.limit) if repeated else {}
-        latency = history.index.job.latency_quantile(0.5) if endpoint.host != FAKE else None
-        unreadable = history.index.unreadable_lines
-    told = forecast(
-        survey.sums,
-        prices,
-        rows=plan.to_send,
-        concurrency=settings.limits.concurrency,
-        rpm=settings.limits.rpm,
-        latency_s=latency,
+
+
+def _planned(order: Order, endpoint: Endpoint, source: InputFiles, history: History, survey: Survey, watch: Watch | None) -> Plan:
+    """The plan of the run, `survey` having seen each of its rows."""
+    plan = make_plan(
+        source,
+        history,
+        run=defaults(order.settings),
+        again=again_of(order.settings, retrying=False),
+        limit=order.settings.rows.limit,
+        real=endpoint.host != FAKE,
+        observe=_watched(survey, source, watch),
+        repeats_pass=True,
     )
-    ending = _ending(survey.models) if endpoint.url == OPENAI_URL else {}
-    return Inspection(order, output, endpoint, plan, survey, told, prices, counter, firsts, ending, tuple(left_out), unreadable)
+    survey.close()
+    if plan.rows == 0:
+        raise CannotStart(f"there is no row in {', '.join(order.inputs or ())}")
+    return plan
 
 
-def days_from_now(day: date) -> int:
-    """Days until `day`, by the calendar of UTC."""
-    return (day - datetime.now(UTC).date()).days
+def _forecast(settings: Settings, plan: Plan, survey: Survey, prices: Prices, latency_s: float | None) -> Forecast:
+    limits = settings.limits
+    return forecast(survey.sums, prices, rows=plan.to_send, concurrency=limits.concurrency, rpm=limits.rpm, latency_s=latency_s)
+
+
+def _latency(history: History, endpoint: Endpoint) -> float | None:
+    """Seconds within which half of the answers came that the output holds; made-up ones tell nothing."""
+    return None if endpoint.host == FAKE else history.index.job.latency_quantile(0.5)
+
+
+def _firsts(source: InputFiles, survey: Survey, settings: Settings) -> dict[str, str]:
+    repeated = frozenset(place.what for place in survey.repeated_ids.places)
+    return first_places(source, repeated, settings.rows.limit) if repeated else {}
+
+
+def _models_in(history: History) -> Callable[[Entry], str | None]:
+    """Tells which model the line behind an entry was asked of."""
+
+    def model_of(entry: Entry) -> str | None:
+        line = history.line_of(entry)
+        return None if line is None else str(line["model"])
+
+    return model_of
 
 
 def _output_of(order: Order) -> Path | None:
@@ -155,7 +177,7 @@ def _history_of(output: Path | None, *, as_new: bool) -> Iterator[History]:
         yield history
 
 
-def _watched(survey: Survey, source: InputFiles, watch: Callable[[Survey, int | None], None] | None) -> Callable[[Seen], None]:
+def _watched(survey: Survey, source: InputFiles, watch: Watch | None) -> Callable[[Seen], None]:
     """The survey's own observer, telling `watch` every few thousand rows."""
     if watch is None:
         return survey.observe
