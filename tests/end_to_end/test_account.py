@@ -318,7 +318,7 @@ def test_whoever_leaves_is_not_held_up_by_a_second_look(place: Place, servers: S
         return answer
 
     place.write_questions(2)
-    started = place.start("run", place.prompts, "-c", "1", "--endpoint", f"{servers.by_hand(hold)}/v1")
+    started = place.start("run", place.prompts, "--preflight", "-c", "1", "--endpoint", f"{servers.by_hand(hold)}/v1")
     until(lambda: "POST /v1/chat/completions" in gateway.asked, what="the first row")
 
     started.signal(signal.SIGINT)

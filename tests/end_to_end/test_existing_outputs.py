@@ -40,9 +40,9 @@ def test_ids_and_fingerprints_are_what_they_have_always_been(line: int, row_id: 
 
 
 def test_an_output_of_an_earlier_version_is_left_as_it_is(place: Place) -> None:
-    for name in ("rows.jsonl", "rows.results.jsonl"):
-        shutil.copy(AS_WRITTEN / name, place.folder)
     output: Path = place.folder / "rows.results.jsonl"
+    shutil.copy(AS_WRITTEN / "rows.jsonl", place.folder)
+    shutil.copy(AS_WRITTEN / "written.jsonl", output)
     before = output.read_bytes()
 
     done = place.run("run", "rows.jsonl", "--endpoint", "fake", "--system", "Answer kindly.", "--param", "seed=11")

@@ -378,8 +378,7 @@ def test_a_proxy_named_in_the_environment_is_used(place: Place, servers: Servers
     end = place.run("run", place.prompts, "--endpoint", "http://gateway.invalid/v1", env={name: proxy})
 
     assert end.status == 0, end.err
-    assert seen[-1] == ("gateway.invalid", "/v1/chat/completions")
-    assert ("gateway.invalid", "/v1/models") in seen
+    assert seen == [("gateway.invalid", "/v1/chat/completions")]
 
 
 def test_no_proxy_is_obeyed(place: Place, servers: Servers, gateway: Served) -> None:
