@@ -16,7 +16,7 @@ ADVICE: dict[FailureKind, str] = {
     FailureKind.UNREADABLE_REPLY: "what came back is no chat completion, it may have been billed: see `body` in the output",
     FailureKind.INTERRUPTED: "the run left before the answer came, it may have been billed: run again",
     FailureKind.BAD_REQUEST: "the service can't take this request: look at `message` in the output",
-    FailureKind.UNSUPPORTED_PARAMETER: "the model doesn't take a parameter: change the row, --param or --model",
+    FailureKind.UNSUPPORTED_PARAMETER: "the model doesn't take it: `batch-runner check` tells what to change, --fix mends some",
     FailureKind.CONTEXT_TOO_LONG: "the prompt is longer than the model takes: shorten it",
     FailureKind.TOO_LARGE: "larger than the service ever admits: shorten the prompt or lower --max-completion-tokens",
     FailureKind.POLICY: "the service refuses to answer this prompt",

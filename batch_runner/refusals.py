@@ -1,8 +1,8 @@
 """What a model's family refuses about a request, in the service's own words, and what can be mended without asking. Pure.
 
-Sources of the words: fixtures and reports in public repositories (vercel/ai, openai/openai-python#2104, lua-openai#12,
-cherry-studio#1403, fast-agent#279, langchain_dart#712, optillm#4, chathub#126, chatbox#2173, puter#1303) and OpenAI's
-community threads 1025430 and 1110750.
+Sources of the words: a fixture in vercel/ai, reports to public repositories (openai/openai-python, leafo/lua-openai,
+CherryHQ/cherry-studio, davidmigloz/langchain_dart, codelion/optillm, HeyPuter/puter), and OpenAI's community threads 1025430 and
+1110750.
 """
 
 from __future__ import annotations

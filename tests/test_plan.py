@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from batch_runner.chat import Defaults, build_request
 from batch_runner.failures import CannotStart, FailureKind
 from batch_runner.forms import Shape
-from batch_runner.identity import Again, line_fingerprint
+from batch_runner.identity import Action, Again, line_fingerprint
 from batch_runner.loader import InputFile, InputFiles, Line, draft
 from batch_runner.output.history import History
 from batch_runner.output.lines import Run, row_line, run_line
 from batch_runner.plan import Plan
-from batch_runner.planner import make_plan
+from batch_runner.planner import ToSend, make_plan
 from batch_runner.records import PromptRow, Rejected, Result, Status
 from batch_runner.selection import BLOCK_LINES, Selection
 from batch_runner.totals import NOT_IN_INPUT, UNATTEMPTED, Totals
@@ -680,3 +680,32 @@ def test_a_line_that_can_not_be_sent_for_another_reason_now_is_recorded_again(be
 def make_plan_with(bench: Bench, shape: Shape) -> Plan:
     with History(bench.output) as records:
         return make_plan(bench.source, records, run=RUN, again=AS_USUAL, shape=shape)
+
+
+# an observer
+
+
+def observed(bench: Bench, *, repeats_pass: bool = False) -> list[ToSend]:
+    seen: list[ToSend] = []
+    with History(bench.output) as records:
+        make_plan(bench.source, records, run=RUN, again=AS_USUAL, observe=seen.append, repeats_pass=repeats_pass)
+    return seen
+
+
+def test_an_observer_sees_every_row_to_be_sent_once_and_in_order(bench: Bench) -> None:
+    bench.write(*prompts("a", "b"))
+    bench.answer()
+    bench.write(*prompts("a", "c"), "{", *prompts("d"))
+
+    seen = observed(bench)
+
+    assert [each.line.source for each in seen] == ["in.jsonl:2", "in.jsonl:4"]
+    assert [each.copies for each in seen] == [[(Action.SEND, None)]] * 2
+
+
+def test_repeated_ids_can_be_left_to_the_observer(bench: Bench) -> None:
+    bench.write('{"id":"x","prompt":"a"}', '{"id":"x","prompt":"b"}', *prompts("c", "c"))
+
+    assert len(observed(bench, repeats_pass=True)) == 4
+    with pytest.raises(CannotStart, match="ids must not repeat"):
+        observed(bench)

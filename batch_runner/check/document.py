@@ -58,7 +58,7 @@ def inspection_document(seen: Inspection) -> dict[str, Any]:
             "latency_s": seen.forecast.latency_s,
             "latency_measured": seen.forecast.measured,
         },
-        "ending_soon": [{"model": model, "day": day.isoformat()} for model, day in seen.ending_soon.items()],
+        "ending": [{"model": model, "day": day.isoformat()} for model, day in seen.ending.items()],
         "left_out": list(seen.left_out),
         "unreadable_lines": seen.unreadable_lines,
     }

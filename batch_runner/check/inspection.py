@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -22,7 +23,7 @@ from batch_runner.output.history import History
 from batch_runner.tokens import TokenCounter, token_counter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from batch_runner.findings import Finding
     from batch_runner.loader import InputFiles, Line, RowSource
@@ -58,8 +59,10 @@ class Inspection:
     counter: TokenCounter
     first_places: Mapping[str, str]
     """Where the repeated ids that are named stand first."""
-    ending_soon: Mapping[str, date]
+    ending: Mapping[str, date]
     """When OpenAI ends the models asked, where it is asked itself."""
+    today: date
+    """By the calendar of UTC."""
     left_out: tuple[str, ...]
     unreadable_lines: int
 
@@ -102,38 +105,48 @@ def inspect(
         intent.check_output(output)
     with _source_of(intent, watch) as source, _history_of(output, as_new=order.settings.rows.fresh) as history:
         intent.check_endpoint(history)
-
-        def model_of(entry: Entry) -> str | None:
-            line = history.line_of(entry)
-            return None if line is None else str(line["model"])
-
-        survey = Survey(intent.defaults, counter=counter, prices=intent.prices, named=named, model_of=model_of)
+        survey = Survey(intent.defaults, counter=counter, prices=intent.prices, named=named, model_of=_models_in(history))
         plan = intent.plan(source, history, named=named, observe=survey.observe, repeats_pass=True)
         survey.close()
-        firsts = {}
-        if plan.doubled:
-            firsts = first_places(source, [*plan.doubled][:named], intent.shape, intent.selection.lines)
-        latency = history.index.job.latency_quantile(0.5) if intent.real else None
-        unreadable = history.index.unreadable_lines
-    limits = order.settings.limits
-    told = forecast(
+        firsts = first_places(source, [*plan.doubled][:named], intent.shape, intent.selection.lines) if plan.doubled else {}
+        return Inspection(
+            order=order,
+            output=output,
+            endpoint=intent.endpoint,
+            plan=plan,
+            survey=survey,
+            forecast=_forecast(intent, plan, survey, history),
+            prices=intent.prices,
+            counter=counter,
+            first_places=firsts,
+            ending=_ending(survey.models) if intent.endpoint.url == OPENAI_URL else {},
+            today=datetime.now(UTC).date(),
+            left_out=intent.left_out,
+            unreadable_lines=history.index.unreadable_lines,
+        )
+
+
+def _forecast(intent: Intent, plan: Plan, survey: Survey, history: History) -> Forecast:
+    limits = intent.order.settings.limits
+    return forecast(
         survey.sums,
         intent.prices,
         rows=plan.to_send,
         concurrency=limits.concurrency,
         rpm=limits.rpm,
         tpm=limits.tpm,
-        latency_s=latency,
-    )
-    ending = _ending(survey.models) if intent.endpoint.url == OPENAI_URL else {}
-    return Inspection(
-        order, output, intent.endpoint, plan, survey, told, intent.prices, counter, firsts, ending, intent.left_out, unreadable
+        latency_s=history.index.job.latency_quantile(0.5) if intent.real else None,  # made-up answers tell nothing
     )
 
 
-def days_from_now(day: date) -> int:
-    """Days until `day`, by the calendar of UTC."""
-    return (day - datetime.now(UTC).date()).days
+def _models_in(history: History) -> Callable[[Entry], str | None]:
+    """Tells which model the line behind an entry was asked of."""
+
+    def model_of(entry: Entry) -> str | None:
+        line = history.line_of(entry)
+        return None if line is None else str(line["model"])
+
+    return model_of
 
 
 def _output_of(order: Order) -> Path | None:

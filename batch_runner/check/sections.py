@@ -6,7 +6,6 @@ import re
 import textwrap
 from typing import TYPE_CHECKING, NamedTuple
 
-from batch_runner.check.inspection import days_from_now
 from batch_runner.check.remarks import remark_in_words
 from batch_runner.models import family_of
 from batch_runner.reporters.summary import models_in_words
@@ -84,8 +83,8 @@ def _rows(seen: Inspection) -> Iterator[str]:
         yield f"passed over {name}: it is an output of batch-runner"
     if seen.unreadable_lines:
         yield f"the output has {seen.unreadable_lines:,} lines that can't be read: their rows count as new"
-    for model, day in seen.ending_soon.items():
-        days = days_from_now(day)
+    for model, day in seen.ending.items():
+        days = (day - seen.today).days
         ends = f"ends {model} on {day}, in {days} day{'' if days == 1 else 's'}" if days >= 0 else f"ended {model} on {day}"
         yield f"OpenAI {ends}: from then on, rows that ask it fail"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
 from contextlib import contextmanager
@@ -13,9 +14,10 @@ import click
 
 from batch_runner.commands.options import SettingsCommand, setting_options, settings_from
 from batch_runner.commands.terminal import Face, color_option, json_option, print_json
+from batch_runner.exits import ExitStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from batch_runner.check.inspection import Inspection, Read
 
@@ -74,6 +76,22 @@ def _tell(seen: Inspection, face: Face) -> None:
             show(line)
         show("")
     show(last_line(seen))
+    if words := _next_words(sys.argv[1:], seen):
+        show(f"next: {shlex.join(['batch-runner', *words])}")
+
+
+def _next_words(words: Sequence[str], seen: Inspection) -> list[str]:
+    """How to go on: with the run, or with what can be mended; nothing where somebody has to mend the input."""
+    own = {"-q", "--quiet", "--json"}
+    named = [place for place, word in enumerate(words) if word == "--show"]
+    skipped = {*named, *(place + 1 for place in named)}
+    kept = [
+        word for place, word in enumerate(words) if place not in skipped and word not in own and not word.startswith("--show=")
+    ]
+    mendable = any(finding.refusal.mend for finding in seen.plan.findings.refused)
+    if mendable and not seen.settings.request.fix:
+        return [*kept, "--fix"]
+    return ["run", *kept[1:]] if seen.exit_status is ExitStatus.OK else []
 
 
 @contextmanager

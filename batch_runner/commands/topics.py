@@ -43,6 +43,7 @@ The output is JSONL. Its first line, and the first of each later run, has status
   failure, message   why there is none: a kind, and a sentence
   model, model_answered, finish_reason, request_id, http_status, usage, latency_s     of the answering attempt
   spent              tokens of all attempts of all runs;  maybe_billed: of attempts whose answer never came, at their worst
+  cost_usd           US dollars for `spent`; null where the price isn't known
   attempts           one entry for each stretch of like attempts
   extra, input, body JSON text: your own fields, the input line (unless ok), the whole reply
 

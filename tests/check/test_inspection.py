@@ -4,7 +4,8 @@ import gzip
 import io
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from batch_runner.chat import Defaults, build_request
 from batch_runner.check import sections as sections_module
 from batch_runner.check.document import inspection_document
 from batch_runner.check.forecast import ASSUMED_LATENCY_S, forecast
-from batch_runner.check.inspection import Inspection, days_from_now, inspect
+from batch_runner.check.inspection import Inspection, inspect
 from batch_runner.check.remarks import room_for
 from batch_runner.check.sections import last_line, sections
 from batch_runner.exits import ExitStatus
@@ -269,8 +270,14 @@ def test_a_model_that_openai_ends_is_told_at_openai_only(bench: Bench) -> None:
     assert "OpenAI ended" not in bench.told()
 
 
-def test_days_are_counted_from_today() -> None:
-    assert days_from_now(datetime.now(UTC).date() + timedelta(days=17)) in {16, 17}
+def test_the_day_a_model_ends_is_told_with_the_days_that_are_left(bench: Bench) -> None:
+    bench.write(prompt(model="gpt-5"))
+    seen = bench.check(endpoint="openai")
+
+    before, after = (replace(seen, today=date(2026, 12, day)) for day in (10, 12))
+
+    assert "OpenAI ends gpt-5 on 2026-12-11, in 1 day: from then on, rows that ask it fail" in in_words(before, 100)
+    assert "OpenAI ended gpt-5 on 2026-12-11" in in_words(after)
 
 
 # tokens, money, time

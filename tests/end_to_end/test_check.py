@@ -91,6 +91,20 @@ def test_repeated_ids_are_all_told_and_a_run_does_not_begin(place: Place) -> Non
     assert "of 9 rows: 6 with the id of another" in check.out
 
 
+def test_a_check_ends_with_the_command_to_go_on_with(place: Place) -> None:
+    place.write([PLAIN])
+    place.write([OLD], "old.jsonl")
+    place.write(['{"prompt": "a" "b"}'], "bad.jsonl")
+
+    good, old, bad = (
+        place.run("check", "--show", "3", name, "--rpm", "5") for name in ("prompts.jsonl", "old.jsonl", "bad.jsonl")
+    )
+
+    assert good.out.splitlines()[-1] == "next: batch-runner run prompts.jsonl --rpm 5"
+    assert old.out.splitlines()[-1] == "next: batch-runner check old.jsonl --rpm 5 --fix"
+    assert "next" not in bad.out.splitlines()[-1]
+
+
 def test_a_quiet_check_tells_by_its_status(place: Place) -> None:
     place.write([PLAIN, "{"])
 

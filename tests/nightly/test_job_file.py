@@ -4,7 +4,6 @@ import pytest
 
 from batch_runner.failures import CannotStart, UsageMistake
 from batch_runner.nightly.job_file import read_job
-from batch_runner.toml_text import line_of
 
 WHOLE = """\
 inputs = ["data/*.jsonl", "-"]
@@ -135,9 +134,3 @@ def test_a_job_file_that_is_not_text_is_told(tmp_path: Path) -> None:
 
     with pytest.raises(UsageMistake, match=r"x\.toml"):
         read_job(str(tmp_path / "x.toml"))
-
-
-def test_a_line_is_found_behind_values_of_many_lines() -> None:
-    text = 'inputs = [\n  "a",\n  "b",\n]\n[request]\nsystem = """\na\nb\n"""\nmodel = 5\n'
-
-    assert line_of(text, ("request", "model")) == 10
