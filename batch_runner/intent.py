@@ -73,9 +73,9 @@ class Intent:
         if settings.rows.fresh and retrying:
             raise UsageMistake("--fresh would set aside the very rows to retry: leave it out")
         endpoint, prices = resolve(settings, environment), read_prices(settings.money.prices)
-        chosen = (
-            replace(selection(settings), repeat=1) if retrying else selection(settings)
-        )  # rows of an output are copies already
+        chosen = selection(settings)
+        if retrying:
+            chosen = replace(chosen, repeat=1)  # the rows of an output are copies already
         files, left_out = _files(order.inputs or ())
         return cls(
             order,

@@ -28,6 +28,7 @@ from batch_runner.output.lines import Run, row_line, run_line
 from batch_runner.pricing import Price, Prices, Rates
 from batch_runner.records import PromptRow, Result, Status, Usage
 from batch_runner.settings import read_settings
+from batch_runner.settings.groups import LimitSettings
 from batch_runner.totals import Totals
 
 AT = "2026-01-01T00:00:00.000Z"
@@ -323,12 +324,12 @@ def test_long_prompts_are_priced_row_by_row() -> None:
     prices = Prices({"m": Price(rates, ((1000, long_rates),), listed=False)})
     sums = {("m", 0): Usage(1_000_000, 0, 0, 0, 0), ("m", 1): Usage(1_000_000, 0, 0, 0, 0)}
 
-    assert forecast(sums, prices, rows=2, concurrency=1, rpm=None, tpm=None, latency_s=None).prompts.usd == 3
+    assert forecast(sums, prices, LimitSettings(concurrency=1), rows=2, latency_s=None).prompts.usd == 3
 
 
 def test_time_is_the_longer_of_pace_and_answers() -> None:
-    told = forecast({}, Prices(), rows=1000, concurrency=10, rpm=100, tpm=None, latency_s=None)
-    quick = forecast({}, Prices(), rows=1000, concurrency=10, rpm=100, tpm=None, latency_s=1.0)
+    told = forecast({}, Prices(), LimitSettings(concurrency=10, rpm=100), rows=1000, latency_s=None)
+    quick = forecast({}, Prices(), LimitSettings(concurrency=10, rpm=100), rows=1000, latency_s=1.0)
 
     assert (told.at_rpm_s, told.in_flight_s, told.seconds) == (600, 100 * ASSUMED_LATENCY_S, 100 * ASSUMED_LATENCY_S)
     assert (quick.in_flight_s, quick.seconds, quick.measured) == (100, 600, True)
@@ -337,7 +338,7 @@ def test_time_is_the_longer_of_pace_and_answers() -> None:
 def test_tokens_per_minute_take_as_long_as_prompts_and_at_most_as_caps() -> None:
     sums = {("o1", 0): Usage(6_000, 0, 54_000, 0, 60_000), ("o3", 0): Usage(4_000, 0, 0, 0, 4_000)}
 
-    told = forecast(sums, Prices(), rows=2, concurrency=1, rpm=None, tpm=1000, latency_s=1.0)
+    told = forecast(sums, Prices(), LimitSettings(concurrency=1, tpm=1000), rows=2, latency_s=1.0)
 
     assert (told.at_tpm_s, told.seconds) == ((600, 3840), 600)
 
