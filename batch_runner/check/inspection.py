@@ -21,11 +21,13 @@ from batch_runner.intent import Intent, Order, output_of
 from batch_runner.models import shutdown_of
 from batch_runner.naming import first_places
 from batch_runner.output.history import History
+from batch_runner.spending import MAX_COST
 from batch_runner.tokens import TokenCounter, token_counter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from batch_runner.admission import Cap
     from batch_runner.findings import Finding
     from batch_runner.loader import InputFiles, Line, RowSource
     from batch_runner.output.index import Entry
@@ -61,6 +63,8 @@ class Inspection:
     survey: Survey
     forecast: Forecast
     prices: Prices
+    caps: tuple[Cap, ...]
+    """Caps on cost, with what earlier runs have used of them."""
     counter: TokenCounter
     first_places: Mapping[str, str]
     """Where the repeated ids that are named stand first."""
@@ -86,6 +90,11 @@ class Inspection:
     def refused_rows(self) -> int:
         """Rows of which something is refused."""
         return self.plan.findings.rows + self.survey.too_long.rows
+
+    def may_reach(self, cap: Cap) -> bool:
+        """Whether the run stops at a cap on cost, if every answer uses its whole cap."""
+        tokens = sum(usage.total_tokens or 0 for usage in self.survey.sums.values())
+        return cap.used + (self.forecast.at_caps.usd if cap.flag == MAX_COST else tokens) > cap.limit
 
     @property
     def exit_status(self) -> ExitStatus:
@@ -121,6 +130,7 @@ def inspect(order: Order, *, named: int, watch: Watch | None = None, environment
                 survey.sums, intent.prices, order.settings.limits, rows=plan.to_send, latency_s=_latency(history, intent)
             ),
             prices=intent.prices,
+            caps=intent.caps(history, plan),
             counter=counter,
             first_places=_firsts(source, plan, intent, named),
             ending=_ending(survey.models) if intent.endpoint.url == OPENAI_URL else {},

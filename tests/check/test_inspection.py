@@ -319,6 +319,28 @@ def test_an_unknown_price_is_told_as_unknown(bench: Bench) -> None:
     assert inspection_document(seen)["cost"]["at_caps_usd"] is None
 
 
+def test_a_cap_on_cost_is_held_against_what_whole_caps_come_to(bench: Bench) -> None:
+    bench.write({"prompt": "晚上好", "max_completion_tokens": 1000}, {"prompt": "hello world", "max_completion_tokens": 2000})
+
+    enough, little = bench.check(max_cost="1", max_total_tokens=3018), bench.check(max_cost="0.01", max_total_tokens=3017)
+
+    assert [enough.may_reach(cap) for cap in enough.caps] == [False, False]
+    assert [little.may_reach(cap) for cap in little.caps] == [True, True]
+    assert "--max-cost $0.0100, of which $0.0000 is spent or may have been: whole caps would stop the run" in in_words(
+        little, 200
+    )
+    assert inspection_document(little)["cost"]["limits"][0] == {
+        "flag": "--max-total-tokens", "limit": 3017, "used": 0, "may_be_reached": True,
+    }  # fmt: skip
+
+
+def test_a_cap_that_can_not_be_kept_ends_a_check_as_it_would_a_run(bench: Bench) -> None:
+    bench.write(prompt(model="nobody/x"))
+
+    with pytest.raises(CannotStart, match="nobody here knows what 'nobody/x' costs"):
+        bench.check(max_cost="1")
+
+
 def test_long_prompts_are_priced_row_by_row() -> None:
     rates, long_rates = (Rates(Decimal(n), Decimal(n), Decimal(n)) for n in (1, 2))
     prices = Prices({"m": Price(rates, ((1000, long_rates),), listed=False)})
