@@ -48,7 +48,7 @@ def key_of_request(body: Mapping[str, Any]) -> int:
 
 
 def line_fingerprint(line: bytes, reason: str) -> str:
-    """The fingerprint of a line that can't be sent: another reason is worth another record."""
+    """The fingerprint of a line that can't be sent: another reason is worth another record. Without one: as it once was."""
     return f"{FINGERPRINT_VERSION}:{_hash(line + reason.encode(errors='replace'), 16)}"
 
 

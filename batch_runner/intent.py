@@ -18,10 +18,12 @@ from batch_runner.planner import make_plan
 from batch_runner.pricing.file import read_prices
 from batch_runner.records import REPEATABLE, RETRIED
 from batch_runner.selection import selection
+from batch_runner.spending import caps_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from batch_runner.admission import Cap
     from batch_runner.output.history import History
     from batch_runner.plan import Plan
     from batch_runner.planner import ToSend
@@ -73,9 +75,9 @@ class Intent:
         if settings.rows.fresh and retrying:
             raise UsageMistake("--fresh would set aside the very rows to retry: leave it out")
         endpoint, prices = resolve(settings, environment), read_prices(settings.money.prices)
-        chosen = (
-            replace(selection(settings), repeat=1) if retrying else selection(settings)
-        )  # rows of an output are copies already
+        chosen = selection(settings)
+        if retrying:
+            chosen = replace(chosen, repeat=1)  # the rows of an output are copies already
         files, left_out = _files(order.inputs or ())
         return cls(
             order,
@@ -147,6 +149,13 @@ class Intent:
         if self.order.inputs is not None and plan.rows == 0:
             raise CannotStart(_no_row_told(plan, self.order.inputs))
         return plan
+
+    def caps(self, history: History, plan: Plan) -> tuple[Cap, ...]:
+        """The caps on cost, with what earlier runs have used of them. Raises `CannotStart` where one can't be kept."""
+        money = self.order.settings.money
+        if (money.max_cost is None and money.max_total_tokens is None) or not plan.to_send:
+            return ()
+        return tuple(caps_of(money, self.prices, history.job_so_far(real=self.real), plan.models))
 
 
 def output_of(order: Order) -> Path:

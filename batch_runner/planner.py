@@ -242,7 +242,10 @@ class _Planner:
         if self._bad <= self._named:
             self._bad_lines.append(Place(each.line.source, reason))
         entry = self._entry(handles[0]) if handles[0] >= 0 else None
-        same = entry is not None and entry.fingerprint_key == key_of_fingerprint(line_fingerprint(each.line.text, reason))
+        same = entry is not None and entry.fingerprint_key in {
+            key_of_fingerprint(line_fingerprint(each.line.text, told))
+            for told in (reason, "")  # earlier versions left the reason out
+        }
         action = decide_rejected(entry.status if entry is not None else None, same=same)
         self._actions.append(action if entry is None else action | RECORDED)
         self._actions.extend(LEFT_OUT * (len(handles) - 1))

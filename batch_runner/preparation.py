@@ -23,7 +23,6 @@ from batch_runner.output.kept_inputs import KeptInputs, stdin_copy_path
 from batch_runner.output.rescue import find_rescued, rescue_folders, take_in
 from batch_runner.records import REPEATABLE
 from batch_runner.settings import as_written, table
-from batch_runner.spending import caps_of
 
 if TYPE_CHECKING:
     import ssl
@@ -103,7 +102,7 @@ def prepare(
         plan = intent.plan(source, history)
         _check_strict(plan, settings)
         _settle_changed(plan, settings, output, confirm)
-        caps = _caps(intent, history, plan)
+        caps = intent.caps(history, plan)
         if plan.to_send:
             endpoint = with_key(endpoint, settings, environment)
         if not plan.nothing_to_do:
@@ -124,14 +123,6 @@ def prepare(
             taken_in,
             caps,
         )
-
-
-def _caps(intent: Intent, history: History, plan: Plan) -> tuple[Cap, ...]:
-    """The caps on cost, with what earlier runs have used of them."""
-    money = intent.order.settings.money
-    if (money.max_cost is None and money.max_total_tokens is None) or not plan.to_send:
-        return ()
-    return tuple(caps_of(money, intent.prices, history.job_so_far(real=intent.real), plan.models))
 
 
 def _refuges(output: Path, named: str | None) -> tuple[Path, ...]:

@@ -8,6 +8,7 @@ CherryHQ/cherry-studio, davidmigloz/langchain_dart, codelion/optillm, HeyPuter/p
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from batch_runner.models import FUNCTIONS, OTHER, Family, family_of
@@ -26,6 +27,8 @@ HARMLESS: Mapping[str, tuple[Any, ...]] = {
 }
 """Values of a refused parameter that change nothing, and so pass."""
 VERBOSITIES = ("low", "medium", "high")
+TAKEN = frozenset({"model", "messages", "stream"})
+"""Parts of a body that no family refuses as such."""
 
 
 class Mend(StrEnum):
@@ -57,7 +60,7 @@ def refusals(body: Mapping[str, Any]) -> Iterator[Refusal]:
         yield _not_on_chat(body["model"])
         return
     for name, value in body.items():
-        if value is not None and (found := _about(name, value, body, family)):
+        if name not in TAKEN and value is not None and (found := _about(name, value, body, family)):
             yield found
     yield from _about_messages(body["messages"], family)
 
@@ -210,11 +213,15 @@ def _about_messages(messages: list[dict[str, Any]], family: Family) -> Iterator[
 
 def _refused_role(messages: list[dict[str, Any]], family: Family) -> Iterator[Refusal]:
     for number, message in enumerate(messages):
-        role = message["role"]
-        if role in family.roles:
-            said = f"Unsupported value: 'messages[{number}].role' does not support '{role}' with this model."
-            yield Refusal(f"role {role}", said, "put it into the first user turn, or add --fix", Mend.INSTRUCTIONS)
+        if message["role"] in family.roles:
+            yield _role_refusal(number, message["role"])
             return  # the first is the one the service names
+
+
+@lru_cache(maxsize=64)
+def _role_refusal(number: int, role: str) -> Refusal:
+    said = f"Unsupported value: 'messages[{number}].role' does not support '{role}' with this model."
+    return Refusal(f"role {role}", said, "put it into the first user turn, or add --fix", Mend.INSTRUCTIONS)
 
 
 def has_image(message: Mapping[str, Any]) -> bool:

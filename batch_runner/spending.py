@@ -48,9 +48,17 @@ def caps_of(money: MoneySettings, prices: Prices, before: Totals, models: Mappin
 
 def reached_in_words(cap: Cap, next_one: Decimal) -> str:
     """Why a run ends at a cap."""
-    unit = "$" if cap.flag == MAX_COST else ""
-    used, asked, limit = (f"{unit}{amount:,.4f}" if unit else f"{amount:,}" for amount in (cap.used, next_one, cap.limit))
+    used, asked, limit = (_amount(cap, amount) for amount in (cap.used, next_one, cap.limit))
     return f"{cap.flag} {limit} is reached: {used} is spent or may have been, and the next row may come to {asked}"
+
+
+def cap_in_words(cap: Cap) -> str:
+    """A cap before a run."""
+    return f"{cap.flag} {_amount(cap, cap.limit)}, of which {_amount(cap, cap.used)} is spent or may have been"
+
+
+def _amount(cap: Cap, amount: Decimal) -> str:
+    return f"${amount:,.4f}" if cap.flag == MAX_COST else f"{amount:,}"
 
 
 def _tokens(usage: Usage) -> Decimal:

@@ -685,27 +685,34 @@ def make_plan_with(bench: Bench, shape: Shape) -> Plan:
 # an observer
 
 
-def observed(bench: Bench, *, repeats_pass: bool = False) -> list[ToSend]:
+def observed(bench: Bench) -> list[ToSend]:
     seen: list[ToSend] = []
     with History(bench.output) as records:
-        make_plan(bench.source, records, run=RUN, again=AS_USUAL, observe=seen.append, repeats_pass=repeats_pass)
+        make_plan(bench.source, records, run=bench.run, again=AS_USUAL, observe=seen.append)
     return seen
 
 
-def test_an_observer_sees_every_row_to_be_sent_once_and_in_order(bench: Bench) -> None:
-    bench.write(*prompts("a", "b"))
-    bench.answer()
-    bench.write(*prompts("a", "c"), "{", *prompts("d"))
+def test_an_observer_sees_every_row_to_be_sent_in_order_with_what_becomes_of_it(bench: Bench) -> None:
+    bench.write(*prompts("a", "b", "d"))
+    bench.answer(Status.OK, Status.UNFINISHED, Status.OK)
+    bench.write(*prompts("a", "b"), "{", '{"prompt":"c","params":{"max_tokens":5}}')
 
-    seen = observed(bench)
+    unfinished, new = observed(bench)
 
-    assert [each.line.source for each in seen] == ["in.jsonl:2", "in.jsonl:4"]
-    assert [each.copies for each in seen] == [[(Action.SEND, None)]] * 2
+    assert [each.line.source for each in (unfinished, new)] == ["in.jsonl:2", "in.jsonl:4"]
+    assert [(action, entry is not None) for action, entry in unfinished.copies + new.copies] == [
+        (Action.SEND, True),
+        (Action.SEND, False),
+    ]
+    assert (unfinished.refused, new.refused) == (False, True)
 
 
-def test_repeated_ids_can_be_left_to_the_observer(bench: Bench) -> None:
-    bench.write('{"id":"x","prompt":"a"}', '{"id":"x","prompt":"b"}', *prompts("c", "c"))
+def test_repeated_ids_pass_where_only_a_look_is_taken(bench: Bench) -> None:
+    bench.write('{"id":"x","prompt":"a"}', '{"id":"x","prompt":"b"}', '{"id":"x","prompt":"c"}', *prompts("c", "c"))
 
-    assert len(observed(bench, repeats_pass=True)) == 4
+    with History(bench.output) as records:
+        plan = make_plan(bench.source, records, run=bench.run, again=AS_USUAL, repeats_pass=True)
+
+    assert (plan.doubled, plan.doubled_rows) == ({"x": "in.jsonl:2"}, 2)
     with pytest.raises(CannotStart, match="ids must not repeat"):
         observed(bench)

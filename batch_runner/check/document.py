@@ -110,4 +110,8 @@ def _cost(seen: Inspection) -> dict[str, Any]:
         "at_caps_usd": at_caps.known,
         "unpriced": sorted(at_caps.unpriced),
         "prices": seen.prices.basis(at_caps),
+        "limits": [
+            {"flag": cap.flag, "limit": float(cap.limit), "used": float(cap.used), "may_be_reached": seen.may_reach(cap)}
+            for cap in seen.caps
+        ],
     }

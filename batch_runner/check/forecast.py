@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from batch_runner.pricing import Prices
+    from batch_runner.settings.groups import LimitSettings
 
 ASSUMED_LATENCY_S = 20.0
 """How long an answer of a reasoning model is taken to take where the output tells nothing better."""
@@ -46,11 +47,9 @@ class Forecast:
 def forecast(
     sums: Mapping[tuple[str, int], Usage],
     prices: Prices,
+    limits: LimitSettings,
     *,
     rows: int,
-    concurrency: int,
-    rpm: float | None,
-    tpm: float | None,
     latency_s: float | None,
 ) -> Forecast:
     """The forecast for `sums` of tokens (by model and step of its price) of so many rows."""
@@ -59,12 +58,17 @@ def forecast(
     return Forecast(
         prompts=_cost({key: Usage(usage.prompt_tokens) for key, usage in sums.items()}, prices),
         at_caps=_cost(sums, prices),
-        at_rpm_s=None if rpm is None else 60 * rows / rpm,
-        at_tpm_s=None if tpm is None else (60 * (total.prompt_tokens or 0) / tpm, 60 * (total.total_tokens or 0) / tpm),
-        in_flight_s=-(-rows // concurrency) * each,
+        at_rpm_s=None if limits.rpm is None else _at(limits.rpm, rows),
+        at_tpm_s=None if limits.tpm is None else (_at(limits.tpm, total.prompt_tokens), _at(limits.tpm, total.total_tokens)),
+        in_flight_s=-(-rows // limits.concurrency) * each,
         latency_s=each,
         measured=latency_s is not None,
     )
+
+
+def _at(rate: float, count: int | None) -> float:
+    """Seconds that so many take at a rate per minute."""
+    return 60 * (count or 0) / rate
 
 
 def _cost(sums: Mapping[tuple[str, int], Usage], prices: Prices) -> Cost:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
@@ -20,11 +21,13 @@ from batch_runner.intent import Intent, Order, output_of
 from batch_runner.models import shutdown_of
 from batch_runner.naming import first_places
 from batch_runner.output.history import History
+from batch_runner.spending import MAX_COST
 from batch_runner.tokens import TokenCounter, token_counter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from batch_runner.admission import Cap
     from batch_runner.findings import Finding
     from batch_runner.loader import InputFiles, Line, RowSource
     from batch_runner.output.index import Entry
@@ -44,6 +47,10 @@ class Read(NamedTuple):
     """`None` where nobody knows."""
 
 
+Watch = Callable[[Read], None]
+"""Is told now and then how far an inspection is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Inspection:
     """What a run would do, and everything that is the matter with it."""
@@ -56,6 +63,8 @@ class Inspection:
     survey: Survey
     forecast: Forecast
     prices: Prices
+    caps: tuple[Cap, ...]
+    """Caps on cost, with what earlier runs have used of them."""
     counter: TokenCounter
     first_places: Mapping[str, str]
     """Where the repeated ids that are named stand first."""
@@ -82,6 +91,11 @@ class Inspection:
         """Rows of which something is refused."""
         return self.plan.findings.rows + self.survey.too_long.rows
 
+    def may_reach(self, cap: Cap) -> bool:
+        """Whether the run stops at a cap on cost, if every answer uses its whole cap."""
+        tokens = sum(usage.total_tokens or 0 for usage in self.survey.sums.values())
+        return cap.used + (self.forecast.at_caps.usd if cap.flag == MAX_COST else tokens) > cap.limit
+
     @property
     def exit_status(self) -> ExitStatus:
         """3 where a run wouldn't begin, else as the rows would deserve if all others were answered."""
@@ -91,9 +105,7 @@ class Inspection:
         return deserved(rows=self.plan.rows, ok=self.plan.rows - not_ok, max_failed=self.settings.ending.max_failed)
 
 
-def inspect(
-    order: Order, *, named: int, watch: Callable[[Read], None] | None = None, environment: Mapping[str, str] = os.environ
-) -> Inspection:
+def inspect(order: Order, *, named: int, watch: Watch | None = None, environment: Mapping[str, str] = os.environ) -> Inspection:
     """Look at everything a run of `order` would look at. `named`: how many rows to name of each thing found. `watch` is told
     now and then how far it is.
 
@@ -108,17 +120,19 @@ def inspect(
         survey = Survey(intent.defaults, counter=counter, prices=intent.prices, named=named, model_of=_models_in(history))
         plan = intent.plan(source, history, named=named, observe=survey.observe, repeats_pass=True)
         survey.close()
-        firsts = first_places(source, [*plan.doubled][:named], intent.shape, intent.selection.lines) if plan.doubled else {}
         return Inspection(
             order=order,
             output=output,
             endpoint=intent.endpoint,
             plan=plan,
             survey=survey,
-            forecast=_forecast(intent, plan, survey, history),
+            forecast=forecast(
+                survey.sums, intent.prices, order.settings.limits, rows=plan.to_send, latency_s=_latency(history, intent)
+            ),
             prices=intent.prices,
+            caps=intent.caps(history, plan),
             counter=counter,
-            first_places=firsts,
+            first_places=_firsts(source, plan, intent, named),
             ending=_ending(survey.models) if intent.endpoint.url == OPENAI_URL else {},
             today=datetime.now(UTC).date(),
             left_out=intent.left_out,
@@ -126,17 +140,14 @@ def inspect(
         )
 
 
-def _forecast(intent: Intent, plan: Plan, survey: Survey, history: History) -> Forecast:
-    limits = intent.order.settings.limits
-    return forecast(
-        survey.sums,
-        intent.prices,
-        rows=plan.to_send,
-        concurrency=limits.concurrency,
-        rpm=limits.rpm,
-        tpm=limits.tpm,
-        latency_s=history.index.job.latency_quantile(0.5) if intent.real else None,  # made-up answers tell nothing
-    )
+def _latency(history: History, intent: Intent) -> float | None:
+    """Seconds within which half of the answers came that the output holds; made-up ones tell nothing."""
+    return history.index.job.latency_quantile(0.5) if intent.real else None
+
+
+def _firsts(source: RowSource, plan: Plan, intent: Intent, named: int) -> dict[str, str]:
+    repeated = [*islice(plan.doubled, named)]
+    return first_places(source, repeated, intent.shape, intent.selection.lines) if repeated else {}
 
 
 def _models_in(history: History) -> Callable[[Entry], str | None]:
@@ -160,7 +171,7 @@ class _Watched(NamedTuple):
     """A row source that tells how far it has been read."""
 
     source: InputFiles
-    watch: Callable[[Read], None]
+    watch: Watch
 
     def lines(self) -> Iterator[Line]:
         """Every line that isn't blank."""
@@ -173,7 +184,7 @@ class _Watched(NamedTuple):
 
 
 @contextmanager
-def _source_of(intent: Intent, watch: Callable[[Read], None] | None) -> Iterator[RowSource]:
+def _source_of(intent: Intent, watch: Watch | None) -> Iterator[RowSource]:
     """The inputs; standard input is read into a file of our own for as long as it is needed."""
     with TemporaryDirectory(prefix="batch-runner-check-") as folder:
         source = intent.source(Path(folder) / "stdin.zst")

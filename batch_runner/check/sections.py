@@ -10,6 +10,7 @@ from batch_runner.check.remarks import remark_in_words
 from batch_runner.models import family_of
 from batch_runner.reporters.summary import models_in_words
 from batch_runner.reporters.wording import choosers, duration, money, one_line, rows, short
+from batch_runner.spending import cap_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -155,6 +156,9 @@ def _cost(seen: Inspection) -> Iterator[str]:
     if at_caps.unpriced:
         named = models_in_words(sorted(at_caps.unpriced))
         yield f"{'unknown':>12}  for {named}: no price is known, --prices FILE gives one"
+    for cap in seen.caps:
+        holds = "whole caps would stop the run before its end" if seen.may_reach(cap) else "whole caps stay within it"
+        yield f"{cap_in_words(cap)}: {holds}"
     if seen.endpoint.host == "fake":
         yield f"{'$0':>12}  at the embedded endpoint, which makes its answers up"
 

@@ -88,7 +88,7 @@ def _next_words(words: Sequence[str], seen: Inspection) -> list[str]:
     kept = [
         word for place, word in enumerate(words) if place not in skipped and word not in own and not word.startswith("--show=")
     ]
-    mendable = any(finding.refusal.mend for finding in seen.plan.findings.refused)
+    mendable = any(finding.refusal.mend for finding in seen.refused)
     if mendable and not seen.settings.request.fix:
         return [*kept, "--fix"]
     return ["run", *kept[1:]] if seen.exit_status is ExitStatus.OK else []

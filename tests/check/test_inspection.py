@@ -28,6 +28,7 @@ from batch_runner.output.lines import Run, row_line, run_line
 from batch_runner.pricing import Price, Prices, Rates
 from batch_runner.records import PromptRow, Result, Status, Usage
 from batch_runner.settings import read_settings
+from batch_runner.settings.groups import LimitSettings
 from batch_runner.totals import Totals
 
 AT = "2026-01-01T00:00:00.000Z"
@@ -318,17 +319,39 @@ def test_an_unknown_price_is_told_as_unknown(bench: Bench) -> None:
     assert inspection_document(seen)["cost"]["at_caps_usd"] is None
 
 
+def test_a_cap_on_cost_is_held_against_what_whole_caps_come_to(bench: Bench) -> None:
+    bench.write({"prompt": "晚上好", "max_completion_tokens": 1000}, {"prompt": "hello world", "max_completion_tokens": 2000})
+
+    enough, little = bench.check(max_cost="1", max_total_tokens=3018), bench.check(max_cost="0.01", max_total_tokens=3017)
+
+    assert [enough.may_reach(cap) for cap in enough.caps] == [False, False]
+    assert [little.may_reach(cap) for cap in little.caps] == [True, True]
+    assert "--max-cost $0.0100, of which $0.0000 is spent or may have been: whole caps would stop the run" in in_words(
+        little, 200
+    )
+    assert inspection_document(little)["cost"]["limits"][0] == {
+        "flag": "--max-total-tokens", "limit": 3017, "used": 0, "may_be_reached": True,
+    }  # fmt: skip
+
+
+def test_a_cap_that_can_not_be_kept_ends_a_check_as_it_would_a_run(bench: Bench) -> None:
+    bench.write(prompt(model="nobody/x"))
+
+    with pytest.raises(CannotStart, match="nobody here knows what 'nobody/x' costs"):
+        bench.check(max_cost="1")
+
+
 def test_long_prompts_are_priced_row_by_row() -> None:
     rates, long_rates = (Rates(Decimal(n), Decimal(n), Decimal(n)) for n in (1, 2))
     prices = Prices({"m": Price(rates, ((1000, long_rates),), listed=False)})
     sums = {("m", 0): Usage(1_000_000, 0, 0, 0, 0), ("m", 1): Usage(1_000_000, 0, 0, 0, 0)}
 
-    assert forecast(sums, prices, rows=2, concurrency=1, rpm=None, tpm=None, latency_s=None).prompts.usd == 3
+    assert forecast(sums, prices, LimitSettings(concurrency=1), rows=2, latency_s=None).prompts.usd == 3
 
 
 def test_time_is_the_longer_of_pace_and_answers() -> None:
-    told = forecast({}, Prices(), rows=1000, concurrency=10, rpm=100, tpm=None, latency_s=None)
-    quick = forecast({}, Prices(), rows=1000, concurrency=10, rpm=100, tpm=None, latency_s=1.0)
+    told = forecast({}, Prices(), LimitSettings(concurrency=10, rpm=100), rows=1000, latency_s=None)
+    quick = forecast({}, Prices(), LimitSettings(concurrency=10, rpm=100), rows=1000, latency_s=1.0)
 
     assert (told.at_rpm_s, told.in_flight_s, told.seconds) == (600, 100 * ASSUMED_LATENCY_S, 100 * ASSUMED_LATENCY_S)
     assert (quick.in_flight_s, quick.seconds, quick.measured) == (100, 600, True)
@@ -337,7 +360,7 @@ def test_time_is_the_longer_of_pace_and_answers() -> None:
 def test_tokens_per_minute_take_as_long_as_prompts_and_at_most_as_caps() -> None:
     sums = {("o1", 0): Usage(6_000, 0, 54_000, 0, 60_000), ("o3", 0): Usage(4_000, 0, 0, 0, 4_000)}
 
-    told = forecast(sums, Prices(), rows=2, concurrency=1, rpm=None, tpm=1000, latency_s=1.0)
+    told = forecast(sums, Prices(), LimitSettings(concurrency=1, tpm=1000), rows=2, latency_s=1.0)
 
     assert (told.at_tpm_s, told.seconds) == ((600, 3840), 600)
 
