@@ -77,7 +77,8 @@ def resolve(settings: Settings, environment: Mapping[str, str] = os.environ) -> 
         url = name
     else:
         names = (*_KNOWN, FAKE)
-        raise UsageMistake(f"--endpoint {name!r} is neither one of {', '.join(names)} nor a URL{did_you_mean(name, names)}")
+        hint = did_you_mean(name, names)
+        raise UsageMistake(f"--endpoint {redact(name)!r} is neither one of {', '.join(names)} nor a URL{hint}")
     return _at(url, said_by=known.url_variable if known is not None and known.url_variable else "--endpoint")
 
 

@@ -117,6 +117,7 @@ async def _send_all(prepared: Prepared, endpoint: Endpoint, leaving: Leaving, re
                 exposure=exposure,
                 waits=leaving.patient,
                 max_attempts=settings.retry.max_attempts,
+                max_wait=settings.limits.max_wait,
                 random=random.random,
             ),
             health=Health(asyncio.get_running_loop().time, max_wait=settings.limits.max_wait),

@@ -160,6 +160,8 @@ class Intent:
 
 def output_of(order: Order) -> Path:
     """The file a run writes, symlinks resolved: as asked, or `NAME.results.jsonl` beside a single input."""
+    if order.output == Path(STDIN):
+        raise UsageMistake("-o -: an output is read again to resume, so it must be a file")
     if order.output is not None:
         return Path(os.path.realpath(order.output))
     if order.inputs is None or len(order.inputs) != 1 or order.inputs[0] == STDIN or is_glob(order.inputs[0]):

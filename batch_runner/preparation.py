@@ -141,15 +141,22 @@ def _refuges(output: Path, named: str | None) -> tuple[Path, ...]:
 
 
 def _taken_in(history: History, refuges: tuple[Path, ...]) -> tuple[Path, ...]:
-    """Append what the last run had to put elsewhere, before it is bought again; the files it stood in."""
+    """Append what the last run had to put elsewhere, before it is bought again; the files it stood in.
+
+    Where the output itself is gone, what stands beside it is all there is.
+    """
     run = history.index.last_run
-    rescued = find_rescued(history.path, run.id, refuges) if run is not None else []
+    if run is None:
+        rescued = find_rescued(history.path, None, (history.path.parent,))
+    else:
+        recorded = run.settings.get("rescue_dir")
+        rescued = find_rescued(history.path, run.id, dict.fromkeys((*refuges, *([Path(recorded)] if recorded else []))))
     for path in rescued:
         try:
             take_in(history.path, history.index.size, path)
         except OSError as error:
             raise CannotStart(f"{history.path} still can't take what its last run put into {path}: {error.strerror}") from None
-        history.read_on()
+        history.reopen()
     if rescued:
         history.tidy()  # what was taken in may stand in the output twice
     return tuple(rescued)

@@ -165,6 +165,8 @@ class Unreached:
     seconds: float
     untrusted: bool = False
     """Somebody is there, but its certificate isn't to be trusted."""
+    interrupted: bool = False
+    """We gave up ourselves, because the run was told to leave."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,8 @@ class Tally:
 
     def answer(self, completion: Completion, reply: Outcome, finished_at: str) -> Result:
         """The result of a row whose last attempt brought `completion` in `reply`."""
+        if self._answer is not None and self._answer.answer and not completion.answer:
+            return self._kept(self._answer, finished_at)
         usage = completion.usage
         result = self._result(completion.status, finished_at)
         return replace(
@@ -91,22 +93,26 @@ class Tally:
             body=reply.body.strip().decode(errors="replace") if isinstance(reply, Reply) else "",
         )
 
+    def _kept(self, answer: Result, finished_at: str) -> Result:
+        """The answer that the row has already, with what was spent on a better one."""
+        bill = self._bills.get(answer.model, Bill())
+        return replace(
+            answer,
+            bill=bill,
+            cost_usd=self._usd(answer.model, bill, answer.usage.prompt_tokens),
+            other_bills=_others(self._bills, answer.model),
+            attempts=tuple(self._attempts),
+            finished_at=finished_at,
+            run_id=self._run_id,
+        )
+
     def failure(self, failure: Failure, status: Status, finished_at: str) -> Result:
         """The result of a row that is given up, or left, after its last attempt ended in `failure`.
 
         A row that has an answer keeps it: asking again for a better one must not cost the one that was paid for.
         """
         if self._answer is not None:
-            bill = self._bills.get(self._answer.model, Bill())
-            return replace(
-                self._answer,
-                bill=bill,
-                cost_usd=self._usd(self._answer.model, bill, self._answer.usage.prompt_tokens),
-                other_bills=_others(self._bills, self._answer.model),
-                attempts=tuple(self._attempts),
-                finished_at=finished_at,
-                run_id=self._run_id,
-            )
+            return self._kept(self._answer, finished_at)
         return replace(
             self._result(status, finished_at),
             failure=failure.kind,

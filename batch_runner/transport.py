@@ -140,7 +140,7 @@ class HttpTransport:
         sent: _Sent, reason: str, seconds: float, *, timed_out: bool = False, interrupted: bool = False
     ) -> Unreached | NoAnswer:
         if not sent.happened:
-            return Unreached(reason, seconds)
+            return Unreached(reason, seconds, interrupted=interrupted)
         return NoAnswer(reason, seconds, timed_out=timed_out, interrupted=interrupted)
 
 

@@ -12,7 +12,7 @@ from batch_runner.exits import ExitStatus
 from batch_runner.failures import MAYBE_BILLED, TRANSIENT, Failure, FailureKind, Scope
 from batch_runner.leaving import WaitEndedError
 from batch_runner.output.lines import row_line
-from batch_runner.records import Completion, Status
+from batch_runner.records import Completion, Status, Unreached
 from batch_runner.tally import Tally, rejected_result
 from batch_runner.verdict import judge
 
@@ -91,6 +91,8 @@ class Worker:
             sent_at = self.state.now()
             tally.sent(_monotonic())
             outcome = await self.transport.send(request)
+            if isinstance(outcome, Unreached) and outcome.interrupted:
+                raise WaitEndedError  # it never left: nothing came of it, and nothing has to be told
             verdict = judge(outcome, now=self.state.clock(), own_model="model" in row.asks, key=self.key)
             slot.ended(verdict)
             bill = tally.count(outcome, verdict, sent_at, outage=self.state.admission.outage_seconds > 0)

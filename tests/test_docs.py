@@ -83,8 +83,8 @@ def test_the_help_of_every_command_opens_with_a_sentence_and_an_example(name: st
     assert name == "help" or "\n  Example:\n" in text
 
 
-def test_every_exit_status_but_the_one_of_the_spend_cap_has_a_meaning() -> None:
-    assert set(MEANINGS) == set(ExitStatus) - {ExitStatus.SPEND_CAP}
+def test_every_exit_status_has_a_meaning() -> None:
+    assert set(MEANINGS) == set(ExitStatus)
     assert all(str(int(status)) in exit_codes() for status in MEANINGS)
 
 

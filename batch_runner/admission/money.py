@@ -1,7 +1,7 @@
 """Caps on what an output may cost over its life, in money or tokens: what is in flight counts at its worst.
 
 A request is sent only if all that was spent, all that may have been billed, the worst of everything in flight and its own worst
-fit together. So no cap is ever passed, whatever comes back, and in whatever order.
+fit together. So no cap is passed, in whatever order answers come, as long as none costs more than its worst.
 """
 
 from __future__ import annotations
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from batch_runner.failures import Failure
     from batch_runner.records import ChatRequest
 
-Measure = "Callable[[str, Usage], Decimal]"
-"""What one request's usage of a model comes to: US dollars, or tokens."""
-
 
 @dataclass(slots=True)
 class Cap:
@@ -32,6 +29,7 @@ class Cap:
     """How the user calls it, `--max-cost 5`."""
     limit: Decimal
     measure: Callable[[str, Usage], Decimal]
+    """What one request's usage of a model comes to: US dollars, or tokens."""
     used: Decimal
     """Spent, or maybe billed, in all runs of the output."""
     reserved: Decimal = Decimal(0)
@@ -69,13 +67,15 @@ class Budget:
         """Wait until a request fits under every cap; for ever where none is in flight that could make room. For one waiter at a
         time.
         """
-        while (cap := next((cap for cap in self._caps if not cap.holds(request)), None)) is not None:
-            self.held_by = cap.flag
-            if not self._in_flight:
-                self._reached(cap, request)
-            self._changed.clear()
-            await self._changed.wait()
-        self.held_by = ""
+        try:
+            while (cap := next((cap for cap in self._caps if not cap.holds(request)), None)) is not None:
+                self.held_by = cap.flag
+                if not self._in_flight:
+                    self._reached(cap, request)
+                self._changed.clear()
+                await self._changed.wait()
+        finally:
+            self.held_by = ""
 
     def reserve(self, request: ChatRequest) -> Reservation:
         """Set a request's worst aside; it is sent now."""

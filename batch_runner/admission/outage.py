@@ -39,7 +39,7 @@ class _Evidence(NamedTuple):
 class Outage:
     """Counts failures without an answer in between; `on` when they are about the service and no longer about rows."""
 
-    def __init__(self, random: Callable[[], float]) -> None:
+    def __init__(self, random: Callable[[], float], most_gap: float = MOST_GAP) -> None:
         self.on = False
         self._random = random
         self._rows: dict[str, _Evidence] = {}
@@ -47,6 +47,7 @@ class Outage:
         self._weight = 0
         self._most_used_up = 0.0
         self._since = 0.0
+        self._most_gap = most_gap
         self._gap = FIRST_GAP
         self._next_probe = 0.0
         self._changed = Change()
@@ -112,7 +113,7 @@ class Outage:
 
     def _set_next_probe(self, now: float) -> None:
         self._next_probe = now + self._gap * (0.75 + self._random() / 2)  # many runs share a service: not all at once
-        self._gap = min(MOST_GAP, 2 * self._gap)
+        self._gap = min(self._most_gap, 2 * self._gap)
 
 
 def _now() -> float:

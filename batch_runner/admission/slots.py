@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from batch_runner.admission.concurrency import Concurrency
 from batch_runner.admission.cooldown import Cooldown, first_guess
-from batch_runner.admission.outage import DOUBT, SILENCE, Outage
+from batch_runner.admission.outage import DOUBT, MOST_GAP, SILENCE, Outage
 from batch_runner.admission.requests import Pace
 from batch_runner.admission.retries import Retries
 from batch_runner.admission.tokens import TokenPace, may_be_about_tokens
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from batch_runner.failures import Failure
     from batch_runner.leaving import Waits
     from batch_runner.records import ChatRequest
+
+LOOKS_AT_LEAST = 8
+"""How often a service that doesn't answer is looked for while a run waits as long as it is to."""
 
 INTERNAL_ERROR = 500
 """What may as well be about the row: gateways answer it for rows that can never succeed."""
@@ -89,13 +93,14 @@ class LocalAdmission:
         waits: Waits,
         max_attempts: int,
         random: Callable[[], float],
+        max_wait: float = math.inf,
     ) -> None:
         self._door = asyncio.Lock()
         self._concurrency = Concurrency(concurrency)
         self._tokens = TokenPace(tpm)
         self._pace = Pace(rpm, beside_tokens=tpm is not None)
         self._cooldown = Cooldown(random, first_guess(rpm))
-        self._outage = Outage(random)
+        self._outage = Outage(random, min(MOST_GAP, max_wait / LOOKS_AT_LEAST))
         self._retries = Retries()
         self._budget = budget
         self._exposure = exposure
@@ -135,6 +140,7 @@ class LocalAdmission:
                 await self._pace.permit()
                 await self._outage.over()
                 await self._cooldown.over()
+                await self._budget.room(request)  # once more: what came in meanwhile may have cost more than its worst
                 held.callback(self._concurrency.give_back, self._concurrency.take())
             slot = _LocalSlot(self, self._tokens, self._budget, request)
             held.callback(slot.left)
@@ -157,9 +163,11 @@ class LocalAdmission:
             if verdict.kind is FailureKind.OVERLOADED and verdict.wait is not None:
                 self._cooldown.refused(verdict.wait)
         elif verdict.kind is not FailureKind.INTERRUPTED:
-            self._alive()
             if verdict.scope is Scope.EVERYONE:
                 self._slow_down(verdict)
+            else:
+                self._concurrency.grow()
+            self._alive()
 
     def _slow_down(self, failure: Failure) -> None:
         """Where tokens are counted, a refusal without a wait is the ledger's matter: it guesses better how long to pause."""
@@ -204,7 +212,7 @@ class _LocalSlot:
         self._admission.ended(self._request, verdict)
 
     def left(self) -> None:
-        """The slot is given back; where nobody said how the attempt ended, a bug ended it."""
+        """The slot is given back; where nobody said how the attempt ended, it may have been sent all the same."""
         self._settle(None)
 
     def _settle(self, verdict: Completion | Failure | None) -> None:

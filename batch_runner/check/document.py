@@ -33,7 +33,7 @@ def inspection_document(seen: Inspection) -> dict[str, Any]:
             "changed": plan.changed,
             "invalid": plan.bad,
             "refused": seen.refused_rows,
-            "done": plan.kept,
+            "done": plan.rows - plan.to_send - plan.bad,
             "to_send": plan.to_send,
             "left_out": plan.left_out,
         },

@@ -83,7 +83,7 @@ def _rows(seen: Inspection) -> Iterator[str]:
     for name in seen.left_out:
         yield f"passed over {name}: it is an output of batch-runner"
     if seen.unreadable_lines:
-        yield f"the output has {seen.unreadable_lines:,} lines that can't be read: their rows count as new"
+        yield f"the output has lines that can't be read ({seen.unreadable_lines:,}): their rows count as new"
     for model, day in seen.ending.items():
         days = (day - seen.today).days
         ends = f"ends {model} on {day}, in {days} day{'' if days == 1 else 's'}" if days >= 0 else f"ended {model} on {day}"

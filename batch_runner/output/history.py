@@ -15,7 +15,7 @@ from batch_runner.output.index import Index, index_of
 from batch_runner.output.ledger import fold
 from batch_runner.output.lines import read_past
 from batch_runner.output.lock import lock
-from batch_runner.records import NO_PAST, NO_USAGE, Past, Status
+from batch_runner.records import NO_PAST, Past, Status
 from batch_runner.totals import UNATTEMPTED, Totals
 
 if TYPE_CHECKING:
@@ -68,8 +68,12 @@ class History:
         if is_due(self.index.size, self.index.lines, self.index.dead_lines - self.index.closed):
             with suppress(OSError):
                 compact(self.path, self.index)
-                self.close()
-                self._open()
+                self.reopen()
+
+    def reopen(self) -> None:
+        """Read the output anew: it is another file now, or was none before."""
+        self.close()
+        self._open()
 
     def line_of(self, entry: Entry) -> dict[str, Any] | None:
         """The parsed line behind an entry; `None` when it is damaged inside. Can be asked by several threads at once."""
@@ -111,7 +115,7 @@ class History:
             return self.index.job
         counted = fold(self.living_lines(real_only=real))
         counted.wall_ms = self.index.job.wall_ms
-        counted.unclosed = self.index.job.unclosed + (NO_USAGE if real and not self.index.real else self.index.hidden)
+        counted.unclosed = self.index.job.unclosed + self.index.hidden
         return counted
 
     def lines(self) -> Iterator[bytes]:

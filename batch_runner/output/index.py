@@ -117,8 +117,10 @@ class Index:
 
     @property
     def hidden(self) -> Usage:
-        """What the last run may have cost beside what it recorded, if it was killed: at most its in-flight ceiling."""
-        if self.closed or self.last_run is None:
+        """What the last run may have cost beside what it recorded, if it was killed: at most its in-flight ceiling; nothing at
+        the embedded endpoint, which bills nobody.
+        """
+        if self.closed or self.last_run is None or not self.real:
             return NO_USAGE
         ceiling = self.last_run.ceiling
         return Usage.at_worst(Tokens(ceiling.prompt_tokens, ceiling.completion_tokens))

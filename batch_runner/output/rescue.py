@@ -69,10 +69,14 @@ def create(path: Path, beginning: Iterable[bytes]) -> int:
     return file
 
 
-def find_rescued(output: Path, run_id: str, folders: Iterable[Path]) -> list[Path]:
-    """The rescue files of a run of `output` that nobody has taken in; only our own, other people may write to some folders."""
-    pattern = f"{glob.escape(output.name)}{MARK}{glob.escape(run_id)}{ENDING}"
-    return [path for folder in folders if folder.is_dir() for path in folder.glob(pattern) if _is_mine(path)]
+def find_rescued(output: Path, run_id: str | None, folders: Iterable[Path]) -> list[Path]:
+    """The rescue files of a run of `output`, or of any (`None`), that nobody has taken in, in the order they were written; only
+    our own, other people may write to some folders.
+    """
+    which = "*" if run_id is None else glob.escape(run_id)
+    pattern = f"{glob.escape(output.name)}{MARK}{which}{ENDING}"
+    found = [path for folder in folders if os.path.isdir(folder) for path in folder.glob(pattern) if _is_mine(path)]  # noqa: PTH112 - Path.is_dir raises where nobody may look
+    return sorted(found, key=lambda path: path.lstat().st_mtime)
 
 
 def take_in(output: Path, whole: int, rescued: Path) -> int:
@@ -81,7 +85,7 @@ def take_in(output: Path, whole: int, rescued: Path) -> int:
     The rescue file stays, under a name of its own. Raises `OSError` when the output still takes nothing; then it can be tried
     again.
     """
-    file = os.open(output, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+    file = os.open(output, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
         repair(file, whole)
         before = os.fstat(file).st_size

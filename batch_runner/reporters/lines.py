@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from batch_runner.clock import timestamp
 from batch_runner.records import Status
 from batch_runner.reporters.voice import tell
-from batch_runner.reporters.wording import duration, one_line, short, stall_in_words
+from batch_runner.reporters.wording import duration, in_brackets, one_line, short, stall_in_words
 
 if TYPE_CHECKING:
     from batch_runner.failures import Failure
@@ -77,7 +77,7 @@ def progress_in_words(snapshot: Snapshot) -> str:
     if snapshot.draining:
         parts.append(f"leaving, {snapshot.in_flight} in flight")
     elif snapshot.outage_seconds > 0:
-        parts.append(f"no answer for {duration(snapshot.outage_seconds)} ({snapshot.trouble}), {_next_try(snapshot)}")
+        parts.append(f"no answer for {duration(snapshot.outage_seconds)}{in_brackets(snapshot.trouble)}, {_next_try(snapshot)}")
     elif snapshot.pause_left > 0:
         parts.append(f"told to wait {duration(snapshot.pause_left)}")
     elif snapshot.held_by:
@@ -102,7 +102,8 @@ class PauseNews:
     def of(self, snapshot: Snapshot, now: float) -> str | None:
         """What is new about pauses at `now` (seconds since 1970), if anything is."""
         if snapshot.outage_seconds > 0:
-            return self._news("outage", f"the service doesn't answer ({snapshot.trouble}): one request now and then looks for it")
+            what = f"the service doesn't answer{in_brackets(snapshot.trouble)}"
+            return self._news("outage", f"{what}: one request now and then looks for it")
         if snapshot.pause_left > LONG_PAUSE_SECONDS or (snapshot.pause_left > 0 and self._told == "pause"):
             until = timestamp(now + snapshot.pause_left)
             return self._news("pause", f"the service asks to wait {duration(snapshot.pause_left)}, until {until}")

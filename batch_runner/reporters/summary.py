@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,8 @@ SCHEMA = 1
 MOST_REASON = 1000
 """Characters: the paths in it must stay whole."""
 NAMED_MODELS = 5
+CAPS = {"--max-cost": 2, "--max-total-tokens": 0}
+"""The caps on cost, and how many decimals one is written with."""
 
 
 def summary_lines(
@@ -109,6 +112,8 @@ def next_command(report: RunReport, command: Sequence[str], output: str) -> list
     """The one command that makes sense now."""
     standing = report.totals.rows
     unsent = standing[UNATTEMPTED] and "retry" not in command[1:2]
+    if report.exit_status is ExitStatus.SPEND_CAP:
+        return _with_more(command, report.reason)
     if report.exit_status not in {ExitStatus.OK, ExitStatus.ROWS_NOT_OK} or unsent:
         return list(command)
     if standing[Status.FAILED] or standing[Status.UNFINISHED]:
@@ -123,9 +128,19 @@ def next_command(report: RunReport, command: Sequence[str], output: str) -> list
             "--max-completion-tokens",
             str(_larger_cap(report)),
         ]
-    if standing[Status.INVALID]:
+    if standing[Status.INVALID] and "retry" not in command[1:2]:
         return list(command)
     return ["batch-runner", "status", output]
+
+
+def _with_more(command: Sequence[str], reason: str) -> list[str]:
+    """The same command with twice the cap that `reason` names: with the same one it would send nothing."""
+    words = list(command)
+    for flag, digits in CAPS.items():
+        place = words.index(flag) + 1 if flag in words else len(words)
+        if reason.startswith(flag) and place < len(words) and re.fullmatch(r"\$?\d[\d_]*(\.\d+)?", words[place]):
+            words[place] = f"{2 * float(words[place].removeprefix('$')):.{digits}f}"
+    return words
 
 
 def summary_document(

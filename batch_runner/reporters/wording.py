@@ -63,6 +63,11 @@ def requests(count: int) -> str:
     return f"{count:,} request{'' if count == 1 else 's'}"
 
 
+def in_brackets(text: str) -> str:
+    """` (unreachable)`, or nothing where nothing is to be said."""
+    return f" ({text})" if text else ""
+
+
 def rows(count: int) -> str:
     """`1 row`, `1,234 rows`."""
     return many(count, "row")

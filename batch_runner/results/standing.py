@@ -18,7 +18,7 @@ from batch_runner.output.journal import Stall
 from batch_runner.output.lines import read_result
 from batch_runner.pricing.file import read_prices
 from batch_runner.reporters.summary import MOST_REASON, cost_document, cost_lines, standing_in_words, token_lines
-from batch_runner.reporters.wording import duration, one_line, stall_in_words
+from batch_runner.reporters.wording import duration, in_brackets, one_line, stall_in_words
 from batch_runner.totals import UNATTEMPTED, row_counts
 
 if TYPE_CHECKING:
@@ -68,7 +68,9 @@ def standing_of(history: History, prices: str | None = None) -> Standing:
         raise CannotStart(f"{output}: there is no such output, or nothing in it")
     heartbeat = read_heartbeat(output)
     at_work = _at_work(heartbeat, index.last_run.id)
-    job = index.job if index.closed or at_work else history.job_so_far(real=index.real)
+    job = history.job_so_far(real=index.real)
+    if at_work:
+        job = replace(job, unclosed=index.job.unclosed)  # what is in flight is nobody's loss yet
     job = replace(job, rows=index.living() + Counter({UNATTEMPTED: history.unattempted}))
     failures, examples = Counter[str](), dict[str, str]()
     for result in map(read_result, history.living_lines()):
@@ -99,7 +101,7 @@ def standing_lines(standing: Standing, name: str) -> Iterator[str]:
     yield from token_lines(standing.job)
     yield from cost_lines(standing.job, standing.prices)
     if standing.unreadable_lines:
-        yield f"lines that can't be read: {standing.unreadable_lines:,}; their rows will be sent again"
+        yield f"lines that can't be read: {standing.unreadable_lines:,}; a row without another line is sent again"
 
 
 def standing_document(standing: Standing) -> dict[str, Any]:
@@ -151,7 +153,7 @@ def _waiting_in_words(beat: Mapping[str, Any]) -> str:
     """What a run waits for, when it waits for the service."""
     outage, pause = (seconds if isinstance(seconds := beat.get(name), int | float) else 0.0 for name in WAITS)
     if outage > 0:
-        return f", no answer for {duration(outage)} ({beat.get('trouble')})"
+        return f", no answer for {duration(outage)}{in_brackets(str(beat.get('trouble') or ''))}"
     return f", told to wait {duration(pause)}" if pause > 0 else ""
 
 

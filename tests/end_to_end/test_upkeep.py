@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import signal
 import sys
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from typing import TYPE_CHECKING, Any
@@ -31,7 +32,12 @@ def here(place: Place, *words: str | Path) -> Ended:
     named = ["batch-runner", *map(str, words)]
     with chdir(place.folder), redirect_stdout(out), redirect_stderr(err), pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", named)
-        status = main_status()
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+        try:
+            status = main_status()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)  # a command ends deaf to them, and this process goes on
     return Ended(status, out.getvalue(), err.getvalue())
 
 
