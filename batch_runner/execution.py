@@ -169,7 +169,7 @@ def _run_of(prepared: Prepared) -> Run:
         job=prepared.order.job,
         settings=recorded_settings(prepared.settings),
         inputs=prepared.order.inputs or (),
-        ceiling=Ceiling().plus(prepared.plan.largest, slots),
+        ceiling=Ceiling().plus(prepared.plan.weighing.largest, slots),
     )
 
 

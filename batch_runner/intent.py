@@ -155,7 +155,7 @@ class Intent:
         money = self.order.settings.money
         if (money.max_cost is None and money.max_total_tokens is None) or not plan.to_send:
             return ()
-        return tuple(caps_of(money, self.prices, history.job_so_far(real=self.real), plan.models))
+        return tuple(caps_of(money, self.prices, history.job_so_far(real=self.real), plan.weighing.models))
 
 
 def output_of(order: Order) -> Path:

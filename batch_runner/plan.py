@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Iterator, Mapping
 
-    from batch_runner.findings import Findings, Place
+    from batch_runner.findings import Place
     from batch_runner.forms import Shape
     from batch_runner.loader import RowSource
-    from batch_runner.records import PromptRow, Tokens
+    from batch_runner.records import PromptRow
+    from batch_runner.weighing import Weighing
 
 RECORDED = 0x80
 """Set in an action's byte when the output holds a record of the row."""
@@ -51,16 +52,8 @@ class Plan:
     """Answered rows whose request has changed."""
     rejected: int
     """Lines that can't be sent and whose output line is still to be written."""
-    uncapped: int
-    """Rows to be sent whose answer has no cap of its own."""
-    models: Mapping[str, bool]
-    """The models that the rows to be sent ask for, and whether a row of theirs has no cap of its own."""
-    as_written: int
-    """OpenAI Batch lines among the rows to be sent: the run's own parameters don't reach them."""
-    ending_in_answer: int
-    """Rows to be sent whose last message is the assistant's."""
-    cut: int
-    """Rows to be sent without the answer that their conversation ends with."""
+    weighing: Weighing
+    """What the rows to be sent weigh, and what is refused about them."""
     left_out: int
     """Rows of the input that the selection leaves out."""
     bad: int
@@ -71,10 +64,6 @@ class Plan:
     """Rows' own ids that stand again, and where."""
     doubled_rows: int
     """Rows with the id of one before."""
-    findings: Findings
-    """What is refused and mended about the rows to be sent."""
-    largest: Tokens
-    """The worst of any row to be sent, prompt and completion taken apart."""
 
     @property
     def to_send(self) -> int:

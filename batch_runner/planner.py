@@ -125,8 +125,7 @@ class _Planner:
         self._picked = 0
         self._bad = 0
         self._bad_lines: list[Place] = []
-        self._findings = Findings(fix=run.fix, named=named)
-        self._weighing = Weighing(run, self._findings)
+        self._weighing = Weighing(run, Findings(fix=run.fix, named=named))
 
     @property
     def full(self) -> bool:
@@ -172,18 +171,12 @@ class _Planner:
             again=count[Action.SEND | RECORDED],
             changed=count[Action.CHANGED | RECORDED],
             rejected=count[Action.RECORD] + count[Action.RECORD | RECORDED],
-            uncapped=self._weighing.uncapped,
-            models=self._weighing.models,
-            as_written=self._weighing.as_written,
-            ending_in_answer=self._weighing.ending_in_answer,
-            cut=self._weighing.cut,
+            weighing=self._weighing,
             left_out=len(self._checks) - self._picked,
             bad=self._bad,
             bad_lines=tuple(self._bad_lines),
             doubled=self.naming.doubled,
             doubled_rows=self.naming.doubled_rows,
-            findings=self._findings,
-            largest=self._weighing.largest,
         )
 
     def _meet(self, keys: NDArray[np.int64]) -> NDArray[np.bool_]:

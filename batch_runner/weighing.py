@@ -16,11 +16,14 @@ if TYPE_CHECKING:
 
 
 class Weighing:
-    """Adds up row by row. The requests of plain prompts differ by their texts alone, so only for other rows one is built."""
+    """What is known of the rows to be sent, added up row by row. Requests of plain prompts differ by their texts alone, so one is
+    built only for other rows.
+    """
 
     def __init__(self, run: Defaults, findings: Findings) -> None:
         self._run = run
-        self._findings = findings
+        self.findings = findings
+        """What is refused and mended about them."""
         self._plain = findings.judge(request_body({"messages": [{"role": "user", "content": ""}]}, run))
         self._common = worst(self._plain.body, dumps(self._plain.body))
         self._uncapped = cap_of(self._plain.body) is None
@@ -41,30 +44,29 @@ class Weighing:
         """Count a row as often as it is `sent`; true when something about it is refused."""
         judged = self._weigh_plain(asked, line, sent) if asked.plain else self._weigh(asked, sent)
         if judged.refusals or judged.mends:
-            self._findings.add(judged, line.source, sent)
+            self.findings.add(judged, line.source, sent)
         return bool(judged.refusals)
 
     def _weigh_plain(self, asked: Asked, line: Line, sent: int) -> Judged:
         common, largest = self._common, self.largest
-        self.uncapped += sent * self._uncapped
-        self._note_model(self._run.model, uncapped=self._uncapped)
+        self._count(self._run.model, sent, uncapped=self._uncapped)
         if len(line.text) + common.prompt > largest.prompt or common.completion > largest.completion:
             text = dumps(asked.asks["messages"][0]["content"])
             self._grow(common.prompt + len(text) - len(b'""'), common.completion)
         return self._plain
 
     def _weigh(self, asked: Asked, sent: int) -> Judged:
-        judged = self._findings.judge(request_body(asked.asks, self._run, as_written=asked.as_written))
-        self.uncapped += sent * (cap_of(judged.body) is None)
+        judged = self.findings.judge(request_body(asked.asks, self._run, as_written=asked.as_written))
+        self._count(judged.body["model"], sent, uncapped=cap_of(judged.body) is None)
         self.as_written += sent * asked.as_written
         self.cut += sent * bool(asked.cut)
         self.ending_in_answer += sent * (asked.asks["messages"][-1]["role"] == "assistant")
-        self._note_model(judged.body["model"], uncapped=cap_of(judged.body) is None)
         most = worst(judged.body, dumps(judged.body))
         self._grow(most.prompt, most.completion)
         return judged
 
-    def _note_model(self, model: str, *, uncapped: bool) -> None:
+    def _count(self, model: str, sent: int, *, uncapped: bool) -> None:
+        self.uncapped += sent * uncapped
         self.models[model] = self.models.get(model, False) or uncapped
 
     def _grow(self, prompt: int, completion: int) -> None:

@@ -562,15 +562,15 @@ def test_the_plan_knows_the_worst_of_what_it_sends(bench: Bench) -> None:
     plan = bench.plan()
 
     longest = build_request(_row('{"id":"b","prompt":"much longer","max_completion_tokens":50}'), RUN)
-    assert plan.largest.completion == 70
-    assert plan.largest.prompt == longest.worst.prompt
-    assert plan.uncapped == 0
+    assert plan.weighing.largest.completion == 70
+    assert plan.weighing.largest.prompt == longest.worst.prompt
+    assert plan.weighing.uncapped == 0
 
 
 def test_rows_without_a_cap_are_counted(bench: Bench) -> None:
     bench.write(*prompts("a", "b"), '{"prompt":"c","max_completion_tokens":50}')
 
-    assert bench.plan().uncapped == 2
+    assert bench.plan().weighing.uncapped == 2
 
 
 # laws

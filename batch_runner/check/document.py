@@ -47,7 +47,7 @@ def inspection_document(seen: Inspection) -> dict[str, Any]:
         "same_request_rows": survey.same_requests.rows,
         "same_requests": [place.at for place in survey.same_requests.places],
         "refused": _refused(seen.refused),
-        "mended": [{"what": str(mend), "rows": count} for mend, count in plan.findings.mended.items()],
+        "mended": [{"what": str(mend), "rows": count} for mend, count in plan.weighing.findings.mended.items()],
         "remarks": _remarks(survey),
         "prompt_tokens": {"counted": seen.counter.name, "exact": seen.counter.exact, **_spread(survey.tokens)},
         "cost": _cost(seen),

@@ -83,13 +83,13 @@ class Inspection:
     @property
     def refused(self) -> list[Finding]:
         """What the models refuse, that of most rows first."""
-        found = [*self.plan.findings.refused, *self.survey.too_long.refused]
+        found = [*self.plan.weighing.findings.refused, *self.survey.too_long.refused]
         return sorted(found, key=lambda finding: -finding.named.rows)
 
     @property
     def refused_rows(self) -> int:
         """Rows of which something is refused."""
-        return self.plan.findings.rows + self.survey.too_long.rows
+        return self.plan.weighing.findings.rows + self.survey.too_long.rows
 
     def may_reach(self, cap: Cap) -> bool:
         """Whether the run stops at a cap on cost, if every answer uses its whole cap."""

@@ -113,7 +113,7 @@ def _refused(seen: Inspection) -> Iterator[str]:
 
 
 def _mended(seen: Inspection) -> Iterator[str]:
-    for mend, count in seen.plan.findings.mended.items():
+    for mend, count in seen.plan.weighing.findings.mended.items():
         yield f"{rows(count)}: {mend}"
 
 

@@ -39,7 +39,7 @@ async def look_before(prepared: Prepared, face: Face, *, seconds: float = SECOND
 
 def warnings(account: Account, prepared: Prepared, estimate: Cost | None = None) -> Iterator[str]:
     """What that look says of the run; `estimate` is what the run may cost, where the prices are known."""
-    every_row_names_its_own = prepared.plan.as_written == prepared.plan.to_send
+    every_row_names_its_own = prepared.plan.weighing.as_written == prepared.plan.to_send
     model = None if every_row_names_its_own else prepared.defaults.model
     return before_a_run(account, model=model, host=prepared.endpoint.host, now=datetime.now(UTC), estimate=estimate)
 

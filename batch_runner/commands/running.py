@@ -242,23 +242,24 @@ def _plan_told(prepared: Prepared) -> str:
 
 
 def _warnings(prepared: Prepared) -> Iterator[str]:
-    plan, url = prepared.plan, prepared.endpoint.url
+    weighing, url = prepared.plan.weighing, prepared.endpoint.url
     if url.startswith("http://") and not is_loopback(prepared.endpoint.host):
         yield f"{url} isn't encrypted: key, prompts and answers can be read on the way"
-    if plan.uncapped:
-        most = plan.largest.completion
-        yield f"{rows(plan.uncapped)} without --max-completion-tokens: an answer may use up to {most:,} tokens"
-    if plan.as_written and (prepared.defaults.system or prepared.defaults.params):
-        yield f"{rows(plan.as_written)} in OpenAI Batch form: sent as written, without the run's own parameters"
-    if plan.ending_in_answer:
-        yield f"{rows(plan.ending_in_answer)} with an answer of the assistant's at the end, sent so: --drop-answer cuts it off"
-    if plan.cut:
-        yield f"{rows(plan.cut)} without the answer that the conversation ends with; it travels in `extra`"
+    if weighing.uncapped:
+        most = weighing.largest.completion
+        yield f"{rows(weighing.uncapped)} without --max-completion-tokens: an answer may use up to {most:,} tokens"
+    if weighing.as_written and (prepared.defaults.system or prepared.defaults.params):
+        yield f"{rows(weighing.as_written)} in OpenAI Batch form: sent as written, without the run's own parameters"
+    if weighing.ending_in_answer:
+        ending = rows(weighing.ending_in_answer)
+        yield f"{ending} with an answer of the assistant's at the end, sent so: --drop-answer cuts it off"
+    if weighing.cut:
+        yield f"{rows(weighing.cut)} without the answer that the conversation ends with; it travels in `extra`"
     if prepared.defaults.system and "system" in family_of(prepared.defaults.model).roles:
         yield f"{prepared.defaults.model} takes no system messages: --system stands at the head of each first user turn"
-    for mend, count in plan.findings.mended.items():
+    for mend, count in weighing.findings.mended.items():
         yield f"--fix: {mend} in {rows(count)}"
-    yield from _refusals_foretold(plan.findings)
+    yield from _refusals_foretold(weighing.findings)
 
 
 def _refusals_foretold(findings: Findings) -> Iterator[str]:

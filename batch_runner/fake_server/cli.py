@@ -66,7 +66,7 @@ def _list_scenarios(context: click.Context, _parameter: click.Parameter, wanted:
 
 
 @click.command(name="fake-server", context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--port", default=0, show_default="any free one", help="Port to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, show_default="any free one", help="Port to listen on.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--scenario", "name", default="calm", show_default=True, help="A shipped scenario, or a TOML file.")
 @click.option("--seed", default=0, show_default=True, help="Another seed: other answers and other luck.")

@@ -39,7 +39,8 @@ class Lines:
             self._say(news)
         if (snapshot.stall is not None) is not self._stalled:
             self._stalled = not self._stalled
-            self._say(stall_in_words(snapshot.stall) if snapshot.stall else "the disk has room again: going on")
+            if snapshot.stall is not None or not snapshot.draining:
+                self._say(stall_in_words(snapshot.stall) if snapshot.stall else "the disk has room again: going on")
         if snapshot.seconds >= self._next:
             self._gap = min(MOST_SECONDS, self._gap * 1.5)
             self._next = snapshot.seconds + self._gap

@@ -126,7 +126,7 @@ def next_command(report: RunReport, command: Sequence[str], output: str) -> list
             "--only",
             "truncated",
             "--max-completion-tokens",
-            str(_larger_cap(report)),
+            str(_larger_cap(report, command)),
         ]
     if standing[Status.INVALID] and "retry" not in command[1:2]:
         return list(command)
@@ -178,8 +178,12 @@ def _pace_lines(run: Totals) -> Iterator[str]:
             yield f"model    {rows(count)} asked of {one_line(asked, 60)}, answered by {answering}"
 
 
-def _larger_cap(report: RunReport) -> int:
-    """Twice the mean completion of all answers, at least 4,096: a start for rows whose cap was too small."""
+def _larger_cap(report: RunReport, command: Sequence[str]) -> int:
+    """Twice the mean completion of all answers, at least 4,096, and twice the cap of `command`: a start for rows whose cap was
+    too small.
+    """
     answers = max(1, sum(report.totals.rows[status] for status in (Status.OK, Status.TRUNCATED)))
     mean = (report.totals.spent.completion_tokens or 0) // answers
-    return max(4096, 2 * mean)
+    place = command.index("--max-completion-tokens") + 1 if "--max-completion-tokens" in command else len(command)
+    asked = int(command[place]) if place < len(command) and command[place].isascii() and command[place].isdigit() else 0
+    return max(4096, 2 * mean, 2 * asked)
