@@ -20,10 +20,14 @@ MOST_SUSPECTS = 10_000
 """Rows that failed while others were answered. Their next failure weighs a quarter: it is probably their own, and when they
 are tried again at the end of a run, no answer comes in between any more."""
 
+MOST_AT_ONCE = 256
+"""So many rows are enough, however many are in flight. Losses are quicker than answers: with half of the requests lost, the first
+thirty of sixty to end are lost ones."""
+
 LONG_ENOUGH_SECONDS = 5.0
 OFTEN_ENOUGH = 0.5
-"""An outage begins when there is enough evidence and no answer has come for so long, or since a row has used up so much of
-its attempts: before rows run out of them."""
+"""An outage begins when there is enough evidence, and no answer has come for so long; or since a row has used up all of its
+attempts; or, where one has used up so much of them, when as many rows as are in flight have met nothing else."""
 
 FIRST_GAP, MOST_GAP = 1.0, 60.0
 """Seconds between probes; doubled each time."""
@@ -62,8 +66,8 @@ class Outage:
         """Seconds until the next probe may go; 0 while there is no outage."""
         return max(0.0, self._next_probe - _now()) if self.on else 0.0
 
-    def lost(self, row_id: str, weight: int, share: float) -> None:
-        """A request of this row brought no answer, and used up a `share` of the row's attempts."""
+    def lost(self, row_id: str, weight: int, share: float, at_once: int = 1) -> None:
+        """A request of this row brought no answer, and used up a `share` of the row's attempts; `at_once` were in flight."""
         if self.on:
             return
         now = _now()
@@ -75,9 +79,18 @@ class Outage:
         row = self._rows[row_id] = _Evidence(max(weight, before.weight), before.used_up + share)
         self._weight += row.weight - before.weight
         self._most_used_up = max(self._most_used_up, row.used_up)
-        pressing = self._most_used_up >= OFTEN_ENOUGH or now - self._since >= LONG_ENOUGH_SECONDS
-        if pressing and self._weight >= ENOUGH_EVIDENCE:
+        if self._weight >= ENOUGH_EVIDENCE and (self._is_pressing(now) or self._took_all(at_once)):
             self._begin(now)
+
+    def _is_pressing(self, now: float) -> bool:
+        """Another loss would be a row's last, or there has been no answer for long."""
+        return self._most_used_up >= 1.0 or now - self._since >= LONG_ENOUGH_SECONDS
+
+    def _took_all(self, at_once: int) -> bool:
+        """As many rows as are in flight were lost, one after the other, and they can't take it often: no service that only
+        loses some does that.
+        """
+        return self._most_used_up >= OFTEN_ENOUGH and self._weight >= SILENCE * min(at_once, MOST_AT_ONCE)
 
     def alive(self) -> bool:
         """The service answered something; true when that ends an outage."""

@@ -159,7 +159,7 @@ class LocalAdmission:
             self._concurrency.grow()
             self._alive()
         elif verdict.kind in TRANSIENT:
-            self._outage.lost(request.row_id, _weight(verdict), self._share_of_attempts(verdict))
+            self._outage.lost(request.row_id, _weight(verdict), self._share_of_attempts(verdict), self.in_flight)
             if verdict.kind is FailureKind.OVERLOADED and verdict.wait is not None:
                 self._cooldown.refused(verdict.wait)
         elif verdict.kind is not FailureKind.INTERRUPTED:
