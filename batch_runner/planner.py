@@ -258,7 +258,7 @@ def _counted(actions: bytearray) -> list[int]:
     codes, count = np.frombuffer(actions, dtype=np.uint8), np.zeros(2 * RECORDED, dtype=np.int64)
     for start in range(0, len(codes), COUNTED_AT_ONCE):
         count += np.bincount(codes[start : start + COUNTED_AT_ONCE], minlength=2 * RECORDED)
-    return cast("list[int]", count.tolist())
+    return count.tolist()
 
 
 @contextmanager
