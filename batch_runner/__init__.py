@@ -7,6 +7,7 @@ The way of a row, and with it the order of the modules. Each imports only what s
     records         the frozen values that travel: row, request, reply, result
     clock           times as they are written
     json_text       JSON where orjson alone gives up
+    blocks          things in blocks, fewer where they are large
     toml_text       on which line of a TOML file something stands
     redaction       text -> text without secrets
     settings/       one table, read as flags, environment, job keys and keyword arguments

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from batch_runner.blocks import in_blocks
 from batch_runner.condition import Condition
 from batch_runner.forms import Unusable
 from batch_runner.identity import lot
@@ -108,13 +109,4 @@ class Sample:
 
 def blocks(lines: Iterable[Line], most: int | None = None) -> Iterator[list[Line]]:
     """The first `most` lines by the thousand, fewer where they are long."""
-    block: list[Line] = []
-    size = 0
-    for line in islice(lines, most):
-        block.append(line)
-        size += len(line.text)
-        if len(block) == BLOCK_LINES or size > BLOCK_BYTES:
-            yield block
-            block, size = [], 0
-    if block:
-        yield block
+    return in_blocks(islice(lines, most), lambda line: len(line.text), most=BLOCK_LINES, most_bytes=BLOCK_BYTES)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import orjson
 
+from batch_runner.blocks import in_blocks
 from batch_runner.clock import timestamp
 from batch_runner.failures import CannotStart, OutputLost, UsageMistake
 from batch_runner.identity import key_of_id
@@ -137,7 +138,7 @@ class _Join:
         with source.path.open("rb", buffering=READ_BYTES) as file:
             lines = lines_at(file, source.index, source.index.living_places(), unreadable=False)
             found = _rows(lines, next(iter(source.index.run_lines.values())))
-            for block in _blocks(found):
+            for block in in_blocks(found, lambda row: len(row.line), most=LINES_AT_ONCE, most_bytes=BYTES_AT_ONCE):
                 keys = np.array([key_of_id(row.id) for row in block], dtype=np.int64)
                 handles = np.stack([each.index.find(keys) for each in self._sources])
                 for row, of_row in zip(block, handles.T, strict=True):
@@ -206,20 +207,6 @@ def _rows(lines: Iterator[bytes], run: bytes) -> Iterator[_Found]:
             head = read_head(line)
             if head is not None:
                 yield _Found(line, run, None, head.id)
-
-
-def _blocks(found: Iterator[_Found]) -> Iterator[list[_Found]]:
-    """Rows by the hundred, fewer where they are long."""
-    block: list[_Found] = []
-    size = 0
-    for row in found:
-        block.append(row)
-        size += len(row.line)
-        if len(block) == LINES_AT_ONCE or size > BYTES_AT_ONCE:
-            yield block
-            block, size = [], 0
-    if block:
-        yield block
 
 
 def _differ(results: list[Result]) -> bool:
