@@ -19,7 +19,6 @@ STATUSES = tuple(Status)
 CODES = {status.value.encode(): code for code, status in enumerate(STATUSES)}
 """A status as an output line has it -> its place in `STATUSES`."""
 KEY_BYTES = 8
-BOOKKEEPING = frozenset({RUN, TOTALS})
 
 USUAL_HEAD = re.compile(rb'\{"id":"([^"]*)","status":"([^"]*)","fingerprint":"v\d+:([^"]{16})[^"]{16}",')
 """The head of nearly every row line. `[^"]` is what `re` is quickest at; what was found is looked at once more."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from batch_runner.advice import ADVICE
 from batch_runner.exits import ExitStatus
 from batch_runner.failures import CannotStart, FailureKind
-from batch_runner.output.heartbeat import STALE_SECONDS, may_live, read_heartbeat
+from batch_runner.output.heartbeat import AT_WORK, STALE_SECONDS, may_live, read_heartbeat
 from batch_runner.output.history import History
 from batch_runner.output.journal import Stall
 from batch_runner.output.lines import read_result
@@ -50,7 +50,7 @@ class Standing:
     @property
     def at_work(self) -> bool:
         """Whether a run is at it now."""
-        return self.state in {"running", "draining"}
+        return self.state in AT_WORK
 
 
 def read_standing(output: Path, prices: str | None = None) -> Standing:
