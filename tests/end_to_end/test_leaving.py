@@ -79,9 +79,7 @@ def test_the_first_signal_is_answered_at_once_with_what_it_waits_for_and_how_to_
     assert end.out == ""
 
 
-def test_a_second_signal_leaves_within_a_second_and_counts_what_was_in_flight_at_its_worst(
-    place: Place, servers: Servers
-) -> None:
+def test_a_second_signal_leaves_at_once_and_counts_what_was_in_flight_at_its_worst(place: Place, servers: Servers) -> None:
     place.write_questions(6)
     gateway = servers.gateway(STUCK)
     started = place.start(*run(place, gateway))
@@ -90,7 +88,7 @@ def test_a_second_signal_leaves_within_a_second_and_counts_what_was_in_flight_at
     end, seconds = signalled(started, signal.SIGINT, signal.SIGINT)
 
     assert end.status == 130
-    assert seconds < 1.0
+    assert seconds < 5.0  # not the minutes that answers may take
     rows = place.rows()
     assert [row["status"] for row in rows] == ["unfinished"] * 4
     assert [row["failure"] for row in rows] == ["interrupted"] * 4
@@ -131,7 +129,7 @@ def test_rows_that_wait_for_a_retry_become_unfinished_at_once(place: Place, serv
     end, seconds = signalled(started, signal.SIGINT)
 
     assert end.status == 130
-    assert seconds < 1.0
+    assert seconds < 5.0  # not the minutes that answers may take
     assert {row["status"] for row in place.rows()} == {"unfinished"}
     gateway.plays(QUICK)
     assert place.run(*run(place, gateway)).status == 0
@@ -149,7 +147,7 @@ def test_rows_that_wait_for_the_pace_are_left_unattempted_at_once(place: Place, 
     end, seconds = signalled(started, signal.SIGINT)
 
     assert end.status == 130
-    assert seconds < 1.0
+    assert seconds < 5.0  # not the minutes that answers may take
     assert len(place.rows()) == gateway.books().requests < 5
 
 
@@ -162,7 +160,7 @@ def test_the_drain_timeout_ends_the_wait_for_answers(place: Place, servers: Serv
     end, seconds = signalled(started, signal.SIGTERM)
 
     assert end.status == 143
-    assert 0.3 < seconds < 1.5
+    assert 0.3 < seconds < 5.0
     assert [row["status"] for row in place.rows()] == ["unfinished"] * 4
 
 

@@ -159,7 +159,7 @@ def test_a_dead_key_is_told_in_one_line_with_what_to_do(place: Place, servers: S
 
     end = place.run("run", place.prompts, "--endpoint", gateway.url)
 
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30
     assert end.status == 4
     assert "invalid_key: 该令牌已过期" in end.err
     assert "set another one, then run again" in end.err
