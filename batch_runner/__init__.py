@@ -3,6 +3,7 @@
 The way of a row, and with it the order of the modules. Each imports only what stands above it.
 
     exits           the exit statuses
+    usage           how many tokens something has
     failures        failure kinds, and the error tree
     records         the frozen values that travel: row, request, reply, result
     clock           times as they are written

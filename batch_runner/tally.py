@@ -127,11 +127,10 @@ class Tally:
         return self._prices.usd(model, bill.spent, prompt_tokens)
 
     def _cost(self, verdict: Completion | Failure) -> Bill:
-        worst = Usage.at_worst(self._request.worst)
-        if isinstance(verdict, Completion):
-            return Bill(maybe_billed=worst) if verdict.usage is None else Bill(spent=verdict.usage)
-        if verdict.kind in MAYBE_BILLED:
-            return Bill(maybe_billed=worst)
+        if verdict.usage is not None:
+            return Bill(spent=verdict.usage)
+        if isinstance(verdict, Completion) or verdict.kind in MAYBE_BILLED:
+            return Bill(maybe_billed=Usage.at_worst(self._request.worst))
         return Bill()
 
     def _result(self, status: Status, finished_at: str) -> Result:
