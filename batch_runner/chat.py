@@ -56,13 +56,16 @@ def defaults(settings: Settings) -> Defaults:
     return Defaults(asked.model, asked.system, params, fix=asked.fix)
 
 
-def build_request(row: PromptRow, run: Defaults) -> ChatRequest:
+def build_request(row: PromptRow, run: Defaults, cap: int | None = None) -> ChatRequest:
     """The request of a row: what the row asks, over what the run asks. A Batch line's body goes as it was written.
 
-    What `run.fix` mends is sent, but names nothing: the fingerprint is of what was asked.
+    What `run.fix` mends is sent, but names nothing: the fingerprint is of what was asked. `cap` stands in place of the cap that
+    was asked for.
     """
     asked = request_body(row.asks, run, as_written=row.as_written)
     body = mended(asked)[0] if run.fix else asked
+    if cap is not None:
+        body = with_cap(body, cap)
     data = dumps(body)
     cap = cap_of(body)
     return ChatRequest(
@@ -85,6 +88,11 @@ def worst(body: Mapping[str, Any], data: bytes) -> Tokens:
     """The most tokens that a request body, and the same as bytes, can cost."""
     completion = (cap_of(body) or family_of(body["model"]).most_completion) * choices_of(body)
     return Tokens(prompt_bound(body, data), min(MOST_WORST, completion))
+
+
+def with_cap(body: Mapping[str, Any], cap: int) -> dict[str, Any]:
+    """A body with another cap, under the name that it has there."""
+    return {**body, next((key for key in CAPS if key in body), CAPS[0]): cap}
 
 
 def cap_of(body: Mapping[str, Any]) -> int | None:

@@ -62,7 +62,8 @@ class Runner:
     @property
     def unfinished_business(self) -> bool:
         """True when rows that the plan would send have no last word yet."""
-        return self._recorded < self._plan.to_record or bool(self._state.totals.rows[Status.UNFINISHED])
+        unfinished = self._state.totals.rows[Status.UNFINISHED] + self._state.leaving.kept_short
+        return self._recorded < self._plan.to_record or unfinished > 0
 
     async def _work(self) -> None:
         """Take rows one after the other until there are none, or the run leaves."""
