@@ -19,9 +19,8 @@ from batch_runner.intent import Intent, Order, output_of
 from batch_runner.loader import STDIN, InputFiles, RowSource
 from batch_runner.output.aside import aside_path
 from batch_runner.output.history import hold
-from batch_runner.output.kept_inputs import KeptInputs, stdin_copy_path
+from batch_runner.output.kept_inputs import stdin_copy_path
 from batch_runner.output.rescue import find_rescued, rescue_folders, take_in
-from batch_runner.records import REPEATABLE
 from batch_runner.settings import as_written, table
 
 if TYPE_CHECKING:
@@ -165,8 +164,7 @@ def _taken_in(history: History, refuges: tuple[Path, ...]) -> tuple[Path, ...]:
 def _source(intent: Intent, history: History, held: ExitStack) -> RowSource:
     """Where the rows come from; a copy of standard input is taken, and removed again if the run doesn't begin."""
     if intent.order.inputs is None:
-        again = intent.again
-        return KeptInputs(history, REPEATABLE if again.kinds else again.states, intent.shape)
+        return intent.kept_inputs(history)
     new_copy = _new_copy(history.path)
     held.callback(new_copy.unlink, missing_ok=True)
     with _told_when_unusable():
