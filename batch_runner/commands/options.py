@@ -11,7 +11,7 @@ from click.core import ParameterSource
 
 from batch_runner.endpoint import OWN_KEY_VARIABLE
 from batch_runner.failures import UsageMistake
-from batch_runner.settings import Setting, Settings, read_settings, table
+from batch_runner.settings import KEY_SETTINGS, Setting, Settings, read_settings, table
 from batch_runner.settings.nearest import nearest
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound="Callable[..., Any]")
 
 PREFIX = "BATCH_RUNNER_"
-KEY_SETTINGS = ("api_key_env", "api_key_file")
 SOURCES = (ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP, ParameterSource.ENVIRONMENT, ParameterSource.COMMANDLINE)
 """Where a value can come from, the weakest first."""
 
@@ -108,7 +107,7 @@ def _keys_that_fit(ctx: click.Context, values: dict[str, Any]) -> dict[str, None
     key. So `retry --endpoint elsewhere` doesn't take the remembered key there.
     """
     ranks = {name: _rank(ctx, name) for name in ("endpoint", *KEY_SETTINGS)}
-    named = [name for name in KEY_SETTINGS if values[name] is not None]
+    named = [name for name in KEY_SETTINGS if values.get(name) is not None]
     strongest = max((ranks[name] for name in named), default=0)
     return {
         name: None

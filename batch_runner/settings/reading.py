@@ -16,6 +16,12 @@ from batch_runner.settings.nearest import did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+KEY_SETTINGS = ("api_key_env", "api_key_file", "api_key_command")
+"""Each names where the key is."""
+
+PATH_SETTINGS = ("api_key_file", "ca_bundle", "images_from", "prices", "rescue_dir")
+"""Each names a file or a folder."""
+
 FLAGGED_PARAMETERS = {
     "model": "--model",
     "max_completion_tokens": "--max-completion-tokens",
@@ -41,8 +47,9 @@ def read_settings(values: Mapping[str, Any]) -> Settings:
             raise UsageMistake(f"there is no setting {name!r}{did_you_mean(name, names)}")
     settings = build(values, convert)
     _check_params(settings)
-    if settings.request.api_key_env and settings.request.api_key_file:
-        raise UsageMistake("api_key_env and api_key_file both name a key: keep one")
+    flat = settings.flat()
+    if len(named := [name for name in KEY_SETTINGS if flat[name]]) > 1:
+        raise UsageMistake(f"{named[0]} and {named[1]} both name a key: keep one")
     system = text_or_file(settings.request.system or "", "system").strip() or None
     template = None if settings.request.template is None else text_or_file(settings.request.template, "template")
     return replace(settings, request=replace(settings.request, system=system, template=template))
