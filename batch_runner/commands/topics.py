@@ -6,6 +6,8 @@ import click
 
 from batch_runner.endpoint import OWN_KEY_VARIABLE
 from batch_runner.exits import MEANINGS
+from batch_runner.results.states import MEANINGS as STATES
+from batch_runner.results.states import STALE, STALE_MEANING
 from batch_runner.settings import table
 
 INPUT = """\
@@ -70,7 +72,9 @@ def help_topic(ctx: click.Context, topic: str | None) -> None:
 def exit_codes() -> str:
     """The table of exit statuses."""
     rows = "".join(f"{status:>5}  {meaning}\n" for status, meaning in MEANINGS.items())
-    return f"{rows}\nMore may come: treat a status you don't know as a failure.\n"
+    states = "".join(f"{status:>5}  {state}: {meaning}\n" for state, (status, meaning) in STATES.items())
+    states += f"{STALE:>5}  {STALE_MEANING}\n"
+    return f"{rows}\nOf status OUT:\n\n{states}\nMore may come: treat a status you don't know as a failure.\n"
 
 
 def environment() -> str:
