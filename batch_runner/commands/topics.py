@@ -8,6 +8,8 @@ import click
 
 from batch_runner.endpoint import OWN_KEY_VARIABLE
 from batch_runner.exits import MEANINGS
+from batch_runner.results.states import MEANINGS as STATES
+from batch_runner.results.states import STALE, STALE_MEANING
 from batch_runner.settings import table
 from batch_runner.settings.nearest import did_you_mean
 
@@ -93,7 +95,9 @@ def _help_of(name: str, parent: click.Context) -> str:
 def exit_codes() -> str:
     """The table of exit statuses."""
     rows = "".join(f"{status:>5}  {meaning}\n" for status, meaning in MEANINGS.items())
-    return f"{rows}\nMore may come: treat a status you don't know as a failure.\n"
+    states = "".join(f"{status:>5}  {state}: {meaning}\n" for state, (status, meaning) in STATES.items())
+    states += f"{STALE:>5}  {STALE_MEANING}\n"
+    return f"{rows}\nOf status OUT:\n\n{states}\nMore may come: treat a status you don't know as a failure.\n"
 
 
 def environment() -> str:
