@@ -100,6 +100,7 @@ class Runner:
             result = await self._worker.reject(row, past)
         if result is not None:
             self._count(result, past)
+            self._state.reporter.recorded(row, result)
 
     def _count(self, result: Result, past: Past) -> None:
         self._recorded += 1

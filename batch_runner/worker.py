@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from batch_runner import retry
 from batch_runner.chat import build_request
 from batch_runner.exits import ExitStatus
-from batch_runner.failures import MAYBE_BILLED, TRANSIENT, Failure, FailureKind, Scope
+from batch_runner.failures import MAYBE_BILLED, SLOW_DOWN, TRANSIENT, Failure, FailureKind, Scope
 from batch_runner.growth import DOUBLED, NO_USE, Growth
 from batch_runner.leaving import WaitEndedError
 from batch_runner.output.lines import row_line
@@ -70,17 +70,14 @@ class Worker:
         try:
             while True:
                 end = await self._attempt(row, request, tally)
-                if not isinstance(end, Retry):
-                    cap = self._larger_cap(request, end)
-                    if cap == NO_USE:
-                        return end
+                if isinstance(end, Retry):
+                    failure = end.failure
+                    await self._wait(end)
+                elif (cap := self._larger_cap(request, end)) == NO_USE:
+                    return end
+                else:
                     request, answer, failure = build_request(row, self.defaults, cap), end, None
                     tally.grown(request, end)
-                    continue
-                failure = end.failure
-                await self.state.leaving.patient.sleep(end.wait)
-                if failure.scope is not Scope.EVERYONE:
-                    await self.state.admission.permit_retry()
         except WaitEndedError:
             self.state.leaving.kept_short += answer is not None
             if failure is None:
@@ -90,6 +87,11 @@ class Worker:
     async def reject(self, row: Rejected, past: Past) -> Result:
         """Write down that `row` can't be sent."""
         return await self._record(rejected_result(row, past, run_id=self.state.run_id, finished_at=self.state.now()))
+
+    async def _wait(self, end: Retry) -> None:
+        await self.state.leaving.patient.sleep(end.wait)
+        if end.failure.scope is not Scope.EVERYONE:
+            await self.state.admission.permit_retry()
 
     def _request(self, row: PromptRow, past: Past) -> ChatRequest:
         """What is sent first: never the very request whose answer was cut off already."""
@@ -125,7 +127,7 @@ class Worker:
             if isinstance(verdict, Completion):
                 return await self._record(tally.answer(verdict, outcome, self.state.now()))
             wait = self._wait_after(verdict, tally)
-            self.state.reporter.attempt_failed(row.id, verdict, wait)
+            self.state.reporter.attempt_failed(row.id, verdict, wait, tally.made)
             if wait is None:
                 return await self._record(tally.failure(verdict, self._last_word(verdict), self.state.now()))
             if bill:
@@ -153,6 +155,7 @@ class Worker:
             usage_known = verdict.usage is not None
             totals.answered(request.model, verdict.model_answered, outcome.seconds, usage_known=usage_known)
         elif verdict.kind is not FailureKind.INTERRUPTED:
+            totals.slow_downs += verdict.kind in SLOW_DOWN
             self._note(health.failed(verdict))
 
     def _note(self, stop: Stop | None) -> None:

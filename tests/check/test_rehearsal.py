@@ -80,6 +80,12 @@ def test_the_key_is_named_and_never_shown(tmp_path: Path, values: Any, environme
     assert ("Authorization" in rehearsal.first_request) is bool(environment or values["endpoint"] == "fake")
 
 
+def test_a_key_that_a_command_prints_is_asked_for_by_the_shell(tmp_path: Path) -> None:
+    rehearsal = rehearsed(tmp_path, {"prompt": "a"}, api_key_command="echo the-key")
+
+    assert '"Authorization: Bearer $(echo the-key)"' in rehearsal.first_request
+
+
 def test_a_key_in_a_file_is_read_by_the_shell(tmp_path: Path) -> None:
     (tmp_path / "the key").write_text(KEY)
 
