@@ -58,6 +58,8 @@ The way of a row, and with it the order of the modules. Each imports only what s
     runner          the pool and its drain
     intent          what somebody wants run, before any output is opened
     preparation     an order -> a run that could begin
+    projection      what some random rows foretell of the others
+    pilot           a few random rows first
     reporters/      live line, timed lines, heartbeat, summary
     check/          what a run would do, cost and take, told beforehand
     results/        reading an output

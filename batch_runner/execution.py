@@ -62,8 +62,11 @@ class Ending:
     broken: Exception | None
 
 
-async def carry_out(prepared: Prepared, *, reporter: Reporter, watch: Watch | None = None) -> RunReport:
-    """Run what was prepared. Raises `Bug` when a fault of ours ended the run."""
+async def carry_out(prepared: Prepared, *, reporter: Reporter, watch: Watch | None = None, tidily: bool = True) -> RunReport:
+    """Run what was prepared. Raises `Bug` when a fault of ours ended the run.
+
+    `tidily`: replaced lines may be removed at its end; not while more is to be run over the same history.
+    """
     if prepared.plan.nothing_to_do:
         return _nothing_to_do(prepared, Several(reporter, _heartbeat(prepared)))
     reporter = Several(reporter, _heartbeat(prepared))
@@ -75,7 +78,9 @@ async def carry_out(prepared: Prepared, *, reporter: Reporter, watch: Watch | No
         if watch is not None:
             await open_things.enter_async_context(alongside(watch(leaving)))
         ending = await _send_all(prepared, endpoint, leaving, reporter)
-        report = await _whatever_comes(asyncio.to_thread(_compacted, _report(prepared, ending), prepared.history))
+        report = _report(prepared, ending)
+        if tidily:
+            report = await _whatever_comes(asyncio.to_thread(_compacted, report, prepared.history))
     reporter.ended(report)
     if ending.broken is not None and not isinstance(ending.broken, BatchRunnerError):
         raise Bug(f"{type(ending.broken).__name__}: {ending.broken}") from ending.broken

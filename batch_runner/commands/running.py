@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from batch_runner.commands.piloting import check_pilot, send_in_two, without_pilot
 from batch_runner.commands.preflight import look_after, look_before, warnings
 from batch_runner.commands.terminal import Face, print_json
 from batch_runner.endpoint import is_loopback
@@ -21,6 +22,7 @@ from batch_runner.models import family_of
 from batch_runner.output.kept_inputs import stdin_copy_path
 from batch_runner.preparation import Prepared, prepare
 from batch_runner.reporters.lines import Lines
+from batch_runner.reporters.outlook import outlook_document
 from batch_runner.reporters.several import Several
 from batch_runner.reporters.summary import summary_document, summary_lines
 from batch_runner.reporters.voice import tell
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from batch_runner.findings import Findings
     from batch_runner.intent import Order
     from batch_runner.leaving import AtStake, Leaving
+    from batch_runner.pilot import Outlook
     from batch_runner.progress import Reporter, RunReport
 
 MOST_FORETOLD = 5
@@ -52,20 +55,25 @@ CAUSES = {
 }
 
 
-def run_order(order: Order, face: Face) -> int:
-    """Run `order` as a command does; returns the exit status."""
+def run_order(order: Order, face: Face, pilot: int | None = None) -> int:
+    """Run `order` as a command does, first so many rows of it as a pilot; returns the exit status."""
+    if pilot is not None:
+        check_pilot(order.settings, face)
     with _leaving_tidily():
         with prepare(order, clock=time.time, confirm=face.confirm()) as prepared:
             for line in _notes(prepared):
                 face.say(line)
-            reporter = _reporter(face)
             with asyncio.Runner(loop_factory=_loop_factory()) as runner:
                 account = runner.run(_unless_told_to_leave(look_before(prepared, face)))
                 for line in warnings(account, prepared):
                     face.say(line)
-                report = runner.run(_under_signals(prepared, reporter, face))
+
+                def send(part: Prepared, /, *reporters: Reporter, last: bool) -> RunReport:
+                    return runner.run(_under_signals(part, Several(_reporter(face), *reporters), face, last=last))
+
+                report, outlook = send_in_two(prepared, pilot or prepared.plan.to_send, face, send)
                 quotas = runner.run(look_after(prepared, account, report))
-        _sum_up(report, order, face, quotas)
+        _sum_up(report, order, face, quotas, outlook)
     return int(report.exit_status)
 
 
@@ -91,6 +99,13 @@ def _heard() -> list[signal.Signals]:
 
 def _leave(number: int, _frame: FrameType | None) -> None:
     tell("told to leave; nothing was sent")
+    raise SystemExit(int(CAUSES[signal.Signals(number)]))
+
+
+def _leave_between(number: int, _frame: FrameType | None) -> None:
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
+    tell("told to leave; what was sent is recorded")
     raise SystemExit(int(CAUSES[signal.Signals(number)]))
 
 
@@ -123,7 +138,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return factory
 
 
-async def _under_signals(prepared: Prepared, reporter: Reporter, face: Face) -> RunReport:
+async def _under_signals(prepared: Prepared, reporter: Reporter, face: Face, *, last: bool) -> RunReport:
     async def watch(leaving: Leaving) -> None:
         exits = _Exits(leaving, face)
         loop = asyncio.get_running_loop()
@@ -135,9 +150,10 @@ async def _under_signals(prepared: Prepared, reporter: Reporter, face: Face) -> 
         finally:
             for number in heard:
                 loop.remove_signal_handler(number)
-                signal.signal(number, signal.SIG_IGN)  # all is written: nothing but the summary is left to end
+                # all is written: when it was the last, nothing but the summary is left to end
+                signal.signal(number, signal.SIG_IGN if last else _leave_between)
 
-    return await carry_out(prepared, reporter=reporter, watch=watch)
+    return await carry_out(prepared, reporter=reporter, watch=watch, tidily=last)
 
 
 class _Exits:
@@ -274,12 +290,13 @@ def _refusals_foretold(findings: Findings) -> Iterator[str]:
         yield f"and {len(findings.refused) - MOST_FORETOLD} more that is refused"
 
 
-def _sum_up(report: RunReport, order: Order, face: Face, quotas: tuple[Quota, Quota] | None) -> None:
+def _sum_up(report: RunReport, order: Order, face: Face, quotas: tuple[Quota, Quota] | None, outlook: Outlook | None) -> None:
     copy = shown(stdin_copy_path(report.output))  # where standard input can be read once more
-    words = [copy if word == STDIN else word for word in sys.argv[1:] if word != FRESH]
+    words = without_pilot([copy if word == STDIN else word for word in sys.argv[1:] if word != FRESH])
     command = ["batch-runner", *words]
     if face.as_json:
-        print_json(summary_document(report, command, report.output, quotas))
+        foretold = None if outlook is None else outlook_document(outlook, report.prices)
+        print_json(summary_document(report, command, report.output, quotas) | {"pilot": foretold})
     if face.quiet:
         if report.reason and report.exit_status is not ExitStatus.OK:
             tell(report.reason)

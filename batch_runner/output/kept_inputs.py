@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,17 +36,21 @@ class KeptInputs:
         self._history = history
         self._states = states
         self._shape = shape
+        self._places: array[int] | None = None
+        """Where those rows stand in the file, once it was gone through: they are the same rows from then on."""
 
     def lines(self) -> Iterator[Line]:
         """The input line of each such row, under the id it has in the output; lines too long to be kept come last."""
         elsewhere: dict[str, list[str]] = {}
+        found = array("q")
         with self._history.path.open("rb") as file:
-            for place in self._history.index.living_places():
+            for place in self._history.index.living_places() if self._places is None else self._places:
                 file.seek(place)
                 line = file.readline()
                 head = HEAD.match(line)
                 if head is None or head[2].decode() not in self._states:
                     continue
+                found.append(place)
                 try:
                     kept = orjson.loads(line)
                 except orjson.JSONDecodeError:
@@ -54,6 +59,7 @@ class KeptInputs:
                     yield Line(kept["input"].encode(), kept["source"], kept["id"])
                 else:
                     elsewhere.setdefault(kept["source"], []).append(kept["id"])
+        self._places = found
         yield from self._from_input_files(elsewhere)
 
     def _from_input_files(self, wanted: dict[str, list[str]]) -> Iterator[Line]:
