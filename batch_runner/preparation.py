@@ -7,21 +7,23 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from batch_runner.clock import compact_timestamp
+from batch_runner.deadline import Deadline
 from batch_runner.endpoint import CREDENTIALS, FAKE, Endpoint, trust, with_key
-from batch_runner.failures import CannotStart
+from batch_runner.failures import CannotStart, UsageMistake
 from batch_runner.intent import Intent, Order, output_of
 from batch_runner.loader import STDIN, InputFiles, RowSource
 from batch_runner.output.aside import aside_path
-from batch_runner.output.history import hold
-from batch_runner.output.kept_inputs import KeptInputs, stdin_copy_path
+from batch_runner.output.history import History, hold
+from batch_runner.output.kept_inputs import Joined, KeptInputs, stdin_copy_path
 from batch_runner.output.rescue import find_rescued, rescue_folders, take_in
-from batch_runner.records import REPEATABLE
+from batch_runner.records import REPEATABLE, RETRIED
 from batch_runner.settings import PATH_SETTINGS, as_written, table
 
 if TYPE_CHECKING:
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
     from batch_runner.admission import Cap
     from batch_runner.chat import Defaults
     from batch_runner.clock import Clock
-    from batch_runner.output.history import History
     from batch_runner.plan import Plan
     from batch_runner.pricing import Prices
     from batch_runner.settings import Settings
@@ -60,6 +61,8 @@ class Prepared:
     """Rescue files of the last run whose lines stand in the output now."""
     caps: tuple[Cap, ...] = ()
     """Caps on cost, with what earlier runs have used of them."""
+    deadline: Deadline | None = None
+    """When the run has to be over."""
 
     @property
     def settings(self) -> Settings:
@@ -85,6 +88,7 @@ def prepare(
     Raises `UsageMistake`, `CannotStart` or `OutputBusy`.
     """
     intent = Intent.of(order, environment)
+    deadline = order.deadline or Deadline.of(order.settings.ending, clock(), time.monotonic())
     settings, endpoint, output = order.settings, intent.endpoint, output_of(order)
     intent.check_output(output)
     trusted = trust(endpoint, settings, environment)
@@ -122,6 +126,7 @@ def prepare(
             refuges,
             taken_in,
             caps,
+            deadline,
         )
 
 
@@ -167,6 +172,16 @@ def _source(intent: Intent, history: History, held: ExitStack) -> RowSource:
     if intent.order.inputs is None:
         again = intent.again
         return KeptInputs(history, REPEATABLE if again.kinds else again.states, intent.shape)
+    earlier = intent.order.also_failed_in
+    if earlier is None:
+        return _input(intent, history, held)
+    if intent.order.settings.rows.repeat > 1:
+        raise UsageMistake("retry_failed_from takes rows as they were sent: leave --repeat out")
+    kept = KeptInputs(held.enter_context(History(earlier)), RETRIED, intent.shape, long_ones=False)
+    return Joined(_input(intent, history, held), kept, intent.shape)
+
+
+def _input(intent: Intent, history: History, held: ExitStack) -> InputFiles:
     new_copy = _new_copy(history.path)
     held.callback(new_copy.unlink, missing_ok=True)
     with _told_when_unusable():
@@ -179,7 +194,7 @@ def _made_ready(source: RowSource, output: Path, order: Order, at: str) -> RowSo
         raise CannotStart(f"{output}: can't be written: permission denied")
     if order.settings.rows.fresh:
         _set_aside(output, at)
-    if isinstance(source, InputFiles) and STDIN in (order.inputs or ()):
+    if STDIN in (order.inputs or ()) and isinstance(source, InputFiles | Joined):
         new, copy = _new_copy(output), stdin_copy_path(output)
         new.replace(copy)
         return source.moved(new, copy)
