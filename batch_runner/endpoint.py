@@ -97,6 +97,22 @@ def with_key(endpoint: Endpoint, settings: Settings, environment: Mapping[str, s
     return Endpoint(endpoint.url, endpoint.host, key)
 
 
+def key_in_shell(endpoint: Endpoint, settings: Settings, environment: Mapping[str, str] = os.environ) -> str | None:
+    """How a shell would write the key that goes along, without showing it; `None` where none does."""
+    request = settings.request
+    if endpoint.host == FAKE:
+        return FAKE_KEY
+    if request.api_key_file is not None:
+        given = request.api_key_file.startswith(f"${{{CREDENTIALS}}}")
+        return f"$(cat {request.api_key_file if given else shlex.quote(request.api_key_file)})"
+    if request.api_key_command is not None:
+        return f"$({request.api_key_command})"
+    variable = _variable(settings)
+    if request.api_key_env is None and is_loopback(endpoint.host) and not environment.get(variable, "").strip():
+        return None
+    return f"${variable}"
+
+
 def trust(endpoint: Endpoint, settings: Settings, environment: Mapping[str, str] = os.environ) -> ssl.SSLContext | bool:
     """Whose certificates are trusted: the authorities in `--ca-bundle`, else those that OpenSSL finds and `SSL_CERT_FILE`'s.
 
@@ -132,14 +148,19 @@ def _key(endpoint: Endpoint, settings: Settings, environment: Mapping[str, str])
         return _from_file(request.api_key_file, environment)
     if request.api_key_command is not None:
         return _from_command(request.api_key_command)
-    known = _KNOWN.get(request.endpoint)
-    variable = request.api_key_env or (known.key_variable if known else OWN_KEY_VARIABLE)
+    variable = _variable(settings)
     key = environment.get(variable, "").strip()
     if key:
         return key
     if request.api_key_env is None and is_loopback(endpoint.host):
         return None
     raise CannotStart(f"no key for {endpoint.host}: set {variable} (or name another variable with --api-key-env, a file with --api-key-file, a command with --api-key-command); --endpoint fake needs none")  # fmt: skip # noqa: E501
+
+
+def _variable(settings: Settings) -> str:
+    """The variable that holds the key."""
+    known = _KNOWN.get(settings.request.endpoint)
+    return settings.request.api_key_env or (known.key_variable if known else OWN_KEY_VARIABLE)
 
 
 def _from_file(name: str, environment: Mapping[str, str]) -> str:

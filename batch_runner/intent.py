@@ -14,6 +14,8 @@ from batch_runner.findings import NAMED
 from batch_runner.forms import Shape, shape
 from batch_runner.identity import Again
 from batch_runner.loader import STDIN, InputFile, InputFiles, RowSource, copy_stdin, find_inputs, is_glob
+from batch_runner.output.history import History
+from batch_runner.output.kept_inputs import Joined, KeptInputs
 from batch_runner.planner import make_plan
 from batch_runner.pricing.file import read_prices
 from batch_runner.records import REPEATABLE, RETRIED
@@ -23,10 +25,10 @@ from batch_runner.totals import Totals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from contextlib import ExitStack
 
     from batch_runner.admission import Cap
     from batch_runner.deadline import Deadline
-    from batch_runner.output.history import History
     from batch_runner.plan import Plan
     from batch_runner.planner import ToSend
     from batch_runner.pricing import Prices
@@ -129,6 +131,20 @@ class Intent:
     def source(self, copy: Path) -> InputFiles:
         """The inputs, standard input read into `copy`. Raises `CannotStart` when one can't be read."""
         return InputFiles.of(copy_stdin(copy) if file is None else file for file in self.files)
+
+    def with_earlier(self, source: RowSource, held: ExitStack) -> RowSource:
+        """`source`, and the rows that an earlier output left failed where the order names one; `held` keeps that open."""
+        earlier = self.order.also_failed_in
+        if earlier is None:
+            return source
+        if self.selection.repeat > 1:
+            raise UsageMistake("retry_failed_from takes rows as they were sent: leave --repeat out")
+        kept = KeptInputs(held.enter_context(History(earlier)), RETRIED, self.shape, long_ones=False)
+        return Joined(source, kept, self.shape)
+
+    def kept_inputs(self, history: History) -> KeptInputs:
+        """The rows of the output that may be sent again, where they are what is to be run."""
+        return KeptInputs(history, REPEATABLE if self.again.kinds else self.again.states, self.shape)
 
     def plan(
         self,

@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING, Any
 from batch_runner.clock import compact_timestamp
 from batch_runner.deadline import Deadline
 from batch_runner.endpoint import CREDENTIALS, FAKE, Endpoint, trust, with_key
-from batch_runner.failures import CannotStart, UsageMistake
+from batch_runner.failures import CannotStart
 from batch_runner.intent import Intent, Order, output_of
 from batch_runner.loader import STDIN, InputFiles, RowSource
 from batch_runner.output.aside import aside_path
-from batch_runner.output.history import History, hold
-from batch_runner.output.kept_inputs import Joined, KeptInputs, stdin_copy_path
+from batch_runner.output.history import hold
+from batch_runner.output.kept_inputs import Joined, stdin_copy_path
 from batch_runner.output.rescue import find_rescued, rescue_folders, take_in
-from batch_runner.records import REPEATABLE, RETRIED
 from batch_runner.settings import PATH_SETTINGS, as_written, table
 
 if TYPE_CHECKING:
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from batch_runner.admission import Cap
     from batch_runner.chat import Defaults
     from batch_runner.clock import Clock
+    from batch_runner.output.history import History
     from batch_runner.plan import Plan
     from batch_runner.pricing import Prices
     from batch_runner.settings import Settings
@@ -170,22 +170,11 @@ def _taken_in(history: History, refuges: tuple[Path, ...]) -> tuple[Path, ...]:
 def _source(intent: Intent, history: History, held: ExitStack) -> RowSource:
     """Where the rows come from; a copy of standard input is taken, and removed again if the run doesn't begin."""
     if intent.order.inputs is None:
-        again = intent.again
-        return KeptInputs(history, REPEATABLE if again.kinds else again.states, intent.shape)
-    earlier = intent.order.also_failed_in
-    if earlier is None:
-        return _input(intent, history, held)
-    if intent.order.settings.rows.repeat > 1:
-        raise UsageMistake("retry_failed_from takes rows as they were sent: leave --repeat out")
-    kept = KeptInputs(held.enter_context(History(earlier)), RETRIED, intent.shape, long_ones=False)
-    return Joined(_input(intent, history, held), kept, intent.shape)
-
-
-def _input(intent: Intent, history: History, held: ExitStack) -> InputFiles:
+        return intent.kept_inputs(history)
     new_copy = _new_copy(history.path)
     held.callback(new_copy.unlink, missing_ok=True)
     with _told_when_unusable():
-        return intent.source(new_copy)
+        return intent.with_earlier(intent.source(new_copy), held)
 
 
 def _made_ready(source: RowSource, output: Path, order: Order, at: str) -> RowSource:

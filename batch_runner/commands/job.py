@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from batch_runner.commands.options import SettingsCommand, setting_options, settings_from
+from batch_runner.commands.rehearsing import dry_run_option
 from batch_runner.commands.terminal import face_from, face_options
 
 
@@ -46,9 +47,10 @@ def _read_job(ctx: click.Context, _param: click.Parameter, name: str) -> Any:
     help="Run the night of this date. Default: an unfinished one, else the one it is now.",
 )
 @face_options
+@dry_run_option
 @setting_options
 @click.pass_context
-def run(ctx: click.Context, /, file: Any, *, wait: bool, night: datetime | None, **_settings: object) -> int:
+def run(ctx: click.Context, /, file: Any, *, wait: bool, night: datetime | None, dry_run: bool, **_settings: object) -> int:
     """Run the job in FILE, a TOML file: inputs, output, and the settings of `batch-runner run`. Flags given here win.
 
     A second start while one is at work ends with 75. One that was stopped or killed goes on when it is started again.
@@ -56,10 +58,13 @@ def run(ctx: click.Context, /, file: Any, *, wait: bool, night: datetime | None,
     \b
     Example:
       batch-runner job run jobs/demo.toml
+      batch-runner job run jobs/demo.toml --dry-run
       batch-runner job run jobs/demo.toml --concurrency 4
     """
-    from batch_runner.commands.nightly import run_job
+    from batch_runner.commands.nightly import rehearse_job, run_job
 
+    if dry_run:
+        return rehearse_job(file, settings_from(ctx), face_from(ctx), day=night.date() if night else None)
     return run_job(file, settings_from(ctx), face_from(ctx), day=night.date() if night else None, wait=wait)
 
 

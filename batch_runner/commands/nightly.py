@@ -6,8 +6,7 @@ import time
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-import click
-
+from batch_runner.commands.rehearsing import dry_run
 from batch_runner.commands.running import leaving_tidily, run_order, shown
 from batch_runner.deadline import Deadline
 from batch_runner.exits import ExitStatus
@@ -17,7 +16,7 @@ from batch_runner.nightly.job_keys import ITSELF
 from batch_runner.nightly.outputs import glance
 from batch_runner.nightly.tonight import Tonight, order_of, tonight
 from batch_runner.nightly.turn import turn
-from batch_runner.reporters.voice import tell
+from batch_runner.reporters.voice import show, tell
 from batch_runner.settings import read_settings
 
 if TYPE_CHECKING:
@@ -46,6 +45,17 @@ def run_job(job: Job, settings: Settings, face: Face, *, day: date | None, wait:
         except _TimeUp as up:
             tell(str(up))
             return int(ExitStatus.DEADLINE)
+
+
+def rehearse_job(job: Job, settings: Settings, face: Face, *, day: date | None) -> int:
+    """Tell what the night of a job would do; returns the exit status."""
+    now = time.time()
+    night = tonight(job, now, day)
+    deadline = Deadline.of(settings.ending, now, time.monotonic(), night.zone)
+    if not (face.quiet or face.as_json):
+        for name, value in _told(night, settings, deadline):
+            show(f"{name:<10} {value}")
+    return dry_run(order_of(night, settings, deadline), face)
 
 
 class _TimeUp(Exception):
@@ -80,16 +90,16 @@ def check_job(job: Job) -> int:
     now = time.time()
     night = tonight(job, now)
     deadline = Deadline.of(settings.ending, now, time.monotonic(), night.zone)
-    click.echo(f"{shown(job.path)}: the job {job.name} is fine")
+    show(f"{shown(job.path)}: the job {job.name} is fine")
     for name, value in _told(night, settings, deadline):
-        click.echo(f"  {name:<10} {value}")
+        show(f"  {name:<10} {value}")
     return int(ExitStatus.OK)
 
 
 def _told(night: Tonight, settings: Settings, deadline: Deadline | None) -> Iterator[tuple[str, str]]:
     keys = night.job.keys
     begins = f"{datetime.fromtimestamp(night.night.begins, night.zone):%Y-%m-%d %H:%M %Z}"
-    yield "night", f"{night.night.day}, begun {begins}{'; left unfinished, so it is gone on with' if night.resumed else ''}"
+    yield "night", f"{night.night.day}, from {begins}{'; left unfinished, so it is gone on with' if night.resumed else ''}"
     whose = "" if keys.zone else " (the machine's: one named in [job] holds on every machine)"
     yield "zone", f"{night.zone}{whose}"
     for name in night.inputs or ():

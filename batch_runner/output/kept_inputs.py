@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from batch_runner.forms import Shape
+    from batch_runner.loader import RowSource
     from batch_runner.output.history import History
     from batch_runner.records import Status
 
@@ -84,13 +85,14 @@ class KeptInputs:
 class Joined:
     """A row source: the rows of an input, and behind them those of `kept` that the input doesn't hold."""
 
-    def __init__(self, source: InputFiles, kept: KeptInputs, shape: Shape) -> None:
+    def __init__(self, source: RowSource, kept: KeptInputs, shape: Shape) -> None:
         self._source = source
         self._kept = kept
         self._shape = shape
 
     def moved(self, path: Path, to: Path) -> Joined:
         """The same, after the input file at `path` was moved."""
+        assert isinstance(self._source, InputFiles)
         return Joined(self._source.moved(path, to), self._kept, self._shape)
 
     def lines(self) -> Iterator[Line]:

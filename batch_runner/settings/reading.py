@@ -32,6 +32,9 @@ FLAGGED_PARAMETERS = {
 }
 """Request parameters that have a better place than `--param`."""
 
+KEY_NAMES = frozenset({"api_key", "apikey", "authorization", "key", "token"})
+"""No request parameters: who sends a key so would find it in the output, which remembers all settings."""
+
 
 def read_settings(values: Mapping[str, Any]) -> Settings:
     """Check `values` (by setting name) and build settings from them.
@@ -95,6 +98,8 @@ def _check_params(settings: Settings) -> None:
     for key, value in settings.request.param:
         if key in FLAGGED_PARAMETERS:
             raise UsageMistake(f"--param {key}=…: use {FLAGGED_PARAMETERS[key]} for that")
+        if key.lower().replace("-", "_") in KEY_NAMES:
+            raise UsageMistake(f"--param {key}=…: a key is never sent as a parameter; name it by --api-key-env or --api-key-file")
         if key == "stream" and value:
             raise UsageMistake("--param stream=true: answers are read whole; leave it out")
         if not is_json({key: value}):
