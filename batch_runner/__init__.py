@@ -24,6 +24,7 @@ The way of a row, and with it the order of the modules. Each imports only what s
     files           a file -> numbered lines of UTF-8
     tables          CSV and Parquet rows -> JSON lines
     loader          input files -> rows, streaming
+    plain           plain rows, many at once
     naming          the final ids of a run's rows
     condition       which rows are meant, as an expression
     selection       which rows a run is about, and how often each is sent
