@@ -24,6 +24,7 @@ The way of a row, and with it the order of the modules. Each imports only what s
     files           a file -> numbered lines of UTF-8
     tables          CSV and Parquet rows -> JSON lines
     loader          input files -> rows, streaming
+    plain           plain rows, many at once
     naming          the final ids of a run's rows
     condition       which rows are meant, as an expression
     selection       which rows a run is about, and how often each is sent
@@ -38,6 +39,7 @@ The way of a row, and with it the order of the modules. Each imports only what s
     hints           what a refusal says of when to come back, and how fast
     error_replies   error replies in every dialect -> failure kind and scope, as tables
     leaving         the way out: drain, then hang up
+    deadline        when a run has to be over
     admission/      leave to send: caps on cost, places in flight, tokens, pace, pause, ceiling
     transport       sends one request; the only one that knows aiohttp
     verdict         what came of an attempt -> completion or failure, and whom that is about

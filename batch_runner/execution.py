@@ -15,6 +15,7 @@ from batch_runner import __version__
 from batch_runner.admission import Budget, Cap, Ceiling, Exposure, LocalAdmission
 from batch_runner.alongside import alongside
 from batch_runner.clock import compact_timestamp, timestamp
+from batch_runner.deadline import leave_in_time
 from batch_runner.endpoint import FAKE, FAKE_KEY, Endpoint
 from batch_runner.exits import ExitStatus, deserved, gravest
 from batch_runner.failures import BatchRunnerError, Bug, OutputLost
@@ -77,6 +78,9 @@ async def carry_out(prepared: Prepared, *, reporter: Reporter, watch: Watch | No
         leaving = Leaving(prepared.settings.ending.drain_timeout)
         if watch is not None:
             await open_things.enter_async_context(alongside(watch(leaving)))
+        if prepared.deadline is not None:
+            in_time = leave_in_time(leaving, prepared.deadline, time.time, time.monotonic, reporter.stopping)
+            await open_things.enter_async_context(alongside(in_time))
         ending = await _send_all(prepared, endpoint, leaving, reporter)
         report = _report(prepared, ending)
         if tidily:

@@ -8,7 +8,7 @@ import zlib
 from array import array
 from collections import Counter
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -28,6 +28,7 @@ from batch_runner.identity import (
 )
 from batch_runner.loader import draft
 from batch_runner.naming import KeySet, Naming, keys_of, repeats_told
+from batch_runner.plain import read_plain
 from batch_runner.plan import RECORDED, Plan
 from batch_runner.records import Status, Usage
 from batch_runner.selection import EVERYTHING, Sample, Selection, blocks, ends_like_a_copy
@@ -41,9 +42,10 @@ if TYPE_CHECKING:
 
     from batch_runner.chat import Defaults
     from batch_runner.forms import Asked, Shape
-    from batch_runner.loader import Draft, Line, RowSource
+    from batch_runner.loader import Block, Draft, Line, RowSource
     from batch_runner.output.history import History
     from batch_runner.output.index import Entry
+    from batch_runner.plain import PlainRows
 
 LEFT_OUT = bytes([Action.LEAVE_OUT])
 COUNTED_AT_ONCE = 1_000_000
@@ -86,7 +88,7 @@ def make_plan(
     sample = None if selection.sample is None else Sample.of(source, shape, selection)
     planner = _Planner(history, run, again, growth, shape, selection, sample, real=real, named=named, observe=observe)
     with _collector_at_rest():
-        for block in blocks(source.lines(), selection.lines):
+        for block in blocks(source, selection.lines):
             planner.take(block)
             if planner.full:
                 break
@@ -124,6 +126,7 @@ class _Planner:
         self._real = real
         self._named = named
         self._observe = observe
+        self._at_once = observe is None and not selection.picks and selection.repeat == 1
         self._new_keys = KeySet()
         self.naming = Naming(selection.suffix(1))
         self._unmet = set(selection.where.names) if selection.where is not None else set[str]()
@@ -141,14 +144,36 @@ class _Planner:
         """True when the limit is reached."""
         return self._picked == self._selection.limit
 
-    def take(self, block: list[Line]) -> None:
-        drafts = [draft(line, self._shape) for line in block]
+    def take(self, block: Block) -> None:
+        rows = read_plain(block, self._shape) if self._at_once else None
+        if rows is None:
+            self._take_each(block)
+        else:
+            self._take_plain(rows)
+
+    def _take_plain(self, rows: PlainRows) -> None:
+        """Take rows that are one text each; all at once, unless something is known of one."""
+        count = len(rows.ids)
+        ids, keys = self.naming.take(rows.ids, rows.draft, self._meet)
+        handles = self._handles(ids, keys)
+        self._checks.extend(map(zlib.crc32, rows.block.texts))
+        self._picked += count
+        if handles.max() >= 0:
+            for place, here in enumerate(handles.tolist()):
+                self._take_row(rows.block.line(place), rows.asked(place), here)
+            return
+        self._actions.extend(bytes([self._of_new]) * count)
+        if self._of_new is not Action.KEEP:
+            self._weighing.add_plain(rows.block, rows.prompts)
+
+    def _take_each(self, block: Block) -> None:
+        drafts = [draft(line, self._shape) for line in block.lines()]
         if self._selection.repeat > 1:
             _refuse_copies(drafts)
-        ids, keys = self.naming.take(drafts, self._meet)
-        handles = self._handles(ids, keys)
+        ids, keys = self.naming.take([each.id for each in drafts], drafts.__getitem__, self._meet)
+        handles = self._handles(ids, keys).tolist()
         meant = list(self._meant(drafts, ids)) if self._selection.picks else [True] * len(drafts)
-        self._checks.extend([zlib.crc32(line.text) for line in block[: len(meant)]])
+        self._checks.extend(map(zlib.crc32, block.texts[: len(meant)]))
         self._picked += sum(meant)
         for each, places, is_meant in zip(drafts, handles, meant, strict=False):
             if not is_meant:
@@ -156,7 +181,7 @@ class _Planner:
             elif isinstance(each.asked, Unusable):
                 self._take_bad(each, each.asked.reason, places)
             else:
-                self._take_row(each, each.asked, places)
+                self._take_row(each.line, each.asked, places)
 
     def plan(self, *, all_rows: bool) -> Plan:
         if self._selection.where is not None and self._unmet and self._checks and not self.full:
@@ -198,14 +223,14 @@ class _Planner:
         first[new] = self._new_keys.add(keys[new])
         return first
 
-    def _handles(self, ids: list[str], keys: NDArray[np.int64]) -> list[list[int]]:
-        """Where each copy of each row stands in the output."""
+    def _handles(self, ids: list[str], keys: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Where each copy of each row stands in the output: a row of handles for each."""
         suffixes = [self._selection.suffix(copy) for copy in range(2, self._selection.repeat + 1)]
         columns = [keys, *(keys_of([row_id + suffix for row_id in ids]) for suffix in suffixes)]
         found = [self._index.find(column) for column in columns]
         for handles in found:
             self._index.mark(handles[handles >= 0])
-        return cast("list[list[int]]", np.stack(found, axis=1).tolist())
+        return np.stack(found, axis=1)
 
     def _meant(self, drafts: list[Draft], ids: list[str]) -> Iterator[bool]:
         """Whether the run is about each row, up to the last one within the limit."""
@@ -219,7 +244,7 @@ class _Planner:
             left -= meant
             yield meant
 
-    def _take_row(self, each: Draft, asked: Asked, handles: list[int]) -> None:
+    def _take_row(self, line: Line, asked: Asked, handles: list[int]) -> None:
         """Decide about every copy of a row."""
         sent: list[tuple[Action, Entry | None]] = []
         for handle in handles:
@@ -229,9 +254,9 @@ class _Planner:
             if action is not Action.KEEP:
                 sent.append((action, entry))
         if sent:
-            refused = self._weighing.add(asked, each.line, len(sent))
+            refused = self._weighing.add(asked, line, len(sent))
             if self._observe is not None:
-                self._observe(ToSend(each.line, asked, sent, refused, self._larger_cap(asked, sent)))
+                self._observe(ToSend(line, asked, sent, refused, self._larger_cap(asked, sent)))
 
     def _of_recorded(self, asked: Asked, entry: Entry) -> Action:
         body = request_body(asked.asks, self._run, as_written=asked.as_written)

@@ -34,6 +34,8 @@ class Cap:
     """Spent, or maybe billed, in all runs of the output."""
     reserved: Decimal = Decimal(0)
     """The worst of what is in flight."""
+    in_dollars: bool = False
+    """True for money, false for tokens."""
 
     def worst(self, request: ChatRequest) -> Decimal:
         """What a request can come to."""

@@ -59,7 +59,7 @@ def run_order(order: Order, face: Face, pilot: int | None = None) -> int:
     """Run `order` as a command does, first so many rows of it as a pilot; returns the exit status."""
     if pilot is not None:
         check_pilot(order.settings, face)
-    with _leaving_tidily():
+    with leaving_tidily():
         with prepare(order, clock=time.time, confirm=face.confirm()) as prepared:
             for line in _notes(prepared):
                 face.say(line)
@@ -78,7 +78,7 @@ def run_order(order: Order, face: Face, pilot: int | None = None) -> int:
 
 
 @contextmanager
-def _leaving_tidily() -> Iterator[None]:
+def leaving_tidily() -> Iterator[None]:
     """Until the run begins, SIGTERM and SIGHUP end the command as Ctrl-C does: what was begun is put away.
 
     What the run sets afterwards stays until the process ends: a late Ctrl-C must not turn a good end into another.
