@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from batch_runner.pilot import FEW
-from batch_runner.reporters.summary import models_in_words
+from batch_runner.reporters.costs import models_in_words
 from batch_runner.reporters.wording import duration, money, rows, short
 
 if TYPE_CHECKING:
