@@ -66,6 +66,7 @@ The way of a row, and with it the order of the modules. Each imports only what s
     check/          what a run would do, cost and take, told beforehand
     results/        reading an output
     upkeep/         outputs between runs: compacted, pruned, joined
+    preflight       a look at the key's account before a run, and after
     execution       builds a run, runs it, says how it ended
     api             run_file
     nightly/        job files

@@ -8,18 +8,20 @@ import signal
 import sys
 import time
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from batch_runner.commands.piloting import check_pilot, send_in_two, without_pilot
-from batch_runner.commands.preflight import look_after, look_before, warnings
 from batch_runner.commands.terminal import Face, print_json
 from batch_runner.endpoint import is_loopback
 from batch_runner.execution import carry_out
 from batch_runner.exits import ExitStatus
+from batch_runner.inquiry import Account
 from batch_runner.loader import STDIN
 from batch_runner.models import family_of
 from batch_runner.output.kept_inputs import stdin_copy_path
+from batch_runner.preflight import look_after, look_before, warnings
 from batch_runner.preparation import Prepared, prepare
 from batch_runner.reporters.lines import Lines
 from batch_runner.reporters.outlook import outlook_document
@@ -32,11 +34,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
     from types import FrameType
 
-    from batch_runner.account import Quota
     from batch_runner.findings import Findings
     from batch_runner.intent import Order
     from batch_runner.leaving import AtStake, Leaving
     from batch_runner.pilot import Outlook
+    from batch_runner.pricing import Prices
     from batch_runner.progress import Reporter, RunReport
 
 MOST_FORETOLD = 5
@@ -64,16 +66,17 @@ def run_order(order: Order, face: Face, pilot: int | None = None) -> int:
             for line in _notes(prepared):
                 face.say(line)
             with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-                account = runner.run(_unless_told_to_leave(look_before(prepared, face)))
+                unheard = face.quiet and not face.as_json
+                account = Account() if unheard else runner.run(_unless_told_to_leave(look_before(prepared)))
                 for line in warnings(account, prepared):
                     face.say(line)
 
                 def send(part: Prepared, /, *reporters: Reporter, last: bool) -> RunReport:
-                    return runner.run(_under_signals(part, Several(_reporter(face), *reporters), face, last=last))
+                    return runner.run(_under_signals(part, Several(_reporter(part.prices, face), *reporters), face, last=last))
 
                 report, outlook = send_in_two(prepared, pilot or prepared.plan.to_send, face, send)
-                quotas = runner.run(look_after(prepared, account, report))
-        _sum_up(report, order, face, quotas, outlook)
+                report = replace(report, quotas=runner.run(look_after(prepared, account, report)))
+        _sum_up(report, order, face, outlook)
     return int(report.exit_status)
 
 
@@ -215,12 +218,12 @@ def _tokens(at_stake: AtStake) -> str:
     return f"{at_stake.prompt_tokens:,} prompt and {at_stake.completion_tokens:,} completion tokens"
 
 
-def _reporter(face: Face) -> Reporter:
+def _reporter(prices: Prices, face: Face) -> Reporter:
     if face.live:
         from batch_runner.reporters.live import Live
 
-        return Live(face.console(), verbose=face.verbose)
-    return Several() if face.quiet else Lines(verbose=face.verbose)
+        return Live(face.console(), prices, verbose=face.verbose)
+    return Several() if face.quiet else Lines(prices, verbose=face.verbose)
 
 
 def _notes(prepared: Prepared) -> Iterator[str]:
@@ -290,19 +293,19 @@ def _refusals_foretold(findings: Findings) -> Iterator[str]:
         yield f"and {len(findings.refused) - MOST_FORETOLD} more that is refused"
 
 
-def _sum_up(report: RunReport, order: Order, face: Face, quotas: tuple[Quota, Quota] | None, outlook: Outlook | None) -> None:
+def _sum_up(report: RunReport, order: Order, face: Face, outlook: Outlook | None) -> None:
     copy = shown(stdin_copy_path(report.output))  # where standard input can be read once more
     words = without_pilot([copy if word == STDIN else word for word in sys.argv[1:] if word != FRESH])
     command = ["batch-runner", *words]
     if face.as_json:
         foretold = None if outlook is None else outlook_document(outlook, report.prices)
-        print_json(summary_document(report, command, report.output, quotas) | {"pilot": foretold})
+        print_json(summary_document(report, command, report.output) | {"pilot": foretold})
     if face.quiet:
         if report.reason and report.exit_status is not ExitStatus.OK:
             tell(report.reason)
         return
     name = str(order.output) if order.output is not None else shown(report.output)
-    for line in summary_lines(report, command, name, quotas):
+    for line in summary_lines(report, command, name):
         tell(line)
 
 

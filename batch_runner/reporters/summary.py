@@ -18,9 +18,9 @@ from batch_runner.totals import UNATTEMPTED, row_counts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from decimal import Decimal
     from pathlib import Path
 
-    from batch_runner.account import Quota
     from batch_runner.progress import RunReport
     from batch_runner.totals import Totals
 
@@ -31,12 +31,8 @@ CAPS = {"--max-cost": 2, "--max-total-tokens": 0}
 """The caps on cost, and how many decimals one is written with."""
 
 
-def summary_lines(
-    report: RunReport, command: Sequence[str], output: str, quotas: tuple[Quota, Quota] | None = None
-) -> Iterator[str]:
-    """The summary at the end of a run; `command` is how it was called, `output` its output as the user names it, `quotas`
-    what the service told of the key's quota before and after.
-    """
+def summary_lines(report: RunReport, command: Sequence[str], output: str) -> Iterator[str]:
+    """The summary at the end of a run; `command` is how it was called, `output` its output as the user names it."""
     if report.reason:
         yield one_line(report.reason, MOST_REASON)
     yield standing_in_words(report.totals)
@@ -48,7 +44,7 @@ def summary_lines(
         yield from cost_lines(report.run, report.prices)
         yield from rest_line(report.totals, report.run, report.prices)
         yield from _all_runs(report)
-        yield from after_a_run(*quotas) if quotas is not None else ()
+        yield from after_a_run(*report.quotas, _counted(report)) if report.quotas is not None else ()
         yield from length_lines(report.run)
         yield from _pace_lines(report.run)
     if report.totals.rows[UNATTEMPTED] and "retry" in command[1:2]:
@@ -108,9 +104,7 @@ def _with_more(command: Sequence[str], reason: str) -> list[str]:
     return words
 
 
-def summary_document(
-    report: RunReport, command: Sequence[str], output: Path, quotas: tuple[Quota, Quota] | None = None
-) -> dict[str, Any]:
+def summary_document(report: RunReport, command: Sequence[str], output: Path) -> dict[str, Any]:
     """The summary as `--json` prints it."""
     return {
         "schema": SCHEMA,
@@ -126,7 +120,7 @@ def summary_document(
         "job": report.totals.as_json(),
         "run": report.run.as_json(),
         "cost": {"job": cost_document(report.totals, report.prices), "run": cost_document(report.run, report.prices)},
-        "account": None if quotas is None else change_document(*quotas),
+        "account": None if report.quotas is None else change_document(*report.quotas),
         "next": shlex.join(next_command(report, command, str(output))),
     }
 
@@ -138,6 +132,12 @@ def _all_runs(report: RunReport) -> Iterator[str]:
     first, *more = cost_lines(report.totals, report.prices, report.run.bills)
     yield first.replace("cost     ", "all runs ", 1)
     yield from more
+
+
+def _counted(report: RunReport) -> tuple[Decimal, Decimal] | None:
+    """What we think this run cost, without and with its lost answers; `None` while a price is missing."""
+    spent, owed = (report.prices.cost(usages) for usages in (report.run.spent_by_model, report.run.owed_by_model))
+    return None if spent.unpriced or owed.unpriced else (spent.usd, spent.usd + owed.usd)
 
 
 def _pace_lines(run: Totals) -> Iterator[str]:

@@ -80,7 +80,7 @@ class RequestSettings:
         None, "A file of certificates (PEM) to trust instead of the system's; SSL_CERT_FILE does the same.", metavar="FILE"
     )
     preflight: bool = setting(
-        False,
+        True,
         "Look at the models and the quota of the key before rows are sent, and at its quota once more after.",
         kind=bool,
     )
