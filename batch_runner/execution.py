@@ -64,8 +64,11 @@ class Ending:
 
 
 async def carry_out(prepared: Prepared, *, reporter: Reporter, watch: Watch | None = None) -> RunReport:
-    """Run what was prepared. Raises `Bug` when a fault of ours ended the run."""
-    if prepared.plan.nothing_to_do:
+    """Run what was prepared. Raises `Bug` when a fault of ours ended the run.
+
+    After a run that was killed the output is closed with its totals, even where nothing is left to send.
+    """
+    if prepared.plan.nothing_to_do and not prepared.history.left_open:
         return _nothing_to_do(prepared, Several(reporter, _heartbeat(prepared)))
     reporter = Several(reporter, _heartbeat(prepared))
     async with AsyncExitStack() as open_things:
