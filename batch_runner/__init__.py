@@ -3,6 +3,7 @@
 The way of a row, and with it the order of the modules. Each imports only what stands above it.
 
     exits           the exit statuses
+    usage           how many tokens something has
     failures        failure kinds, and the error tree
     records         the frozen values that travel: row, request, reply, result
     clock           times as they are written
@@ -33,10 +34,12 @@ The way of a row, and with it the order of the modules. Each imports only what s
     tokens          how many tokens a prompt has
     pricing/        tokens -> money
     chat            row -> request, reply -> completion
+    growth          how a row whose answer was cut off is asked again
     account         what a service tells of a key's account: models, quota
     hints           what a refusal says of when to come back, and how fast
     error_replies   error replies in every dialect -> failure kind and scope, as tables
     leaving         the way out: drain, then hang up
+    deadline        when a run has to be over
     admission/      leave to send: caps on cost, places in flight, tokens, pace, pause, ceiling
     wire/           sends one request over a connection; the only room that knows sockets
     verdict         what came of an attempt -> completion or failure, and whom that is about

@@ -8,14 +8,15 @@ import zlib
 from array import array
 from collections import Counter
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from batch_runner.chat import request_body
+from batch_runner.chat import cap_of, request_body
 from batch_runner.failures import CannotStart
 from batch_runner.findings import NAMED, Findings, Place
 from batch_runner.forms import AS_IT_COMES, Unusable
+from batch_runner.growth import DOUBLED, NO_USE, Growth
 from batch_runner.identity import (
     Action,
     Again,
@@ -29,12 +30,13 @@ from batch_runner.loader import draft
 from batch_runner.naming import KeySet, Naming, keys_of, repeats_told
 from batch_runner.plain import read_plain
 from batch_runner.plan import RECORDED, Plan
+from batch_runner.records import Status, Usage
 from batch_runner.selection import EVERYTHING, Sample, Selection, blocks, ends_like_a_copy
 from batch_runner.totals import NOT_IN_INPUT, UNATTEMPTED
 from batch_runner.weighing import Weighing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -58,6 +60,8 @@ class ToSend(NamedTuple):
     """What would be done about each of its copies that would be sent, and the record there is of it."""
     refused: bool
     """True when something about it is known to be refused."""
+    cap: int | None = None
+    """The cap that stands in place of its own, where an answer was cut off at that."""
 
 
 def make_plan(
@@ -66,6 +70,7 @@ def make_plan(
     *,
     run: Defaults,
     again: Again,
+    growth: Growth = DOUBLED,
     shape: Shape = AS_IT_COMES,
     selection: Selection = EVERYTHING,
     real: bool = True,
@@ -81,7 +86,7 @@ def make_plan(
     input can't be read, and when ids of its own repeat, unless `repeats_pass`.
     """
     sample = None if selection.sample is None else Sample.of(source, shape, selection)
-    planner = _Planner(history, run, again, shape, selection, sample, real=real, named=named, observe=observe)
+    planner = _Planner(history, run, again, growth, shape, selection, sample, real=real, named=named, observe=observe)
     with _collector_at_rest():
         for block in blocks(source, selection.lines):
             planner.take(block)
@@ -100,6 +105,7 @@ class _Planner:
         history: History,
         run: Defaults,
         again: Again,
+        growth: Growth,
         shape: Shape,
         selection: Selection,
         sample: Sample | None,
@@ -112,6 +118,7 @@ class _Planner:
         self._index = history.index
         self._run = run
         self._again = again
+        self._growth = growth
         self._of_new = decide(None, same=False, again=again)
         self._shape = shape
         self._selection = selection
@@ -127,6 +134,7 @@ class _Planner:
         self._checks = array("I")
         self._standing: Counter[str] = Counter()
         self._picked = 0
+        self._full_length = 0
         self._bad = 0
         self._bad_lines: list[Place] = []
         self._weighing = Weighing(run, Findings(fix=run.fix, named=named))
@@ -198,6 +206,7 @@ class _Planner:
             changed=count[Action.CHANGED | RECORDED],
             rejected=count[Action.RECORD] + count[Action.RECORD | RECORDED],
             weighing=self._weighing,
+            full_length=self._full_length,
             left_out=len(self._checks) - self._picked,
             bad=self._bad,
             bad_lines=tuple(self._bad_lines),
@@ -247,13 +256,30 @@ class _Planner:
         if sent:
             refused = self._weighing.add(asked, line, len(sent))
             if self._observe is not None:
-                self._observe(ToSend(line, asked, sent, refused))
+                self._observe(ToSend(line, asked, sent, refused, self._larger_cap(asked, sent)))
 
     def _of_recorded(self, asked: Asked, entry: Entry) -> Action:
         body = request_body(asked.asks, self._run, as_written=asked.as_written)
         same = entry.fingerprint_key == key_of_request(body)
         kind = self._history.kind_of(entry) if self._again.kinds else None
-        return decide(entry.status, same=same, again=self._again, kind=kind)
+        action = decide(entry.status, same=same, again=self._again, kind=kind)
+        if action is Action.SEND and entry.status is Status.TRUNCATED and same and self._next_cap(body, entry) == NO_USE:
+            self._full_length += 1
+            return Action.KEEP
+        return action
+
+    def _next_cap(self, body: Mapping[str, Any], entry: Entry) -> int | None:
+        """The cap with which a truncated row is asked again; never blindly with the one that cut it off."""
+        line, asked = self._history.line_of(entry), cap_of(body)
+        if line is None:
+            return asked
+        return self._growth.again(body["model"], asked, line["max_completion_tokens"], Usage.from_dict(line["usage"]))
+
+    def _larger_cap(self, asked: Asked, sent: list[tuple[Action, Entry | None]]) -> int | None:
+        """The largest cap that one of a row's copies is asked again with because its answer was cut off."""
+        cut = [entry for action, entry in sent if action is Action.SEND and entry and entry.status is Status.TRUNCATED]
+        body = request_body(asked.asks, self._run, as_written=asked.as_written) if cut else {}
+        return max((cap for entry in cut if (cap := self._next_cap(body, entry)) is not None), default=None)
 
     def _take_bad(self, each: Draft, reason: str, handles: list[int]) -> None:
         """Decide about a line that can't be sent. One line tells of it, however often it would be sent."""

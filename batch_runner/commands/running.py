@@ -24,7 +24,7 @@ from batch_runner.reporters.lines import Lines
 from batch_runner.reporters.several import Several
 from batch_runner.reporters.summary import summary_document, summary_lines
 from batch_runner.reporters.voice import tell
-from batch_runner.reporters.wording import choosers, duration, one_line, requests, rows
+from batch_runner.reporters.wording import choosers, duration, full_length_in_words, one_line, requests, rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -54,7 +54,7 @@ CAUSES = {
 
 def run_order(order: Order, face: Face) -> int:
     """Run `order` as a command does; returns the exit status."""
-    with _leaving_tidily():
+    with leaving_tidily():
         with prepare(order, clock=time.time, confirm=face.confirm()) as prepared:
             for line in _notes(prepared):
                 face.say(line)
@@ -70,7 +70,7 @@ def run_order(order: Order, face: Face) -> int:
 
 
 @contextmanager
-def _leaving_tidily() -> Iterator[None]:
+def leaving_tidily() -> Iterator[None]:
     """Until the run begins, SIGTERM and SIGHUP end the command as Ctrl-C does: what was begun is put away.
 
     What the run sets afterwards stays until the process ends: a late Ctrl-C must not turn a good end into another.
@@ -226,6 +226,8 @@ def _found(prepared: Prepared) -> Iterator[str]:
         yield f"passed over {name}: it is an output of batch-runner"
     if plan.left_out:
         yield f"{rows(plan.left_out)} of the input left out by {choosers(prepared.settings)}"
+    if plan.full_length and not plan.nothing_to_do:
+        yield f"not sent again: {full_length_in_words(plan.full_length)}"
 
 
 def _plan_told(prepared: Prepared) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batch_runner.settings import Setting
-from batch_runner.settings.groups import setting
+from batch_runner.settings.facts import setting
 from batch_runner.settings.kinds import Dollars, Duration, TimeOfDay, ZoneName
 from batch_runner.settings.reading import convert
 
