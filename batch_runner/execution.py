@@ -36,7 +36,7 @@ from batch_runner.runner import Runner
 from batch_runner.spending import reached_in_words
 from batch_runner.state import State
 from batch_runner.totals import UNATTEMPTED, Totals
-from batch_runner.transport import HttpTransport
+from batch_runner.wire import HttpTransport
 from batch_runner.worker import Patience, Worker
 
 if TYPE_CHECKING:
