@@ -92,7 +92,7 @@ def _with_full_paths(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     full = dict(values)
     if isinstance(full.get("param"), dict):
         full["param"] = list(full["param"].items())
-    for name in ("api_key_file", "ca_bundle", "images_from", "prices", "rescue_dir"):
+    for name in ("api_key_file", "ca_bundle", "images_from", "prices", "rescue_dir", "metrics", "summary", "log"):
         if isinstance(full.get(name), str):
             full[name] = _seen_from_here(folder, full[name])
     for name in ("system", "template"):

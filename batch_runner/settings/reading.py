@@ -51,8 +51,8 @@ def convert(entry: Setting, value: Any) -> Any:
         return entry.default
     try:
         if entry.facts.many:
-            pairs = value.items() if isinstance(value, dict) else value
-            return tuple(_converted(entry, pair) for pair in pairs)
+            each = value.items() if isinstance(value, dict) else [value] if isinstance(value, str) else value
+            return tuple(_converted(entry, one) for one in each)
         return _converted(entry, value)
     except click.BadParameter as mistake:
         raise UsageMistake(f"{entry.name}: {mistake.message}") from None
