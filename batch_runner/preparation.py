@@ -7,22 +7,23 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from batch_runner.clock import compact_timestamp
-from batch_runner.endpoint import FAKE, Endpoint, trust, with_key
+from batch_runner.deadline import Deadline
+from batch_runner.endpoint import CREDENTIALS, FAKE, Endpoint, trust, with_key
 from batch_runner.failures import CannotStart
 from batch_runner.intent import Intent, Order, output_of
 from batch_runner.loader import STDIN, InputFiles, RowSource
 from batch_runner.output.aside import aside_path
 from batch_runner.output.history import hold
-from batch_runner.output.kept_inputs import KeptInputs, stdin_copy_path
+from batch_runner.output.kept_inputs import Joined, stdin_copy_path
 from batch_runner.output.rescue import find_rescued, rescue_folders, take_in
-from batch_runner.records import REPEATABLE
-from batch_runner.settings import as_written, table
+from batch_runner.settings import PATH_SETTINGS, as_written, table
 
 if TYPE_CHECKING:
     import ssl
@@ -60,6 +61,8 @@ class Prepared:
     """Rescue files of the last run whose lines stand in the output now."""
     caps: tuple[Cap, ...] = ()
     """Caps on cost, with what earlier runs have used of them."""
+    deadline: Deadline | None = None
+    """When the run has to be over."""
 
     @property
     def settings(self) -> Settings:
@@ -85,6 +88,7 @@ def prepare(
     Raises `UsageMistake`, `CannotStart` or `OutputBusy`.
     """
     intent = Intent.of(order, environment)
+    deadline = order.deadline or Deadline.of(order.settings.ending, clock(), time.monotonic())
     settings, endpoint, output = order.settings, intent.endpoint, output_of(order)
     intent.check_output(output)
     trusted = trust(endpoint, settings, environment)
@@ -103,7 +107,7 @@ def prepare(
         _check_strict(plan, settings)
         _settle_changed(plan, settings, output, confirm)
         caps = intent.caps(history, plan)
-        if plan.to_send:
+        if plan.to_send and endpoint.key is None:  # it isn't asked for twice: somebody may have to type something
             endpoint = with_key(endpoint, settings, environment)
         if not plan.nothing_to_do:
             with _told_when_unusable():
@@ -122,6 +126,7 @@ def prepare(
             refuges,
             taken_in,
             caps,
+            deadline,
         )
 
 
@@ -165,12 +170,11 @@ def _taken_in(history: History, refuges: tuple[Path, ...]) -> tuple[Path, ...]:
 def _source(intent: Intent, history: History, held: ExitStack) -> RowSource:
     """Where the rows come from; a copy of standard input is taken, and removed again if the run doesn't begin."""
     if intent.order.inputs is None:
-        again = intent.again
-        return KeptInputs(history, REPEATABLE if again.kinds else again.states, intent.shape)
+        return intent.kept_inputs(history)
     new_copy = _new_copy(history.path)
     held.callback(new_copy.unlink, missing_ok=True)
     with _told_when_unusable():
-        return intent.source(new_copy)
+        return intent.with_earlier(intent.source(new_copy), held)
 
 
 def _made_ready(source: RowSource, output: Path, order: Order, at: str) -> RowSource:
@@ -179,7 +183,7 @@ def _made_ready(source: RowSource, output: Path, order: Order, at: str) -> RowSo
         raise CannotStart(f"{output}: can't be written: permission denied")
     if order.settings.rows.fresh:
         _set_aside(output, at)
-    if isinstance(source, InputFiles) and STDIN in (order.inputs or ()):
+    if STDIN in (order.inputs or ()) and isinstance(source, InputFiles | Joined):
         new, copy = _new_copy(output), stdin_copy_path(output)
         new.replace(copy)
         return source.moved(new, copy)
@@ -200,9 +204,14 @@ def recorded_settings(settings: Settings) -> dict[str, Any]:
     flat = {entry.name: settings.flat()[entry.name] for entry in table() if entry.facts.sticks}
     for name in ("system", "template"):
         flat[name] = None if flat[name] is None else as_written(flat[name])
-    for name in ("api_key_file", "ca_bundle", "images_from", "prices", "rescue_dir"):
-        flat[name] = None if flat[name] is None else str(Path(flat[name]).expanduser().absolute())
+    for name in PATH_SETTINGS:
+        if flat.get(name) is not None:
+            flat[name] = _by_full_name(flat[name])
     return flat
+
+
+def _by_full_name(name: str) -> str:
+    return name if name.startswith(f"${{{CREDENTIALS}}}") else str(Path(name).expanduser().absolute())
 
 
 def _set_aside(output: Path, at: str) -> None:

@@ -31,6 +31,7 @@ def test_statuses_are_the_numbers_that_were_promised() -> None:
         "STOPPED_BY_SERVICE": 4,
         "SPEND_CAP": 5,
         "OUTPUT_LOST": 6,
+        "DEADLINE": 7,
         "ROWS_NOT_OK": 10,
         "BUG": 70,
         "BUSY": 75,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from itertools import islice
@@ -21,7 +21,6 @@ from batch_runner.intent import Intent, Order, output_of
 from batch_runner.models import shutdown_of
 from batch_runner.naming import first_places
 from batch_runner.output.history import History
-from batch_runner.spending import MAX_COST
 from batch_runner.tokens import TokenCounter, token_counter
 
 if TYPE_CHECKING:
@@ -94,7 +93,7 @@ class Inspection:
     def may_reach(self, cap: Cap) -> bool:
         """Whether the run stops at a cap on cost, if every answer uses its whole cap."""
         tokens = sum(usage.total_tokens or 0 for usage in self.survey.sums.values())
-        return cap.used + (self.forecast.at_caps.usd if cap.flag == MAX_COST else tokens) > cap.limit
+        return cap.used + (self.forecast.at_caps.usd if cap.in_dollars else tokens) > cap.limit
 
     @property
     def exit_status(self) -> ExitStatus:
@@ -115,7 +114,7 @@ def inspect(order: Order, *, named: int, watch: Watch | None = None, environment
     output, counter = _output_of(order), token_counter()
     if output is not None:
         intent.check_output(output)
-    with _source_of(intent, watch) as source, _history_of(output, as_new=order.settings.rows.fresh) as history:
+    with _history_of(output, as_new=order.settings.rows.fresh) as history, _source_of(intent, history, watch) as source:
         intent.check_endpoint(history)
         survey = Survey(intent.defaults, counter=counter, prices=intent.prices, named=named, model_of=_models_in(history))
         plan = intent.plan(source, history, named=named, observe=survey.observe, repeats_pass=True)
@@ -184,11 +183,14 @@ class _Watched(NamedTuple):
 
 
 @contextmanager
-def _source_of(intent: Intent, watch: Watch | None) -> Iterator[RowSource]:
+def _source_of(intent: Intent, history: History, watch: Watch | None) -> Iterator[RowSource]:
     """The inputs; standard input is read into a file of our own for as long as it is needed."""
-    with TemporaryDirectory(prefix="batch-runner-check-") as folder:
+    if intent.order.inputs is None:
+        yield intent.kept_inputs(history)
+        return
+    with TemporaryDirectory(prefix="batch-runner-check-") as folder, ExitStack() as held:
         source = intent.source(Path(folder) / "stdin.zst")
-        yield source if watch is None else _Watched(source, watch)
+        yield intent.with_earlier(source if watch is None else _Watched(source, watch), held)
 
 
 @contextmanager

@@ -1,12 +1,14 @@
-"""`batch-runner job run`: a run that a file describes."""
+"""`batch-runner job`: runs that a file describes."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import click
 
 from batch_runner.commands.options import SettingsCommand, setting_options, settings_from
+from batch_runner.commands.rehearsing import dry_run_option
 from batch_runner.commands.terminal import face_from, face_options
 
 
@@ -17,6 +19,7 @@ def job(ctx: click.Context) -> None:
 
     \b
     Example:
+      batch-runner job check jobs/demo.toml
       batch-runner job run jobs/demo.toml
     """
     if ctx.invoked_subcommand is None:
@@ -36,19 +39,45 @@ def _read_job(ctx: click.Context, _param: click.Parameter, name: str) -> Any:
 
 @job.command(cls=SettingsCommand)
 @click.argument("file", metavar="FILE", is_eager=True, callback=_read_job)
+@click.option("--wait", is_flag=True, help="Wait while another run of the job is at work, instead of ending with 75.")
+@click.option(
+    "--night",
+    type=click.DateTime(["%Y-%m-%d"]),
+    metavar="DATE",
+    help="Run the night of this date. Default: an unfinished one, else the one it is now.",
+)
 @face_options
+@dry_run_option
 @setting_options
 @click.pass_context
-def run(ctx: click.Context, /, file: Any, **_settings: object) -> int:
+def run(ctx: click.Context, /, file: Any, *, wait: bool, night: datetime | None, dry_run: bool, **_settings: object) -> int:
     """Run the job in FILE, a TOML file: inputs, output, and the settings of `batch-runner run`. Flags given here win.
+
+    A second start while one is at work ends with 75. One that was stopped or killed goes on when it is started again.
 
     \b
     Example:
       batch-runner job run jobs/demo.toml
+      batch-runner job run jobs/demo.toml --dry-run
       batch-runner job run jobs/demo.toml --concurrency 4
     """
-    from batch_runner.commands.running import run_order
-    from batch_runner.intent import Order
+    from batch_runner.commands.nightly import rehearse_job, run_job
 
-    order = Order(settings_from(ctx), file.inputs, file.output, job=file.name)
-    return run_order(order, face_from(ctx))
+    if dry_run:
+        return rehearse_job(file, settings_from(ctx), face_from(ctx), day=night.date() if night else None)
+    return run_job(file, settings_from(ctx), face_from(ctx), day=night.date() if night else None, wait=wait)
+
+
+@job.command()
+@click.argument("file", metavar="FILE")
+def check(file: str) -> int:
+    """Look at the job in FILE: every mistake with its line, or what it comes to now. Nothing is sent.
+
+    \b
+    Example:
+      batch-runner job check jobs/demo.toml
+    """
+    from batch_runner.commands.nightly import check_job
+    from batch_runner.nightly.job_file import read_job
+
+    return check_job(read_job(file))

@@ -28,7 +28,7 @@ from batch_runner.reporters.lines import Lines
 from batch_runner.reporters.several import Several
 from batch_runner.reporters.summary import summary_document, summary_lines
 from batch_runner.reporters.voice import tell
-from batch_runner.reporters.wording import choosers, duration, one_line, requests, rows
+from batch_runner.reporters.wording import choosers, duration, full_length_in_words, one_line, requests, rows
 from batch_runner.settings.notices import STDERR
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def run_order(order: Order, face: Face) -> int:
 
 def _run(order: Order, face: Face, announcer: Announcer) -> tuple[RunReport, tuple[Quota, Quota] | None]:
     """How it ended, and the key's quota before and after, where that was told."""
-    with _leaving_tidily():
+    with leaving_tidily():
         if order.settings.notify.before:
             asyncio.run(_unless_told_to_leave(announcer.before()))
         with prepare(order, clock=time.time, confirm=face.confirm()) as prepared:
@@ -89,7 +89,7 @@ def _run(order: Order, face: Face, announcer: Announcer) -> tuple[RunReport, tup
 
 
 @contextmanager
-def _leaving_tidily() -> Iterator[None]:
+def leaving_tidily() -> Iterator[None]:
     """Until the run begins, SIGTERM and SIGHUP end the command as Ctrl-C does: what was begun is put away.
 
     What the run sets afterwards stays until the process ends: a late Ctrl-C must not turn a good end into another.
@@ -133,7 +133,7 @@ async def _unless_told_to_leave(question: Coroutine[Any, Any, T]) -> T:
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop's, where the extra `fast` is installed."""
+    """uvloop's, where there is one: on CPython."""
     try:
         import uvloop
     except ImportError:
@@ -245,6 +245,8 @@ def _found(prepared: Prepared) -> Iterator[str]:
         yield f"passed over {name}: it is an output of batch-runner"
     if plan.left_out:
         yield f"{rows(plan.left_out)} of the input left out by {choosers(prepared.settings)}"
+    if plan.full_length and not plan.nothing_to_do:
+        yield f"not sent again: {full_length_in_words(plan.full_length)}"
 
 
 def _plan_told(prepared: Prepared) -> str:

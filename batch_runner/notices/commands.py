@@ -21,15 +21,15 @@ GRACE_SECONDS = 5.0
 """Between asking a command to end and ending it."""
 
 VARIABLES = {
-    "BATCH_RUNNER_EVENT": "`before` or `ended`",
-    "BATCH_RUNNER_NAME": "the name of the job file, else of the output",
-    "BATCH_RUNNER_OUT": "the output, by its full path; empty where it isn't known yet",
-    "BATCH_RUNNER_STATE": "`success` or `failure`; empty before a run",
-    "BATCH_RUNNER_EXIT_STATUS": "how the run ended; empty before",
-    "BATCH_RUNNER_REASON": "why it ended before its rows did, in one line",
-    "BATCH_RUNNER_RUN_ID": "the run, as in the output; empty where nothing was sent",
-    "BATCH_RUNNER_ROWS": "rows of the input",
-    "BATCH_RUNNER_ROWS_OK": "and of each other status: `_TRUNCATED`, `_REFUSED`, `_FAILED`, `_UNFINISHED`, `_INVALID`, "
+    "BATCH_RUN_EVENT": "`before` or `ended`",
+    "BATCH_RUN_NAME": "the name of the job file, else of the output",
+    "BATCH_RUN_OUT": "the output, by its full path; empty where it isn't known yet",
+    "BATCH_RUN_STATE": "`success` or `failure`; empty before a run",
+    "BATCH_RUN_EXIT_STATUS": "how the run ended; empty before",
+    "BATCH_RUN_REASON": "why it ended before its rows did, in one line",
+    "BATCH_RUN_ID": "the run, as in the output; empty where nothing was sent",
+    "BATCH_RUN_ROWS": "rows of the input",
+    "BATCH_RUN_ROWS_OK": "and of each other status: `_TRUNCATED`, `_REFUSED`, `_FAILED`, `_UNFINISHED`, `_INVALID`, "
     "`_UNATTEMPTED`",
 }
 """What a command finds in its environment beside what the run itself was given."""
@@ -43,7 +43,7 @@ def facts_before(name: str) -> dict[str, str]:
 def facts_after(news: News) -> dict[str, str]:
     """What a command after a run is told."""
     counts = news.counts
-    rows = {f"BATCH_RUNNER_ROWS_{status.upper()}": str(count) for status, count in counts.items() if status != "not_in_input"}
+    rows = {f"BATCH_RUN_ROWS_{status.upper()}": str(count) for status, count in counts.items() if status != "not_in_input"}
     return (
         _facts(
             "ended",
@@ -52,7 +52,7 @@ def facts_after(news: News) -> dict[str, str]:
             STATE=news.state,
             EXIT_STATUS=str(int(news.exit_status)),
             REASON=news.reason,
-            RUN_ID="" if news.report is None else news.report.run_id,
+            ID="" if news.report is None else news.report.run_id,
             ROWS=str(sum(int(count) for count in rows.values())),
         )
         | rows
@@ -105,8 +105,4 @@ def _standard_error() -> int:
 
 def _facts(event: str, name: str, **more: str) -> dict[str, str]:
     empty = dict.fromkeys(VARIABLES, "")
-    return (
-        empty
-        | {"BATCH_RUNNER_EVENT": event, "BATCH_RUNNER_NAME": name}
-        | {f"BATCH_RUNNER_{key}": text for key, text in more.items()}
-    )
+    return empty | {"BATCH_RUN_EVENT": event, "BATCH_RUN_NAME": name} | {f"BATCH_RUN_{key}": text for key, text in more.items()}

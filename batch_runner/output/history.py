@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import orjson
 
+from batch_runner.clock import timestamp
 from batch_runner.failures import CannotStart, FailureKind
 from batch_runner.output.compact import compact, is_due, remove_remains
 from batch_runner.output.file import READ_BYTES, open_output
@@ -117,6 +118,19 @@ class History:
         counted.wall_ms = self.index.job.wall_ms
         counted.unclosed = self.index.job.unclosed + self.index.hidden
         return counted
+
+    def job_before(self, moment: float, so_far: Totals) -> Totals:
+        """What the runs that began before `moment` came to, `so_far` being what all of them did: each run line opens with it."""
+        began = timestamp(moment)
+        since = (run for run in map(orjson.loads, self.index.run_lines.values()) if run["finished_at"] >= began)
+        first = next(since, None)
+        return so_far if first is None else Totals.from_json(first["totals"]["job"])
+
+    def raw_line(self, place: int) -> bytes:
+        """The line that starts there, of the file as it was opened. Can be asked by several threads at once."""
+        if self._file is None:
+            raise ValueError("no lines in an output that isn't there")
+        return _line_at(self._file.fileno(), place)
 
     def lines(self) -> Iterator[bytes]:
         """Every line of the file, those that can't be read and a torn last one too."""

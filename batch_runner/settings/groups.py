@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from datetime import time
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from batch_runner.settings.facts import Facts, setting
-from batch_runner.settings.kinds import Count, Dollars, Duration, KeyValue, Rate, Share, States, VariableName
+from batch_runner.settings.kinds import Count, Dollars, Duration, Factor, KeyValue, Rate, Share, States, TimeOfDay, VariableName
 from batch_runner.settings.notices import LogSettings, NotifySettings
 
 if TYPE_CHECKING:
@@ -29,6 +30,12 @@ class RequestSettings:
     )
     api_key_env: str | None = setting(None, "The variable that holds the key.", kind=VariableName(), metavar="NAME")
     api_key_file: str | None = setting(None, "A file that holds the key.", metavar="FILE")
+    api_key_command: str | None = setting(
+        None,
+        "A command that prints the key: 'pass show apicore'. Run without a shell, once.",
+        metavar="COMMAND",
+        sticks=False,  # an output may come from somebody else: `retry` must not run what stands in it
+    )
     model: str = setting("o1-mini", "The model of rows that name none.", short="-m")
     max_completion_tokens: int | None = setting(
         None,
@@ -128,6 +135,17 @@ class RetrySettings:
     max_attempts: int = setting(
         5, "The most attempts a row gets in one run. Being told to slow down costs none.", kind=Count(), metavar="N"
     )
+    on_truncated: str = setting(
+        "keep",
+        "What becomes of an answer that its cap cut off: it is kept, or the row is asked again with a larger cap.",
+        kind=click.Choice(("keep", "grow")),
+    )
+    grow_factor: float = setting(
+        2.0,
+        "By how much the cap of a truncated row grows, up to the most that the model writes.",
+        kind=Factor(),
+        metavar="X",
+    )
     retry_failed: bool = setting(False, "Send the rows again that failed in earlier runs.", kind=bool)
     only: tuple[str, ...] = setting(
         (),
@@ -201,6 +219,20 @@ class EndingSettings:
         "0", "How many rows may be not ok for exit status 0: a number or a share.", kind=Share(), metavar="N|N%"
     )
     drain_timeout: float = setting(300.0, "How long Ctrl-C waits for the requests in flight.", kind=Duration(), metavar="TIME")
+    stop_at: time | None = setting(
+        None,
+        "The time of the day at which the run is over, done or not; it drains before. The same line goes on later.",
+        kind=TimeOfDay(),
+        metavar="HH:MM",
+        sticks=False,
+    )
+    max_duration: float | None = setting(
+        None,
+        "The longest the run may take, its drain included. The same line goes on later.",
+        kind=Duration(),
+        metavar="TIME",
+        sticks=False,
+    )
 
 
 @dataclass(frozen=True, slots=True)

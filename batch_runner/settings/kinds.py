@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import re
 import shlex
+from datetime import time
 from typing import Any, NoReturn
 
 import click
 
-from batch_runner.failures import FailureKind
+from batch_runner.failures import BatchRunnerError, FailureKind
 from batch_runner.json_text import loads_exactly
 from batch_runner.records import REPEATABLE
 from batch_runner.settings.nearest import did_you_mean
+from batch_runner.zones import zone_named
 
+TIME_OF_DAY = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)", re.ASCII)
 DURATION = re.compile(r"(?:(?P<h>\d+(?:\.\d+)?)h)?(?:(?P<m>\d+(?:\.\d+)?)m)?(?:(?P<s>\d+(?:\.\d+)?)s?)?", re.IGNORECASE)
 NUMBER = re.compile(r"(?P<digits>\d[\d_,]*(?:\.\d+)?)\s*(?P<unit>[kKmM]?)")
 RATE = re.compile(NUMBER.pattern + r"\s*(?:/\s*(?P<per>min|minute|m|s|sec|second|h|hour))?")
 STATES = ("all", *sorted(map(str, REPEATABLE)), *(str(kind) for kind in FailureKind if kind is not FailureKind.INVALID_LINE))
 MOST = 10**12
+MOST_FACTOR = 100
 UNITS = {"": 1, "k": 1_000, "m": 1_000_000}
 PER_MINUTE = {"s": 60.0, "sec": 60.0, "second": 60.0, "h": 1 / 60, "hour": 1 / 60}
 
@@ -47,6 +51,35 @@ class Duration(click.ParamType[float]):
         self.fail(f"{value!r} isn't a duration: write 90, 30s, 5m or 1h30m", param, ctx)
 
 
+class TimeOfDay(click.ParamType[time]):
+    """A time of the day to the minute, from `06:30`."""
+
+    name = "time of day"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> time:
+        """Read hours and minutes out of `value`."""
+        if isinstance(value, time):
+            return value.replace(second=0, microsecond=0, tzinfo=None)
+        match = TIME_OF_DAY.fullmatch(str(value).strip())
+        if match is None:
+            self.fail(f"{value!r} isn't a time of the day: write 06:30", param, ctx)
+        return time(int(match[1]), int(match[2]))
+
+
+class ZoneName(click.ParamType[str]):
+    """The name of a time zone, kept as text: `Europe/Berlin`."""
+
+    name = "zone"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Check that this machine knows the zone."""
+        try:
+            zone_named(str(value))
+        except BatchRunnerError as mistake:
+            self.fail(str(mistake), param, ctx)
+        return str(value)
+
+
 class Count(click.ParamType[int]):
     """A whole number above zero, from `1000`, `1_000`, `1,000` or `1k`."""
 
@@ -73,6 +106,20 @@ class Dollars(click.ParamType[float]):
         if not 0 < amount <= MOST:
             self.fail(f"{value!r} isn't an amount of US dollars above zero: write 5, 0.50 or $1_000", param, ctx)
         return amount
+
+
+class Factor(click.ParamType[float]):
+    """A number above 1, and up to 100, as a float."""
+
+    name = "factor"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read the number out of `value`."""
+        match = re.fullmatch(r"\d{1,3}(\.\d{1,9})?", str(value).strip())
+        factor = float(match[0]) if match and not isinstance(value, bool) else 0.0
+        if not 1 < factor <= MOST_FACTOR:
+            self.fail(f"{value!r} isn't a factor: write a number above 1, such as 2 or 1.5", param, ctx)
+        return factor
 
 
 class Rate(click.ParamType[float]):

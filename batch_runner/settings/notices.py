@@ -11,6 +11,7 @@ from batch_runner.settings.kinds import Address, Command, Duration
 
 STDERR = "-"
 """The log that isn't a file."""
+COMMANDS = ("before", "on_success", "on_failure", "after")
 LOG_FORMATS = ("text", "json")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 

@@ -180,7 +180,7 @@ def test_a_wrong_address_is_refused_without_repeating_it(place: Place) -> None:
 def test_commands_are_run_by_how_it_ended(place: Place, servers: Servers) -> None:
     place.write_questions(2)
     gateway = servers.gateway()
-    note = f"sh -c 'echo $0 $BATCH_RUNNER_EXIT_STATUS $BATCH_RUNNER_ROWS_OK >> {place.folder}/notes'"
+    note = f"sh -c 'echo $0 $BATCH_RUN_EXIT_STATUS $BATCH_RUN_ROWS_OK >> {place.folder}/notes'"
     hooks = [part for name in ("before", "on-success", "on-failure", "after") for part in (f"--{name}", f"{note} {name}")]
 
     good = run(place, gateway, *hooks)
@@ -221,7 +221,7 @@ def test_a_command_after_that_fails_changes_nothing(place: Place, gateway: Serve
 
 def test_a_command_before_can_make_the_input_and_one_after_can_use_the_output(place: Place, gateway: ServedHere) -> None:
     make = f"""sh -c 'echo "{{\\"prompt\\": \\"made\\"}}" > {place.prompts}'"""
-    use = "sh -c 'flock -n $BATCH_RUNNER_OUT.lock cp $BATCH_RUNNER_OUT used.jsonl'"
+    use = "sh -c 'flock -n $BATCH_RUN_OUT.lock cp $BATCH_RUN_OUT used.jsonl'"
 
     end = run(place, gateway, "--before", make, "--on-success", use)
 
@@ -280,7 +280,7 @@ def test_a_log_tells_why_a_run_did_not_begin(place: Place) -> None:
 
 def test_a_program_has_the_same_told(place: Place, gateway: ServedHere, box: Box, caplog: pytest.LogCaptureFixture) -> None:
     place.write_questions(2)
-    hook = ["sh", "-c", f"echo $BATCH_RUNNER_EXIT_STATUS > {place.folder}/note"]
+    hook = ["sh", "-c", f"echo $BATCH_RUN_EXIT_STATUS > {place.folder}/note"]
 
     run_file_sync(
         place.prompts, endpoint=gateway.url, ping=box.url, after=hook, webhook="http://127.0.0.1:9/x", notify_timeout=0.2

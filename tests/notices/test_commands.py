@@ -22,7 +22,7 @@ async def test_it_is_told_of_the_run_by_its_environment(tmp_path: Path, monkeypa
     monkeypatch.setenv("MINE", "kept")
     told = facts_after(news_of(ExitStatus.ROWS_NOT_OK, ok=28, failed=2, reason=""))
 
-    await run_command(("sh", "-c", f'echo "$MINE $BATCH_RUNNER_OUT $BATCH_RUNNER_EXIT_STATUS $BATCH_RUNNER_STATE $BATCH_RUNNER_ROWS $BATCH_RUNNER_ROWS_FAILED" > {tmp_path}/told'), told, seconds=10)  # fmt: skip # noqa: E501
+    await run_command(("sh", "-c", f'echo "$MINE $BATCH_RUN_OUT $BATCH_RUN_EXIT_STATUS $BATCH_RUN_STATE $BATCH_RUN_ROWS $BATCH_RUN_ROWS_FAILED" > {tmp_path}/told'), told, seconds=10)  # fmt: skip # noqa: E501
 
     assert (tmp_path / "told").read_text() == "kept /nightly/out.jsonl 10 failure 30 2\n"
 
@@ -30,7 +30,7 @@ async def test_it_is_told_of_the_run_by_its_environment(tmp_path: Path, monkeypa
 @pytest.mark.parametrize("facts", [facts_before("nightly"), facts_after(news_of()), facts_after(refused_news())])
 def test_every_variable_is_there_each_time_and_has_a_meaning(facts: dict[str, str]) -> None:
     assert set(VARIABLES) <= set(facts)
-    assert all(name in VARIABLES or name.startswith("BATCH_RUNNER_ROWS_") for name in facts)
+    assert all(name in VARIABLES or name.startswith("BATCH_RUN_ROWS_") for name in facts)
 
 
 @pytest.mark.parametrize(
