@@ -16,6 +16,7 @@ from batch_runner.nightly.job_keys import ITSELF
 from batch_runner.nightly.outputs import glance
 from batch_runner.nightly.tonight import Tonight, order_of, tonight
 from batch_runner.nightly.turn import turn
+from batch_runner.reporters.systemd import Systemd
 from batch_runner.reporters.voice import show, tell
 from batch_runner.settings import read_settings
 
@@ -35,6 +36,7 @@ def run_job(job: Job, settings: Settings, face: Face, *, day: date | None, wait:
     first = tonight(job, now, day)
     deadline = Deadline.of(settings.ending, now, time.monotonic(), first.zone)
     queue = _Queue(deadline, face, wait=wait)
+    Systemd().ready()  # the turn may be another's, and that is no failure
     with leaving_tidily():
         try:
             with turn(first.lock, job.name, by_kernel=settings.disk.lock, wait=queue.stays):

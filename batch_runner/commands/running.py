@@ -23,6 +23,7 @@ from batch_runner.preparation import Prepared, prepare
 from batch_runner.reporters.lines import Lines
 from batch_runner.reporters.several import Several
 from batch_runner.reporters.summary import summary_document, summary_lines
+from batch_runner.reporters.systemd import Systemd
 from batch_runner.reporters.voice import tell
 from batch_runner.reporters.wording import choosers, duration, one_line, requests, rows
 
@@ -54,16 +55,18 @@ CAUSES = {
 
 def run_order(order: Order, face: Face) -> int:
     """Run `order` as a command does; returns the exit status."""
+    manager = Systemd()
+    manager.ready()
     with leaving_tidily():
         with prepare(order, clock=time.time, confirm=face.confirm()) as prepared:
             for line in _notes(prepared):
                 face.say(line)
-            reporter = _reporter(face)
+            reporter = Several(_reporter(face), manager)
             with asyncio.Runner(loop_factory=_loop_factory()) as runner:
                 account = runner.run(_unless_told_to_leave(look_before(prepared, face)))
                 for line in warnings(account, prepared):
                     face.say(line)
-                report = runner.run(_under_signals(prepared, reporter, face))
+                report = runner.run(_under_signals(prepared, reporter, face, manager))
                 quotas = runner.run(look_after(prepared, account, report))
         _sum_up(report, order, face, quotas)
     return int(report.exit_status)
@@ -123,7 +126,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return factory
 
 
-async def _under_signals(prepared: Prepared, reporter: Reporter, face: Face) -> RunReport:
+async def _under_signals(prepared: Prepared, reporter: Reporter, face: Face, manager: Systemd) -> RunReport:
     async def watch(leaving: Leaving) -> None:
         exits = _Exits(leaving, face)
         loop = asyncio.get_running_loop()
@@ -131,7 +134,7 @@ async def _under_signals(prepared: Prepared, reporter: Reporter, face: Face) -> 
         for number in heard:
             loop.add_signal_handler(number, exits.asked, number)
         try:
-            await asyncio.Event().wait()
+            await manager.beat(leaving)
         finally:
             for number in heard:
                 loop.remove_signal_handler(number)
