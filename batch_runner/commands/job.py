@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, time
 from typing import Any
 
 import click
@@ -10,6 +10,7 @@ import click
 from batch_runner.commands.options import SettingsCommand, setting_options, settings_from
 from batch_runner.commands.rehearsing import dry_run_option
 from batch_runner.commands.terminal import face_from, face_options
+from batch_runner.settings.kinds import TimeOfDay
 
 
 @click.group(no_args_is_help=False, invoke_without_command=True)
@@ -81,3 +82,21 @@ def check(file: str) -> int:
     from batch_runner.nightly.job_file import read_job
 
     return check_job(read_job(file))
+
+
+@job.command()
+@click.argument("file", metavar="FILE")
+@click.option("--for", "scheduler", type=click.Choice(["cron", "systemd"]), required=True, help="Whom the text is for.")
+@click.option("--at", type=TimeOfDay(), metavar="HH:MM", help="When it starts. Default: `start_at` in FILE.")
+def schedule(file: str, scheduler: str, at: time | None) -> int:
+    """Print the text that has cron or systemd run the job in FILE each night, ready to be pasted.
+
+    \b
+    Example:
+      batch-runner job schedule jobs/nightly.toml --for cron
+      batch-runner job schedule jobs/nightly.toml --for systemd --at 22:00 | sh
+    """
+    from batch_runner.commands.nightly import schedule_job
+    from batch_runner.nightly.job_file import read_job
+
+    return schedule_job(read_job(file), scheduler, at)

@@ -14,14 +14,18 @@ from batch_runner.failures import BatchRunnerError
 from batch_runner.loader import STDIN, find_inputs
 from batch_runner.nightly.job_keys import ITSELF
 from batch_runner.nightly.outputs import glance
+from batch_runner.nightly.placing import placement
+from batch_runner.nightly.schedule import cron_text, systemd_text
 from batch_runner.nightly.tonight import Tonight, order_of, tonight
 from batch_runner.nightly.turn import turn
+from batch_runner.reporters.systemd import Systemd
 from batch_runner.reporters.voice import show, tell
 from batch_runner.settings import read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import date
+    from datetime import time as time_of_day
 
     from batch_runner.commands.terminal import Face
     from batch_runner.failures import OutputBusy
@@ -35,6 +39,7 @@ def run_job(job: Job, settings: Settings, face: Face, *, day: date | None, wait:
     first = tonight(job, now, day)
     deadline = Deadline.of(settings.ending, now, time.monotonic(), first.zone)
     queue = _Queue(deadline, face, wait=wait)
+    Systemd().ready()  # the turn may be another's, and that is no failure
     with leaving_tidily():
         try:
             with turn(first.lock, job.name, by_kernel=settings.disk.lock, wait=queue.stays):
@@ -131,3 +136,11 @@ def _standing(night: Tonight) -> str:
     if begun is None:
         return "not there yet" if not night.output.exists() else "not an output"
     return "finished" if begun.finished else "unfinished"
+
+
+def schedule_job(job: Job, scheduler: str, at: time_of_day | None) -> int:
+    """Print what has a scheduler run the job; returns the exit status."""
+    night = tonight(job, time.time())
+    place = placement(job, read_settings(job.settings), night.zone, night.outputs, at=at)
+    show((cron_text if scheduler == "cron" else systemd_text)(place).rstrip("\n"))
+    return int(ExitStatus.OK)

@@ -27,6 +27,7 @@ from batch_runner.preparation import Prepared, prepare
 from batch_runner.reporters.lines import Lines
 from batch_runner.reporters.several import Several
 from batch_runner.reporters.summary import summary_document, summary_lines
+from batch_runner.reporters.systemd import Systemd
 from batch_runner.reporters.voice import tell
 from batch_runner.reporters.wording import choosers, duration, full_length_in_words, one_line, requests, rows
 from batch_runner.settings.notices import STDERR
@@ -61,14 +62,16 @@ CAUSES = {
 def run_order(order: Order, face: Face) -> int:
     """Run `order` as a command does, and tell those who are to be told; returns the exit status."""
     events_only = order.settings.log.log == STDERR
+    manager = Systemd()
+    manager.ready()
     with announcing(order, _silence if events_only else tell) as announcer:
         with Refusals(announcer):
-            report, quotas = _run(order, replace(face, quiet=True) if events_only else face, announcer)
+            report, quotas = _run(order, replace(face, quiet=True) if events_only else face, announcer, manager)
         announce(announcer.ended(report, _command(report), quotas))
     return int(report.exit_status)
 
 
-def _run(order: Order, face: Face, announcer: Announcer) -> tuple[RunReport, tuple[Quota, Quota] | None]:
+def _run(order: Order, face: Face, announcer: Announcer, manager: Systemd) -> tuple[RunReport, tuple[Quota, Quota] | None]:
     """How it ended, and the key's quota before and after, where that was told."""
     with leaving_tidily():
         if order.settings.notify.before:
@@ -76,13 +79,13 @@ def _run(order: Order, face: Face, announcer: Announcer) -> tuple[RunReport, tup
         with prepare(order, clock=time.time, confirm=face.confirm()) as prepared:
             for line in _notes(prepared):
                 face.say(line)
-            reporter = Several(_reporter(face), announcer.reporter)
+            reporter = Several(_reporter(face), announcer.reporter, manager)
             with asyncio.Runner(loop_factory=_loop_factory()) as runner:
                 runner.run(_unless_told_to_leave(announcer.started()))
                 account = runner.run(_unless_told_to_leave(look_before(prepared, face)))
                 for line in warnings(account, prepared):
                     face.say(line)
-                report = runner.run(_under_signals(prepared, reporter, face))
+                report = runner.run(_under_signals(prepared, reporter, face, manager))
                 quotas = runner.run(look_after(prepared, account, report))
         _sum_up(report, order, face, quotas)
     return report, quotas
@@ -142,7 +145,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return factory
 
 
-async def _under_signals(prepared: Prepared, reporter: Reporter, face: Face) -> RunReport:
+async def _under_signals(prepared: Prepared, reporter: Reporter, face: Face, manager: Systemd) -> RunReport:
     async def watch(leaving: Leaving) -> None:
         exits = _Exits(leaving, face)
         loop = asyncio.get_running_loop()
@@ -150,7 +153,7 @@ async def _under_signals(prepared: Prepared, reporter: Reporter, face: Face) -> 
         for number in heard:
             loop.add_signal_handler(number, exits.asked, number)
         try:
-            await asyncio.Event().wait()
+            await manager.beat(leaving)
         finally:
             for number in heard:
                 loop.remove_signal_handler(number)

@@ -46,4 +46,4 @@ def seen_from_here(folder: Path, name: str) -> str:
     """A path of the job file as one would write it in the working folder: short when it lies below, else whole."""
     path = os.path.normpath(folder / Path(name).expanduser())
     near = os.path.relpath(path)
-    return path if near.startswith("..") else near
+    return path if near.startswith("..") or Path.cwd() == Path("/") else near
