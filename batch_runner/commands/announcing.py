@@ -7,25 +7,30 @@ import signal
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
+from batch_runner.failures import BatchRunnerError
 from batch_runner.reporters.voice import tell
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
     from types import TracebackType
 
+    from batch_runner.nightly.book import Book
     from batch_runner.notices.announcer import Announcer
 
 
 class Refusals:
     """Whatever keeps a run from beginning, or breaks it, is told to those who wait for word of it."""
 
-    def __init__(self, announcer: Announcer) -> None:
+    def __init__(self, announcer: Announcer, book: Book | None = None) -> None:
         self._announcer = announcer
+        self._book = book
 
     def __enter__(self) -> None:
         """Nothing to do."""
 
     def __exit__(self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None) -> None:
+        if self._book is not None and isinstance(error, BatchRunnerError):
+            self._book.refused(error)
         if isinstance(error, Exception | SystemExit):
             announce(self._announcer.refused(error))
 

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 from batch_runner.commands.rehearsing import dry_run
 from batch_runner.commands.running import leaving_tidily, run_order, shown
+from batch_runner.commands.tidying import tidied
 from batch_runner.deadline import Deadline
 from batch_runner.exits import ExitStatus
-from batch_runner.failures import BatchRunnerError
+from batch_runner.failures import BatchRunnerError, UsageMistake
 from batch_runner.loader import STDIN, find_inputs
+from batch_runner.nightly.book import Book
 from batch_runner.nightly.job_keys import ITSELF
 from batch_runner.nightly.outputs import glance
 from batch_runner.nightly.placing import placement
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from batch_runner.settings import Settings
 
 
-def run_job(job: Job, settings: Settings, face: Face, *, day: date | None, wait: bool) -> int:
+def run_job(job: Job, settings: Settings, face: Face, *, day: date | None, wait: bool, fail_on_drift: bool) -> int:
     """Run the night of a job; returns the exit status."""
     now = time.time()
     first = tonight(job, now, day)
@@ -46,7 +48,11 @@ def run_job(job: Job, settings: Settings, face: Face, *, day: date | None, wait:
                 night = tonight(job, now, day)  # whoever had the turn before may have finished what was unfinished
                 if night.resumed:
                     face.say(f"going on with the night of {night.night.day}, which was left unfinished")
-                return run_order(order_of(night, settings, deadline), face)
+                book = Book(night, fail_on_drift=fail_on_drift or job.keys.fail_on_drift, clock=time.time, say=tell)
+                status = run_order(order_of(night, settings, deadline), face, book)
+                for line in tidied(night.outputs, job.keys):
+                    face.say(line)
+                return status
         except _TimeUp as up:
             tell(str(up))
             return int(ExitStatus.DEADLINE)
@@ -61,6 +67,19 @@ def rehearse_job(job: Job, settings: Settings, face: Face, *, day: date | None) 
         for name, value in _told(night, settings, deadline):
             show(f"{name:<10} {value}")
     return dry_run(order_of(night, settings, deadline), face)
+
+
+def tidy_job(job: Job, *, dry: bool) -> int:
+    """Put away the outputs of old nights; returns the exit status. Raises `UsageMistake` where nothing says how many to keep."""
+    if job.keys.keep is None:
+        raise UsageMistake(f"{job.path.name}: nothing says how many nights to keep: keep = 14 under [job]")
+    night, told = tonight(job, time.time()), False
+    for line in tidied(night.outputs, job.keys, dry=dry):
+        told = True
+        show(line)
+    if not told:
+        show("nothing to put away")
+    return int(ExitStatus.OK)
 
 
 class _TimeUp(Exception):

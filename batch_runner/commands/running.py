@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from batch_runner.findings import Findings
     from batch_runner.intent import Order
     from batch_runner.leaving import AtStake, Leaving
+    from batch_runner.nightly.book import Book
     from batch_runner.notices.announcer import Announcer
     from batch_runner.progress import Reporter, RunReport
 
@@ -59,19 +60,21 @@ CAUSES = {
 }
 
 
-def run_order(order: Order, face: Face) -> int:
-    """Run `order` as a command does, and tell those who are to be told; returns the exit status."""
+def run_order(order: Order, face: Face, book: Book | None = None) -> int:
+    """Run `order` as a command does, and tell those who are to be told; returns the exit status. `book` keeps a job's history."""
     events_only = order.settings.log.log == STDERR
     manager = Systemd()
     manager.ready()
     with announcing(order, _silence if events_only else tell) as announcer:
-        with Refusals(announcer):
-            report, quotas = _run(order, replace(face, quiet=True) if events_only else face, announcer, manager)
+        with Refusals(announcer, book):
+            report, quotas = _run(order, replace(face, quiet=True) if events_only else face, announcer, manager, book)
         announce(announcer.ended(report, _command(report), quotas))
     return int(report.exit_status)
 
 
-def _run(order: Order, face: Face, announcer: Announcer, manager: Systemd) -> tuple[RunReport, tuple[Quota, Quota] | None]:
+def _run(
+    order: Order, face: Face, announcer: Announcer, manager: Systemd, book: Book | None
+) -> tuple[RunReport, tuple[Quota, Quota] | None]:
     """How it ended, and the key's quota before and after, where that was told."""
     with leaving_tidily():
         if order.settings.notify.before:
@@ -87,6 +90,8 @@ def _run(order: Order, face: Face, announcer: Announcer, manager: Systemd) -> tu
                     face.say(line)
                 report = runner.run(_under_signals(prepared, reporter, face, manager))
                 quotas = runner.run(look_after(prepared, account, report))
+        if book is not None:
+            report = book.judged(report)
         _sum_up(report, order, face, quotas)
     return report, quotas
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from datetime import date, tzinfo
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from batch_runner.endpoint import FAKE
 from batch_runner.failures import CannotStart
 from batch_runner.intent import Order, output_of
+from batch_runner.nightly.diary import Diary
 from batch_runner.nightly.job_keys import ITSELF, PREVIOUS
 from batch_runner.nightly.nights import Night
 from batch_runner.nightly.outputs import DATE, Outputs, glance
@@ -50,6 +52,11 @@ class Tonight:
     def lock(self) -> Path:
         """What a run of the job holds, beside its output: the output of another night is another file."""
         return self.outputs.home / f"{self.job.name}.job"
+
+    @property
+    def diary(self) -> Path:
+        """The job's history."""
+        return self.outputs.home / f"{self.job.name}.history.jsonl"
 
     @property
     def previous(self) -> Path | None:
@@ -128,4 +135,8 @@ def _of_other_nights(night: Tonight, *, real: bool) -> Totals:
             continue
         with History(path) as history:
             spent = spent.merge(history.job_so_far(real=real))
+    packed = {os.path.realpath(path) for _, path in night.outputs.packed()}
+    for entry in Diary(night.diary).entries if packed else ():
+        if entry.output in packed:
+            spent = spent.merge(entry.totals)
     return spent

@@ -53,6 +53,8 @@ def _of_report(news: News, report: RunReport) -> Iterator[str]:
             for kind, count in failures
         )
         yield from _table("| rows | failure in this run | an example | what to do |", told)
+    if report.drift:
+        yield from _table("| unusual for this job |", ((_plain(departure),) for departure in report.drift))
     yield from _table("| of this run | |", _facts(report))
     yield from _table("| of all runs of the output | |", _costs(report))
     if news.summary and news.summary["next"]:

@@ -51,6 +51,8 @@ def summary_lines(
         yield from _pace_lines(report.run)
     if report.totals.rows[UNATTEMPTED] and "retry" in command[1:2]:
         yield f"{rows(report.totals.rows[UNATTEMPTED])} never sent: only a run of the input has them, retry doesn't"
+    for departure in report.drift:
+        yield f"unusual  {one_line(departure)}"
     yield f"output   {output}"
     if command:
         yield f"next     {shlex.join(next_command(report, command, output))}"
@@ -172,6 +174,7 @@ def summary_document(
         "job": report.totals.as_json(),
         "run": report.run.as_json(),
         "cost": {"job": cost_document(report.totals, report.prices), "run": cost_document(report.run, report.prices)},
+        "drift": list(report.drift),
         "account": None if quotas is None else change_document(*quotas),
         "next": shlex.join(next_command(report, command, str(output))) if command else "",
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from aiohttp import web
@@ -13,12 +13,13 @@ from aiohttp import web
 from batch_runner import CannotStart, run_file_sync
 from batch_runner.fake_server import Canned, Fault, Fixed, Latency, Scenario
 from tests.end_to_end.conftest import KEY, until
+from tests.end_to_end.test_upkeep import here
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.end_to_end.conftest import Place, ServedHere, Servers
+    from tests.end_to_end.conftest import Ended, Place, ServedHere, Servers
 
 SECRET = "s3cr3t-uuid"
 
@@ -48,8 +49,8 @@ def box(servers: Servers) -> Box:
     return Box(servers)
 
 
-def run(place: Place, gateway: ServedHere, *more: str | Path, **settings: Any) -> Any:
-    return place.run("run", place.prompts, "--endpoint", gateway.url, *more, **settings)
+def run(place: Place, gateway: ServedHere, *more: str | Path) -> Ended:
+    return here(place, "run", place.prompts, "--endpoint", gateway.url, *more)
 
 
 def test_a_ping_is_told_of_start_and_end_as_a_pair_with_the_summary(place: Place, gateway: ServedHere, box: Box) -> None:
@@ -73,7 +74,7 @@ def test_a_ping_is_told_how_a_run_failed(place: Place, servers: Servers, box: Bo
 
 
 def test_a_ping_is_told_of_a_run_that_could_not_begin(place: Place, box: Box) -> None:
-    end = place.run("run", "gone.jsonl", "--endpoint", "fake", "--ping", box.url)
+    end = here(place, "run", "gone.jsonl", "--endpoint", "fake", "--ping", box.url)
 
     assert (end.status, box.paths) == (3, ["/3"])
     assert b"gone.jsonl" in box.got[0][2]
@@ -164,13 +165,13 @@ def test_an_address_can_stand_in_a_file_or_in_the_environment(place: Place, gate
     place.write_questions(2)
     (place.folder / "ping.url").write_text(box.url + "\n", encoding="utf-8")
 
-    run(place, gateway, "--ping", "@ping.url", env={"BATCH_RUNNER_WEBHOOK": box.url})
+    place.run("run", place.prompts, "--endpoint", gateway.url, "--ping", "@ping.url", env={"BATCH_RUNNER_WEBHOOK": box.url})
 
     assert sorted(box.paths) == ["", "", "/start"]
 
 
 def test_a_wrong_address_is_refused_without_repeating_it(place: Place) -> None:
-    end = place.run("run", "x.jsonl", "--ping", f"htps:/{SECRET}")
+    end = here(place, "run", "x.jsonl", "--ping", f"htps:/{SECRET}")
 
     assert end.status == 2
     assert "https://" in end.err
@@ -272,7 +273,7 @@ def test_a_log_on_standard_error_is_nothing_but_events(place: Place, gateway: Se
 
 
 def test_a_log_tells_why_a_run_did_not_begin(place: Place) -> None:
-    place.run("run", "gone.jsonl", "--endpoint", "fake", "--log", "run.log", "--log-format", "json")
+    here(place, "run", "gone.jsonl", "--endpoint", "fake", "--log", "run.log", "--log-format", "json")
 
     (event,) = map(json.loads, (place.folder / "run.log").read_text().splitlines())
     assert (event["event"], event["exit_status"]) == ("run_refused", 3)
@@ -299,7 +300,7 @@ def test_a_later_retry_tells_nobody_unless_asked(place: Place, servers: Servers,
     run(place, gateway, "--ping", box.url, "--after", f"touch {place.folder}/after")
     (place.folder / "after").unlink()
 
-    place.run("retry", place.out)
+    here(place, "retry", place.out)
 
     assert box.paths == ["/start", "/10"]
     assert not (place.folder / "after").exists()
