@@ -8,20 +8,26 @@ from typing import TYPE_CHECKING
 
 from batch_runner.commands.rehearsing import dry_run
 from batch_runner.commands.running import leaving_tidily, run_order, shown
+from batch_runner.commands.tidying import tidied
 from batch_runner.deadline import Deadline
 from batch_runner.exits import ExitStatus
-from batch_runner.failures import BatchRunnerError
+from batch_runner.failures import BatchRunnerError, UsageMistake
 from batch_runner.loader import STDIN, find_inputs
+from batch_runner.nightly.book import Book
 from batch_runner.nightly.job_keys import ITSELF
 from batch_runner.nightly.outputs import glance
+from batch_runner.nightly.placing import placement
+from batch_runner.nightly.schedule import cron_text, systemd_text
 from batch_runner.nightly.tonight import Tonight, order_of, tonight
 from batch_runner.nightly.turn import turn
+from batch_runner.reporters.systemd import Systemd
 from batch_runner.reporters.voice import show, tell
 from batch_runner.settings import read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import date
+    from datetime import time as time_of_day
 
     from batch_runner.commands.terminal import Face
     from batch_runner.failures import OutputBusy
@@ -29,19 +35,24 @@ if TYPE_CHECKING:
     from batch_runner.settings import Settings
 
 
-def run_job(job: Job, settings: Settings, face: Face, *, day: date | None, wait: bool) -> int:
+def run_job(job: Job, settings: Settings, face: Face, *, day: date | None, wait: bool, fail_on_drift: bool) -> int:
     """Run the night of a job; returns the exit status."""
     now = time.time()
     first = tonight(job, now, day)
     deadline = Deadline.of(settings.ending, now, time.monotonic(), first.zone)
     queue = _Queue(deadline, face, wait=wait)
+    Systemd().ready()  # the turn may be another's, and that is no failure
     with leaving_tidily():
         try:
             with turn(first.lock, job.name, by_kernel=settings.disk.lock, wait=queue.stays):
                 night = tonight(job, now, day)  # whoever had the turn before may have finished what was unfinished
                 if night.resumed:
                     face.say(f"going on with the night of {night.night.day}, which was left unfinished")
-                return run_order(order_of(night, settings, deadline), face)
+                book = Book(night, fail_on_drift=fail_on_drift or job.keys.fail_on_drift, clock=time.time, say=tell)
+                status = run_order(order_of(night, settings, deadline), face, book)
+                for line in tidied(night.outputs, job.keys):
+                    face.say(line)
+                return status
         except _TimeUp as up:
             tell(str(up))
             return int(ExitStatus.DEADLINE)
@@ -56,6 +67,19 @@ def rehearse_job(job: Job, settings: Settings, face: Face, *, day: date | None) 
         for name, value in _told(night, settings, deadline):
             show(f"{name:<10} {value}")
     return dry_run(order_of(night, settings, deadline), face)
+
+
+def tidy_job(job: Job, *, dry: bool) -> int:
+    """Put away the outputs of old nights; returns the exit status. Raises `UsageMistake` where nothing says how many to keep."""
+    if job.keys.keep is None:
+        raise UsageMistake(f"{job.path.name}: nothing says how many nights to keep: keep = 14 under [job]")
+    night, told = tonight(job, time.time()), False
+    for line in tidied(night.outputs, job.keys, dry=dry):
+        told = True
+        show(line)
+    if not told:
+        show("nothing to put away")
+    return int(ExitStatus.OK)
 
 
 class _TimeUp(Exception):
@@ -131,3 +155,11 @@ def _standing(night: Tonight) -> str:
     if begun is None:
         return "not there yet" if not night.output.exists() else "not an output"
     return "finished" if begun.finished else "unfinished"
+
+
+def schedule_job(job: Job, scheduler: str, at: time_of_day | None) -> int:
+    """Print what has a scheduler run the job; returns the exit status."""
+    night = tonight(job, time.time())
+    place = placement(job, read_settings(job.settings), night.zone, night.outputs, at=at)
+    show((cron_text if scheduler == "cron" else systemd_text)(place).rstrip("\n"))
+    return int(ExitStatus.OK)

@@ -10,6 +10,7 @@ import click
 
 from batch_runner.settings.facts import Facts, setting
 from batch_runner.settings.kinds import Count, Dollars, Duration, Factor, KeyValue, Rate, Share, States, TimeOfDay, VariableName
+from batch_runner.settings.notices import LogSettings, NotifySettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -262,6 +263,8 @@ class Settings:
     rows: RowSettings = RowSettings()
     ending: EndingSettings = EndingSettings()
     disk: DiskSettings = DiskSettings()
+    notify: NotifySettings = NotifySettings()
+    log: LogSettings = LogSettings()
 
     def flat(self) -> dict[str, Any]:
         """Every setting by its name."""
