@@ -12,6 +12,7 @@ from batch_runner.endpoint import FAKE, Endpoint, resolve
 from batch_runner.failures import CannotStart, FailureKind, UsageMistake
 from batch_runner.findings import NAMED
 from batch_runner.forms import Shape, shape
+from batch_runner.growth import Growth
 from batch_runner.identity import Again
 from batch_runner.loader import STDIN, InputFile, InputFiles, RowSource, copy_stdin, find_inputs, is_glob
 from batch_runner.output.history import History
@@ -163,6 +164,7 @@ class Intent:
             history,
             run=self.defaults,
             again=self.again,
+            growth=Growth.of(self.order.settings),
             shape=self.shape,
             selection=self.selection,
             real=self.real,

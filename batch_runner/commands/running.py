@@ -25,7 +25,7 @@ from batch_runner.reporters.several import Several
 from batch_runner.reporters.summary import summary_document, summary_lines
 from batch_runner.reporters.systemd import Systemd
 from batch_runner.reporters.voice import tell
-from batch_runner.reporters.wording import choosers, duration, one_line, requests, rows
+from batch_runner.reporters.wording import choosers, duration, full_length_in_words, one_line, requests, rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -229,6 +229,8 @@ def _found(prepared: Prepared) -> Iterator[str]:
         yield f"passed over {name}: it is an output of batch-runner"
     if plan.left_out:
         yield f"{rows(plan.left_out)} of the input left out by {choosers(prepared.settings)}"
+    if plan.full_length and not plan.nothing_to_do:
+        yield f"not sent again: {full_length_in_words(plan.full_length)}"
 
 
 def _plan_told(prepared: Prepared) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from batch_runner.advice import ADVICE
@@ -113,7 +114,9 @@ def next_command(report: RunReport, command: Sequence[str], output: str) -> list
     standing = report.totals.rows
     unsent = standing[UNATTEMPTED] and "retry" not in command[1:2]
     if report.exit_status is ExitStatus.SPEND_CAP:
-        return _with_more(command, report.reason)
+        resumes = unsent or standing[Status.UNFINISHED] or "retry" in command[1:2]
+        again = command if resumes else ["batch-runner", "retry", output, "--only", "truncated", *_caps_in(command)]
+        return _with_more(again, report.reason)
     if report.exit_status not in {ExitStatus.OK, ExitStatus.ROWS_NOT_OK} or unsent:
         return list(command)
     if standing[Status.FAILED] or standing[Status.UNFINISHED]:
@@ -131,6 +134,13 @@ def next_command(report: RunReport, command: Sequence[str], output: str) -> list
     if standing[Status.INVALID] and "retry" not in command[1:2]:
         return list(command)
     return ["batch-runner", "status", output]
+
+
+def _caps_in(command: Sequence[str]) -> Iterator[str]:
+    """The caps on cost that `command` names, and their values."""
+    for flag, value in pairwise(command):
+        if flag in CAPS:
+            yield from (flag, value)
 
 
 def _with_more(command: Sequence[str], reason: str) -> list[str]:

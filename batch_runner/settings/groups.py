@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batch_runner.settings.facts import Facts, setting
-from batch_runner.settings.kinds import Count, Dollars, Duration, KeyValue, Rate, Share, States, TimeOfDay, VariableName
+from batch_runner.settings.kinds import Count, Dollars, Duration, Factor, KeyValue, Rate, Share, States, TimeOfDay, VariableName
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -133,6 +133,17 @@ class RetrySettings:
 
     max_attempts: int = setting(
         5, "The most attempts a row gets in one run. Being told to slow down costs none.", kind=Count(), metavar="N"
+    )
+    on_truncated: str = setting(
+        "keep",
+        "What becomes of an answer that its cap cut off: it is kept, or the row is asked again with a larger cap.",
+        kind=click.Choice(("keep", "grow")),
+    )
+    grow_factor: float = setting(
+        2.0,
+        "By how much the cap of a truncated row grows, up to the most that the model writes.",
+        kind=Factor(),
+        metavar="X",
     )
     retry_failed: bool = setting(False, "Send the rows again that failed in earlier runs.", kind=bool)
     only: tuple[str, ...] = setting(

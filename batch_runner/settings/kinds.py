@@ -20,6 +20,7 @@ NUMBER = re.compile(r"(?P<digits>\d[\d_,]*(?:\.\d+)?)\s*(?P<unit>[kKmM]?)")
 RATE = re.compile(NUMBER.pattern + r"\s*(?:/\s*(?P<per>min|minute|m|s|sec|second|h|hour))?")
 STATES = ("all", *sorted(map(str, REPEATABLE)), *(str(kind) for kind in FailureKind if kind is not FailureKind.INVALID_LINE))
 MOST = 10**12
+MOST_FACTOR = 100
 UNITS = {"": 1, "k": 1_000, "m": 1_000_000}
 PER_MINUTE = {"s": 60.0, "sec": 60.0, "second": 60.0, "h": 1 / 60, "hour": 1 / 60}
 
@@ -104,6 +105,20 @@ class Dollars(click.ParamType[float]):
         if not 0 < amount <= MOST:
             self.fail(f"{value!r} isn't an amount of US dollars above zero: write 5, 0.50 or $1_000", param, ctx)
         return amount
+
+
+class Factor(click.ParamType[float]):
+    """A number above 1, and up to 100, as a float."""
+
+    name = "factor"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read the number out of `value`."""
+        match = re.fullmatch(r"\d{1,3}(\.\d{1,9})?", str(value).strip())
+        factor = float(match[0]) if match and not isinstance(value, bool) else 0.0
+        if not 1 < factor <= MOST_FACTOR:
+            self.fail(f"{value!r} isn't a factor: write a number above 1, such as 2 or 1.5", param, ctx)
+        return factor
 
 
 class Rate(click.ParamType[float]):
