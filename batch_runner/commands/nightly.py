@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import time
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batch_runner.commands.rehearsing import dry_run
 from batch_runner.commands.running import leaving_tidily, run_order, shown
 from batch_runner.deadline import Deadline
+from batch_runner.endpoint import CREDENTIALS, FAKE, key_variable_of
 from batch_runner.exits import ExitStatus
 from batch_runner.failures import BatchRunnerError
 from batch_runner.loader import STDIN, find_inputs
@@ -20,6 +23,7 @@ from batch_runner.nightly.tonight import Tonight, order_of, tonight
 from batch_runner.nightly.turn import turn
 from batch_runner.reporters.systemd import Systemd
 from batch_runner.reporters.voice import show, tell
+from batch_runner.reporters.wording import duration, money
 from batch_runner.settings import read_settings
 
 if TYPE_CHECKING:
@@ -116,11 +120,33 @@ def _told(night: Tonight, settings: Settings, deadline: Deadline | None) -> Iter
             "rows of the output itself" if itself else f"rows of {night.previous or 'the night before: there is none yet'}",
         )
     yield "output", f"{night.output}: {_standing(night)}"
-    yield "asks", f"{settings.request.model} at {settings.request.endpoint}"
+    yield "asks", f"{settings.request.model} at {settings.request.endpoint}; its key: {_whereabouts_of_key(settings)}"
+    if keys.start_at is not None:
+        yield "starts", f"{keys.start_at:%H:%M}, once `job schedule` has it started"
     if deadline is not None and deadline.at is not None:
         yield "stops", f"{datetime.fromtimestamp(deadline.at, night.zone):%Y-%m-%d %H:%M %Z}"
     if deadline is not None and deadline.ends is not None:
-        yield "lasts", f"{settings.ending.max_duration:g} s at most"
+        yield "lasts", f"{duration(settings.ending.max_duration or 0)} at most"
+    budgets = (
+        (keys.max_cost_per_night, "a night"),
+        (keys.max_cost_per_job, "all nights"),
+        (settings.money.max_cost, "an output"),
+    )
+    if any(limit for limit, _ in budgets):
+        yield "costs", "at most " + ", ".join(f"{money(limit)} for {what}" for limit, what in budgets if limit)
+
+
+def _whereabouts_of_key(settings: Settings) -> str:
+    request = settings.request
+    if request.endpoint == FAKE:
+        return "none is needed"
+    if request.api_key_command is not None:
+        return "printed by a command"
+    if request.api_key_file is not None:
+        there = request.api_key_file.startswith(f"${{{CREDENTIALS}}}") or Path(request.api_key_file).is_file()
+        return f"in {request.api_key_file}{'' if there else ', which is not there'}"
+    variable = key_variable_of(settings)
+    return f"in the variable {variable}{'' if os.environ.get(variable) else ', which is not set here'}"
 
 
 def _found(name: str) -> str:
