@@ -48,6 +48,7 @@ def run_job(job: Job, settings: Settings, face: Face, *, day: date | None, wait:
         try:
             with turn(first.lock, job.name, by_kernel=settings.disk.lock, wait=queue.stays):
                 night = tonight(job, now, day)  # whoever had the turn before may have finished what was unfinished
+                _check_in_time(night, settings, now)
                 if night.resumed:
                     face.say(f"going on with the night of {night.night.day}, which was left unfinished")
                 return run_order(order_of(night, settings, deadline), face)
@@ -68,7 +69,14 @@ def rehearse_job(job: Job, settings: Settings, face: Face, *, day: date | None) 
 
 
 class _TimeUp(Exception):
-    """The deadline came while the job waited for its turn."""
+    """The deadline came before the run could begin."""
+
+
+def _check_in_time(night: Tonight, settings: Settings, now: float) -> None:
+    over = night.over_since(settings.ending.stop_at, now)
+    if over is not None:
+        at = f"{datetime.fromtimestamp(over, night.zone):%H:%M}"
+        raise _TimeUp(f"the night of {night.night.day} was over at {at}; nothing was sent. Another --stop-at goes on with it now")
 
 
 class _Queue:

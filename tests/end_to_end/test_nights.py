@@ -148,23 +148,26 @@ def test_a_night_killed_before_midnight_goes_on_after_it_and_buys_nothing_twice(
 
 
 @pytest.mark.parametrize(
-    ("evening", "day"),
+    ("evening", "over"),
     [
-        pytest.param("2026-03-28T22:00+01:00", "2026-03-28", id="the short night"),
-        pytest.param("2026-10-24T22:00+02:00", "2026-10-24", id="the long night"),
+        pytest.param("2026-03-28T22:00+01:00", "2026-03-29T03:00+02:00", id="the short night"),
+        pytest.param("2026-10-24T22:00+02:00", "2026-10-25T02:30+02:00", id="the long night"),
     ],
 )
-def test_a_deadline_ends_a_night_and_the_rest_is_left(place: Place, servers: Servers, evening: str, day: str) -> None:
+def test_a_deadline_ends_a_night_and_the_rest_is_left(place: Place, servers: Servers, evening: str, over: str) -> None:
     place.write_questions(200)
     gateway = servers.gateway(SLOW)
     job = Nightly.of(place, gateway, more='[ending]\nstop_at = "02:30"\ndrain_timeout = "1h"\n')
 
     end = job.run(evening, speed=20_000)
+    too_late = job.run(over)
 
-    beat = read_heartbeat(job.out(day))
-    counts = place.totals(job.out(day))["job"]
+    out = job.out(evening[:10])
+    beat, counts = read_heartbeat(out), place.totals(out)["job"]
     assert end.status == 7
     assert "the time is up (--stop-at " in end.err
+    assert too_late.status == 7
+    assert f"the night of {evening[:10]} was over at {over[11:16]}; nothing was sent" in too_late.err
     assert (beat["state"], beat["exit_status"]) == ("ended", 7)
     assert counts["unattempted"] > 100
     assert counts["ok"] + counts["unfinished"] + counts["unattempted"] == 200
