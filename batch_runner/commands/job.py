@@ -9,7 +9,7 @@ import click
 
 from batch_runner.commands.options import SettingsCommand, setting_options, settings_from
 from batch_runner.commands.rehearsing import dry_run_option
-from batch_runner.commands.terminal import face_from, face_options
+from batch_runner.commands.terminal import face_from, face_options, json_option
 from batch_runner.settings.kinds import TimeOfDay
 
 
@@ -71,7 +71,8 @@ def run(ctx: click.Context, /, file: Any, *, wait: bool, night: datetime | None,
 
 @job.command()
 @click.argument("file", metavar="FILE")
-def check(file: str) -> int:
+@json_option
+def check(file: str, *, as_json: bool) -> int:
     """Look at the job in FILE: every mistake with its line, or what it comes to now. Nothing is sent.
 
     \b
@@ -81,7 +82,7 @@ def check(file: str) -> int:
     from batch_runner.commands.nightly import check_job
     from batch_runner.nightly.job_file import read_job
 
-    return check_job(read_job(file))
+    return check_job(read_job(file), as_json=as_json)
 
 
 @job.command()
