@@ -1,7 +1,6 @@
 import asyncio
 
 import pytest
-
 from batch_runner.admission.concurrency import Concurrency
 
 pytestmark = pytest.mark.looptime

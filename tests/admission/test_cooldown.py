@@ -1,7 +1,6 @@
 import asyncio
 
 import pytest
-
 from batch_runner.admission.cooldown import MOST_SECONDS, Cooldown
 
 pytestmark = pytest.mark.looptime

@@ -5,7 +5,6 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-
 from batch_runner.admission.requests import Pace
 
 Play = Callable[[Coroutine[Any, Any, Any]], Any]
