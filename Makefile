@@ -15,7 +15,7 @@ endef
 export LOOK
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-readers test-long torture lint types docs wheel clean
+.PHONY: help demo test test-readers test-long torture bench bench-full lint types docs wheel clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 — \2/p' $(MAKEFILE_LIST)
@@ -56,6 +56,15 @@ test-long: $(TOOLS)  ## minutes: a hundred thousand rows, and thousands of odd d
 torture: $(TOOLS)  ## kill -9 real runs N times (N=1000: about half an hour), and show what was lost and what was bought again
 	TORTURE_KILLS=$(N) $(VENV)/bin/pytest -q -s tests/end_to_end/test_torture.py
 
+bench: $(TOOLS)  ## minutes: this program beside a bare loop and three others (needs nginx with Lua)
+	$(VENV)/bin/python -m benchmarks.race
+
+bench-full: $(TOOLS)  ## the same with the long scenes, and everything else that benchmarks/README.md tells of
+	$(VENV)/bin/python -m benchmarks.race --full --results benchmarks/race.json
+	$(VENV)/bin/python -m benchmarks.first_pass --rows 1_000_000 --rounds 3
+	$(VENV)/bin/python -m benchmarks.index
+	$(VENV)/bin/python -m benchmarks.memory 10_000_000
+
 lint: $(TOOLS)  ## mend format and lint
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
@@ -71,4 +80,4 @@ wheel: $(TOOLS)  ## build the wheel into dist/
 	$(VENV)/bin/pip wheel --quiet --no-deps --wheel-dir dist .
 
 clean:  ## remove what the targets made
-	rm -rf $(VENV) $(VENV)-readers dist demo-output .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-readers $(VENV)-bench dist demo-output .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -5,7 +5,9 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+import shlex
 import ssl
+import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +28,9 @@ FAKE = "fake"
 FAKE_KEY = "fake-key"
 OWN_KEY_VARIABLE = "BATCH_RUNNER_API_KEY"
 ROUTE = "/chat/completions"
+CREDENTIALS = "CREDENTIALS_DIRECTORY"
+"""The variable by which systemd tells a service where the credentials of its unit are (systemd.exec(5))."""
+COMMAND_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +97,22 @@ def with_key(endpoint: Endpoint, settings: Settings, environment: Mapping[str, s
     return Endpoint(endpoint.url, endpoint.host, key)
 
 
+def key_in_shell(endpoint: Endpoint, settings: Settings, environment: Mapping[str, str] = os.environ) -> str | None:
+    """How a shell would write the key that goes along, without showing it; `None` where none does."""
+    request = settings.request
+    if endpoint.host == FAKE:
+        return FAKE_KEY
+    if request.api_key_file is not None:
+        given = request.api_key_file.startswith(f"${{{CREDENTIALS}}}")
+        return f"$(cat {request.api_key_file if given else shlex.quote(request.api_key_file)})"
+    if request.api_key_command is not None:
+        return f"$({request.api_key_command})"
+    variable = _variable(settings)
+    if request.api_key_env is None and is_loopback(endpoint.host) and not environment.get(variable, "").strip():
+        return None
+    return f"${variable}"
+
+
 def trust(endpoint: Endpoint, settings: Settings, environment: Mapping[str, str] = os.environ) -> ssl.SSLContext | bool:
     """Whose certificates are trusted: the authorities in `--ca-bundle`, else those that OpenSSL finds and `SSL_CERT_FILE`'s.
 
@@ -124,20 +145,30 @@ def is_loopback(host: str) -> bool:
 def _key(endpoint: Endpoint, settings: Settings, environment: Mapping[str, str]) -> str | None:
     request = settings.request
     if request.api_key_file is not None:
-        return _from_file(request.api_key_file)
-    known = _KNOWN.get(request.endpoint)
-    variable = request.api_key_env or (known.key_variable if known else OWN_KEY_VARIABLE)
+        return _from_file(request.api_key_file, environment)
+    if request.api_key_command is not None:
+        return _from_command(request.api_key_command)
+    variable = _variable(settings)
     key = environment.get(variable, "").strip()
     if key:
         return key
     if request.api_key_env is None and is_loopback(endpoint.host):
         return None
-    raise CannotStart(f"no key for {endpoint.host}: set {variable} (or name another variable with --api-key-env, a file with --api-key-file); --endpoint fake needs none")  # fmt: skip # noqa: E501
+    raise CannotStart(f"no key for {endpoint.host}: set {variable} (or name another variable with --api-key-env, a file with --api-key-file, a command with --api-key-command); --endpoint fake needs none")  # fmt: skip # noqa: E501
 
 
-def _from_file(name: str) -> str:
+def _variable(settings: Settings) -> str:
+    """The variable that holds the key."""
+    known = _KNOWN.get(settings.request.endpoint)
+    return settings.request.api_key_env or (known.key_variable if known else OWN_KEY_VARIABLE)
+
+
+def _from_file(name: str, environment: Mapping[str, str]) -> str:
+    folder = environment.get(CREDENTIALS)
+    if name.startswith(f"${{{CREDENTIALS}}}") and not folder:
+        raise CannotStart(f"--api-key-file {name}: {CREDENTIALS} isn't set; systemd sets it for a unit with LoadCredential=")
     try:
-        key = Path(name).expanduser().read_text(encoding="utf-8").strip()
+        key = Path(name.replace(f"${{{CREDENTIALS}}}", folder or "", 1)).expanduser().read_text(encoding="utf-8").strip()
     except OSError as error:
         raise CannotStart(f"--api-key-file {name}: can't be read: {error.strerror}") from None
     except (ValueError, RuntimeError) as error:  # no text in it, a NUL in its name, `~nobody`
@@ -145,6 +176,32 @@ def _from_file(name: str) -> str:
     if not key:
         raise CannotStart(f"--api-key-file {name} is empty")
     return key
+
+
+def _from_command(command: str) -> str:
+    """What the command prints. Its words on stderr pass through: it may have to ask for something."""
+    words = _words(command)
+    try:
+        done = subprocess.run(words, stdout=subprocess.PIPE, check=False, timeout=COMMAND_SECONDS)  # noqa: S603 - the user's own
+        key = done.stdout.decode().strip()
+    except subprocess.TimeoutExpired:
+        raise CannotStart(f"--api-key-command: {words[0]} printed no key within {COMMAND_SECONDS:g} s") from None
+    except (OSError, ValueError) as error:
+        raise CannotStart(f"--api-key-command: {words[0]} can't be run: {getattr(error, 'strerror', error)}") from None
+    if done.returncode or not key:
+        what = f"ended with {done.returncode}" if done.returncode else "printed nothing"
+        raise CannotStart(f"--api-key-command: {words[0]} {what}: it must print the key")
+    return key
+
+
+def _words(command: str) -> list[str]:
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise UsageMistake(f"--api-key-command: {error}") from None
+    if not words:
+        raise UsageMistake("--api-key-command names no command")
+    return words
 
 
 def _at(url: str, *, said_by: str) -> Endpoint:

@@ -67,8 +67,8 @@ class Ending:
 async def carry_out(prepared: Prepared, *, reporter: Reporter, watch: Watch | None = None) -> RunReport:
     """Run what was prepared. Raises `Bug` when a fault of ours ended the run."""
     if prepared.plan.nothing_to_do:
-        return _nothing_to_do(prepared, reporter)
-    reporter = Several(reporter, Heartbeat(prepared.output))
+        return _nothing_to_do(prepared, Several(reporter, _heartbeat(prepared)))
+    reporter = Several(reporter, _heartbeat(prepared))
     async with AsyncExitStack() as open_things:
         endpoint = await _ready(prepared, open_things)
         if prepared.plan.to_send:  # the first look at the list takes a while
@@ -82,6 +82,11 @@ async def carry_out(prepared: Prepared, *, reporter: Reporter, watch: Watch | No
     if ending.broken is not None and not isinstance(ending.broken, BatchRunnerError):
         raise Bug(f"{type(ending.broken).__name__}: {ending.broken}") from ending.broken
     return report
+
+
+def _heartbeat(prepared: Prepared) -> Heartbeat:
+    timeout = prepared.settings.request.timeout
+    return Heartbeat(prepared.output, prepared.prices, job=prepared.order.job, timeout=timeout)
 
 
 async def _ready(prepared: Prepared, open_things: AsyncExitStack) -> Endpoint:

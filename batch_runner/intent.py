@@ -14,6 +14,7 @@ from batch_runner.findings import NAMED
 from batch_runner.forms import Shape, shape
 from batch_runner.identity import Again
 from batch_runner.loader import STDIN, InputFile, InputFiles, RowSource, copy_stdin, find_inputs, is_glob
+from batch_runner.output.kept_inputs import KeptInputs
 from batch_runner.planner import make_plan
 from batch_runner.pricing.file import read_prices
 from batch_runner.records import REPEATABLE, RETRIED
@@ -120,6 +121,10 @@ class Intent:
     def source(self, copy: Path) -> InputFiles:
         """The inputs, standard input read into `copy`. Raises `CannotStart` when one can't be read."""
         return InputFiles.of(copy_stdin(copy) if file is None else file for file in self.files)
+
+    def kept_inputs(self, history: History) -> KeptInputs:
+        """The rows of the output that may be sent again, where they are what is to be run."""
+        return KeptInputs(history, REPEATABLE if self.again.kinds else self.again.states, self.shape)
 
     def plan(
         self,

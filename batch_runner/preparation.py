@@ -13,16 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from batch_runner.clock import compact_timestamp
-from batch_runner.endpoint import FAKE, Endpoint, trust, with_key
+from batch_runner.endpoint import CREDENTIALS, FAKE, Endpoint, trust, with_key
 from batch_runner.failures import CannotStart
 from batch_runner.intent import Intent, Order, output_of
 from batch_runner.loader import STDIN, InputFiles, RowSource
 from batch_runner.output.aside import aside_path
 from batch_runner.output.history import hold
-from batch_runner.output.kept_inputs import KeptInputs, stdin_copy_path
+from batch_runner.output.kept_inputs import stdin_copy_path
 from batch_runner.output.rescue import find_rescued, rescue_folders, take_in
-from batch_runner.records import REPEATABLE
-from batch_runner.settings import as_written, table
+from batch_runner.settings import PATH_SETTINGS, as_written, table
 
 if TYPE_CHECKING:
     import ssl
@@ -103,7 +102,7 @@ def prepare(
         _check_strict(plan, settings)
         _settle_changed(plan, settings, output, confirm)
         caps = intent.caps(history, plan)
-        if plan.to_send:
+        if plan.to_send and endpoint.key is None:  # it isn't asked for twice: somebody may have to type something
             endpoint = with_key(endpoint, settings, environment)
         if not plan.nothing_to_do:
             with _told_when_unusable():
@@ -165,8 +164,7 @@ def _taken_in(history: History, refuges: tuple[Path, ...]) -> tuple[Path, ...]:
 def _source(intent: Intent, history: History, held: ExitStack) -> RowSource:
     """Where the rows come from; a copy of standard input is taken, and removed again if the run doesn't begin."""
     if intent.order.inputs is None:
-        again = intent.again
-        return KeptInputs(history, REPEATABLE if again.kinds else again.states, intent.shape)
+        return intent.kept_inputs(history)
     new_copy = _new_copy(history.path)
     held.callback(new_copy.unlink, missing_ok=True)
     with _told_when_unusable():
@@ -200,9 +198,13 @@ def recorded_settings(settings: Settings) -> dict[str, Any]:
     flat = {entry.name: settings.flat()[entry.name] for entry in table() if entry.facts.sticks}
     for name in ("system", "template"):
         flat[name] = None if flat[name] is None else as_written(flat[name])
-    for name in ("api_key_file", "ca_bundle", "images_from", "prices", "rescue_dir"):
-        flat[name] = None if flat[name] is None else str(Path(flat[name]).expanduser().absolute())
+    for name in PATH_SETTINGS:
+        flat[name] = None if flat[name] is None else _by_full_name(flat[name])
     return flat
+
+
+def _by_full_name(name: str) -> str:
+    return name if name.startswith(f"${{{CREDENTIALS}}}") else str(Path(name).expanduser().absolute())
 
 
 def _set_aside(output: Path, at: str) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from batch_runner.exits import ExitStatus
     from batch_runner.failures import Failure
     from batch_runner.output.journal import Stall
+    from batch_runner.records import PromptRow, Rejected, Result
     from batch_runner.totals import Totals
 
 
@@ -43,6 +44,21 @@ class Snapshot:
     draining: bool
     stall: Stall | None = None
     """While the disk is full: what waits for it."""
+
+    @property
+    def waiting_for(self) -> str:
+        """What nothing is sent for: `space` on the disk, `answers` on their way (the run leaves), the `service` (it doesn't
+        answer), a `pause` (it asked for one), a `cap` on cost, the next `retries`; empty where rows are sent.
+        """
+        waits = (
+            ("space", self.stall is not None),
+            ("answers", self.draining),
+            ("service", self.outage_seconds > 0),
+            ("pause", self.pause_left > 0),
+            ("cap", bool(self.held_by)),
+            ("retries", not self.in_flight and self.totals.attempts > 0 and self.recorded < self.to_record),
+        )
+        return next((what for what, waits in waits if waits), "")
 
     @property
     def rows_per_minute(self) -> float:
@@ -88,8 +104,12 @@ class Reporter(Protocol):
         """The run goes on."""
         ...
 
-    def attempt_failed(self, row_id: str, failure: Failure, wait: float | None) -> None:
-        """An attempt brought no answer; the next one follows in `wait` seconds, or none does."""
+    def attempt_failed(self, row_id: str, failure: Failure, wait: float | None, attempt: int) -> None:
+        """The row's `attempt`-th attempt in this run brought no answer; the next one follows in `wait` seconds, or none does."""
+        ...
+
+    def recorded(self, row: PromptRow | Rejected, result: Result) -> None:
+        """A row has its last word in the output."""
         ...
 
     def stopping(self, reason: str) -> None:

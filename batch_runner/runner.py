@@ -108,6 +108,7 @@ class Runner:
             result = await self._worker.reject(row, past)
         if result is not None:
             self._count(result, past.status)
+            self._state.reporter.recorded(row, result)
 
     def _count(self, result: Result, before: Status | None) -> None:
         self._recorded += 1

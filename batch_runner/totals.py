@@ -37,6 +37,8 @@ class Totals:
     """What runs that were killed may have cost beside what they recorded: at most their in-flight ceilings."""
     usage_missing: int = 0
     """Answers whose usage the service didn't tell."""
+    slow_downs: int = 0
+    """Attempts that the service refused because there were too many, or too many at once: its 429s."""
     answered_as: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Answers by the model asked and the model that answered."""
     latencies: Counter[int] = field(default_factory=Counter)
@@ -86,6 +88,7 @@ class Totals:
             bills,
             self.unclosed + other.unclosed,
             self.usage_missing + other.usage_missing,
+            self.slow_downs + other.slow_downs,
             self.answered_as + other.answered_as,
             self.latencies + other.latencies,
             self.wall_ms + other.wall_ms,
@@ -101,6 +104,7 @@ class Totals:
             "maybe_billed": self.maybe_billed.as_dict(),
             "unclosed": self.unclosed.as_dict(),
             "usage_missing": self.usage_missing,
+            "slow_downs": self.slow_downs,
             "by_kind": _text(self.failures),
             "by_model": _text({model: [bill.spent.as_dict(), bill.maybe_billed.as_dict()] for model, bill in self.bills.items()}),
             "answered_as": _text([[*pair, count] for pair, count in self.answered_as.items()]),
@@ -121,6 +125,7 @@ class Totals:
             },
             unclosed=Usage.from_dict(numbers["unclosed"]),
             usage_missing=numbers["usage_missing"],
+            slow_downs=numbers.get("slow_downs", 0),  # outputs written before it was counted
             answered_as=Counter({(asked, answered): count for asked, answered, count in orjson.loads(numbers["answered_as"])}),
             latencies=Counter({int(place): count for place, count in orjson.loads(numbers["latency_s"]).items()}),
             wall_ms=round(numbers["wall_s"] * 1000),

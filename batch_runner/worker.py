@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from batch_runner import retry
 from batch_runner.chat import build_request
 from batch_runner.exits import ExitStatus
-from batch_runner.failures import MAYBE_BILLED, TRANSIENT, Failure, FailureKind, Scope
+from batch_runner.failures import MAYBE_BILLED, SLOW_DOWN, TRANSIENT, Failure, FailureKind, Scope
 from batch_runner.leaving import WaitEndedError
 from batch_runner.output.lines import row_line
 from batch_runner.records import Completion, Status, Unreached
@@ -100,7 +100,7 @@ class Worker:
             if isinstance(verdict, Completion):
                 return await self._record(tally.answer(verdict, outcome, self.state.now()))
             wait = self._wait_after(verdict, tally)
-            self.state.reporter.attempt_failed(row.id, verdict, wait)
+            self.state.reporter.attempt_failed(row.id, verdict, wait, tally.made)
             if wait is None:
                 return await self._record(tally.failure(verdict, self._last_word(verdict), self.state.now()))
             if bill:
@@ -128,6 +128,7 @@ class Worker:
             usage_known = verdict.usage is not None
             totals.answered(request.model, verdict.model_answered, outcome.seconds, usage_known=usage_known)
         elif verdict.kind is not FailureKind.INTERRUPTED:
+            totals.slow_downs += verdict.kind in SLOW_DOWN
             self._note(health.failed(verdict))
 
     def _note(self, stop: Stop | None) -> None:

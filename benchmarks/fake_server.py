@@ -2,7 +2,7 @@
 
     python benchmarks/fake_server.py [--rounds 15] [--requests 4000] [--connections 64]
 
-Both servers run in processes of their own, on uvloop if it is there, and take 5 ms for each answer. The rounds alternate
+Both servers run in processes of their own, on uvloop, and take 5 ms for each answer. The rounds alternate
 between them, so that a busy machine disturbs both alike; CPU time is each server's own, read from /proc.
 """
 
@@ -21,11 +21,7 @@ from tempfile import TemporaryDirectory
 import aiohttp
 import orjson
 from aiohttp import web
-
-try:
-    from uvloop import run
-except ImportError:
-    from asyncio import run
+from uvloop import run
 
 LATENCY = 0.005
 GOAL = 0.6

@@ -6,6 +6,7 @@ A part stands between `<!-- generated: NAME -->` and `<!-- end -->`.
 from __future__ import annotations
 
 import re
+from datetime import time
 from pathlib import Path
 
 from batch_runner import failures
@@ -14,10 +15,11 @@ from batch_runner.error_replies import BY_BODY, BY_STATUS, Rule
 from batch_runner.exits import MEANINGS
 from batch_runner.failures import FailureKind
 from batch_runner.health import STREAKS
-from batch_runner.settings import table
+from batch_runner.nightly.job_keys import job_table
+from batch_runner.settings import Setting, table
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("README.md", "docs/errors.md", "docs/running.md")
+PAGES = ("README.md", "docs/errors.md", "docs/nightly.md", "docs/running.md")
 PART = re.compile(r"(<!-- generated: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -61,15 +63,23 @@ def settings() -> str:
     for entry in table():
         names = [*([entry.facts.short] if entry.facts.short else []), entry.flag, *entry.facts.aliases]
         flags = ", ".join(f"`{name}`" for name in names)
-        default = (
-            ""
-            if entry.default in (None, (), False)
-            else f"`{entry.default:g}`"
-            if isinstance(entry.default, float)
-            else f"`{entry.default}`"
-        )
-        rows.append(f"| {flags} | `[{entry.group}] {entry.name}` | {default} | {entry.facts.help.replace('|', '/')} |")
+        rows.append(f"| {flags} | `[{entry.group}] {entry.name}` | {_default(entry)} | {entry.facts.help.replace('|', '/')} |")
     return _table("| flag | job file | default | meaning |", rows)
+
+
+def job_keys() -> str:
+    """One row for each key that only a job has."""
+    rows = [f"| `{entry.name}` | {_default(entry)} | {entry.facts.help.replace('|', '/')} |" for entry in job_table()]
+    return _table("| key of `[job]` | default | meaning |", rows)
+
+
+def _default(entry: Setting) -> str:
+    default = entry.default
+    if default in (None, (), False):
+        return ""
+    if isinstance(default, time):
+        return f"`{default:%H:%M}`"
+    return f"`{default:g}`" if isinstance(default, float) else f"`{default}`"
 
 
 MAKERS = {
@@ -78,6 +88,7 @@ MAKERS = {
     "answers": answers,
     "streaks": streaks,
     "settings": settings,
+    "job-keys": job_keys,
 }
 
 

@@ -138,6 +138,39 @@ def test_a_file_that_holds_no_key_is_told(tmp_path: Path, content: bytes | None,
         key_for(asked("apicore", api_key_file=str(path)), ALL_KEYS)
 
 
+def test_a_key_file_can_lie_where_systemd_puts_credentials(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("file-key\n")
+    asked_for = asked("apicore", api_key_file="${CREDENTIALS_DIRECTORY}/key")
+
+    assert key_for(asked_for, ALL_KEYS | {"CREDENTIALS_DIRECTORY": str(tmp_path)}) == "file-key"
+    with pytest.raises(CannotStart, match="CREDENTIALS_DIRECTORY isn't set; systemd sets it for a unit with LoadCredential="):
+        key_for(asked_for, ALL_KEYS)
+
+
+def test_a_command_can_print_the_key_and_no_shell_reads_it() -> None:
+    assert key_for(asked("apicore", api_key_command="echo 'key;$HOME'"), ALL_KEYS) == "key;$HOME"
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        pytest.param("false", r"--api-key-command: false ended with 1: it must print the key", id="failed"),
+        pytest.param("true", r"--api-key-command: true printed nothing", id="silent"),
+        pytest.param("/nowhere/pass show", r"--api-key-command: /nowhere/pass can't be run: No such file", id="gone"),
+        pytest.param("printf 'a\\nb'", "characters that no HTTP header can", id="two lines"),
+    ],
+)
+def test_a_command_that_prints_no_key_is_told(command: str, said: str) -> None:
+    with pytest.raises(CannotStart, match=said):
+        key_for(asked("apicore", api_key_command=command), ALL_KEYS)
+
+
+@pytest.mark.parametrize("command", [" ", "'open"])
+def test_what_is_no_command_is_told(command: str) -> None:
+    with pytest.raises(UsageMistake, match="--api-key-command"):
+        key_for(asked("apicore", api_key_command=command), ALL_KEYS)
+
+
 @pytest.mark.parametrize("name", [pytest.param("~nobody-here/key", id="of nobody's"), pytest.param("a\0b", id="no name")])
 def test_a_key_file_that_can_not_be_named_so_is_told(name: str) -> None:
     with pytest.raises(CannotStart, match=r"--api-key-file .*: can't be read"):

@@ -168,3 +168,10 @@ def test_a_number_nobody_told_adds_nothing(a: Usage, b: Usage) -> None:
 @settings(max_examples=30, deadline=None)
 def test_a_usage_comes_back_as_it_was_written(usage: Usage) -> None:
     assert Usage.from_dict(usage.as_dict()) == usage
+
+
+def test_an_output_that_does_not_tell_its_slow_downs_is_read() -> None:
+    told = Totals(slow_downs=3).as_json()
+
+    assert Totals.from_json(told).slow_downs == 3
+    assert Totals.from_json({key: value for key, value in told.items() if key != "slow_downs"}).slow_downs == 0

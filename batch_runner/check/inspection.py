@@ -115,7 +115,7 @@ def inspect(order: Order, *, named: int, watch: Watch | None = None, environment
     output, counter = _output_of(order), token_counter()
     if output is not None:
         intent.check_output(output)
-    with _source_of(intent, watch) as source, _history_of(output, as_new=order.settings.rows.fresh) as history:
+    with _history_of(output, as_new=order.settings.rows.fresh) as history, _source_of(intent, history, watch) as source:
         intent.check_endpoint(history)
         survey = Survey(intent.defaults, counter=counter, prices=intent.prices, named=named, model_of=_models_in(history))
         plan = intent.plan(source, history, named=named, observe=survey.observe, repeats_pass=True)
@@ -184,8 +184,11 @@ class _Watched(NamedTuple):
 
 
 @contextmanager
-def _source_of(intent: Intent, watch: Watch | None) -> Iterator[RowSource]:
+def _source_of(intent: Intent, history: History, watch: Watch | None) -> Iterator[RowSource]:
     """The inputs; standard input is read into a file of our own for as long as it is needed."""
+    if intent.order.inputs is None:
+        yield intent.kept_inputs(history)
+        return
     with TemporaryDirectory(prefix="batch-runner-check-") as folder:
         source = intent.source(Path(folder) / "stdin.zst")
         yield source if watch is None else _Watched(source, watch)

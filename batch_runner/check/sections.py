@@ -49,8 +49,18 @@ def sections(seen: Inspection, width: int) -> Iterator[Section]:
             yield Section(heading, told)
     if seen.survey.tokens.count:
         yield Section(f"Prompt tokens of the rows to send ({_counted(seen)})", list(_spread(seen.survey.tokens)))
-        yield Section("Cost", _fitted(_cost(seen), width))
-        yield Section("Time", _fitted(_time(seen), width))
+        yield cost_section(seen, width)
+        yield time_section(seen, width)
+
+
+def cost_section(seen: Inspection, width: int) -> Section:
+    """What the rows to be sent may cost."""
+    return Section("Cost", _fitted(_cost(seen), width))
+
+
+def time_section(seen: Inspection, width: int) -> Section:
+    """How long they may take."""
+    return Section("Time", _fitted(_time(seen), width))
 
 
 def last_line(seen: Inspection) -> str:

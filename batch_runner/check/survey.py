@@ -12,6 +12,7 @@ from batch_runner.check.distribution import Distribution
 from batch_runner.check.remarks import Remark, room_for, shortage_of
 from batch_runner.findings import Findings, Named
 from batch_runner.identity import Action, fingerprint, key_of_fingerprint
+from batch_runner.json_text import dumps
 from batch_runner.models import family_of
 from batch_runner.naming import KeySet
 from batch_runner.records import Status, Usage
@@ -65,6 +66,8 @@ class Survey:
         """Prompt tokens of the rows to be sent."""
         self.sums: dict[tuple[str, int], Usage] = {}
         """Prompts and caps of the rows to be sent, by model and by the step of its price that they fall into."""
+        self.first_body = b""
+        """The body of the first request."""
         self._fingerprints = KeySet()
         self._waiting: list[_Waiting] = []
         self._waiting_bytes = 0
@@ -73,6 +76,7 @@ class Survey:
         """Look at one row."""
         asked = request_body(row.asked.asks, self._run, as_written=row.asked.as_written)
         body = mended(asked)[0] if self._run.fix else asked
+        self.first_body = self.first_body or dumps(body)
         for action, entry in row.copies:
             if entry is not None:
                 self.again[self._reason(action, entry, body["model"])] += 1

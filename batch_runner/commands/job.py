@@ -1,7 +1,8 @@
-"""`batch-runner job run`: a run that a file describes."""
+"""`batch-runner job`: runs that a file describes."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -17,6 +18,7 @@ def job(ctx: click.Context) -> None:
 
     \b
     Example:
+      batch-runner job check jobs/demo.toml
       batch-runner job run jobs/demo.toml
     """
     if ctx.invoked_subcommand is None:
@@ -50,5 +52,21 @@ def run(ctx: click.Context, /, file: Any, **_settings: object) -> int:
     from batch_runner.commands.running import run_order
     from batch_runner.intent import Order
 
-    order = Order(settings_from(ctx), file.inputs, file.output, job=file.name)
+    order = Order(settings_from(ctx), file.inputs, Path(file.output) if file.output else None, job=file.name)
     return run_order(order, face_from(ctx))
+
+
+@job.command()
+@click.argument("file", metavar="FILE")
+def check(file: str) -> int:
+    """Look at the job in FILE: every mistake with its line, or what it comes to. Nothing is sent.
+
+    \b
+    Example:
+      batch-runner job check jobs/demo.toml
+    """
+    from batch_runner.nightly.job_file import read_job
+
+    described = read_job(file)
+    click.echo(f"{file}: the job {described.name} is fine")
+    return 0

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib
 import platform
+from pathlib import Path
 from typing import Any
 
 import click
 
 from batch_runner import __version__
+from batch_runner.settings.nearest import did_you_mean
 
 COMMANDS = {
     "run": ("batch_runner.commands.run", "run", "Send each row of INPUT and append the answers to OUT."),
@@ -26,7 +28,7 @@ COMMANDS = {
         "fake_server",
         "Serve the embedded o1 endpoint on a port of its own.",
     ),
-    "help": ("batch_runner.commands.topics", "help_topic", "Explain exit-codes, environment, input or output."),
+    "help": ("batch_runner.commands.topics", "help_topic", "Explain a command, exit-codes, environment, input or output."),
 }
 """Name, module, object, and the line in the list of commands, which would else have to be imported for it."""
 
@@ -47,10 +49,22 @@ class LazyGroup(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the first word names; raises `UsageError` with the likely meaning of another word."""
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+            ctx.fail(f"there is no command {args[0]!r}{_meant_by(args[0])}")
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of commands, without importing any."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, _, line) in COMMANDS.items()])
+
+
+def _meant_by(word: str) -> str:
+    if Path(word).is_file():
+        return f"; to send its rows: batch-runner run {word}"
+    return did_you_mean(word, COMMANDS)
 
 
 def _version(ctx: click.Context, _param: click.Parameter, asked: Any) -> None:

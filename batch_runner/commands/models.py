@@ -13,7 +13,7 @@ from batch_runner.commands.terminal import json_option, print_json
 @click.command(cls=SettingsCommand)
 @click.argument("text", required=False, default="", metavar="[TEXT]")
 @json_option
-@some_setting_options("endpoint", "api_key_env", "api_key_file", "model", "timeout", "ca_bundle", timeout=15.0)
+@some_setting_options("endpoint", "api_key_env", "api_key_file", "api_key_command", "model", "timeout", "ca_bundle", timeout=15.0)
 @click.pass_context
 def models(ctx: click.Context, /, text: str, *, as_json: bool, **_settings: object) -> int:
     """List the models that the key may call, all or those with TEXT in their names. Costs nothing.

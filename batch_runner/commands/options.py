@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from batch_runner.settings import Setting, Settings, read_settings, table
+from batch_runner.endpoint import OWN_KEY_VARIABLE
+from batch_runner.failures import UsageMistake
+from batch_runner.settings import KEY_SETTINGS, Setting, Settings, read_settings, table
+from batch_runner.settings.nearest import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
-KEY_SETTINGS = ("api_key_env", "api_key_file")
+PREFIX = "BATCH_RUNNER_"
 SOURCES = (ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP, ParameterSource.ENVIRONMENT, ParameterSource.COMMANDLINE)
 """Where a value can come from, the weakest first."""
 
@@ -56,6 +59,16 @@ class SettingsCommand(click.Command):
                     formatter.write_dl(records)
 
 
+class SettingOption(click.Option):
+    """An option whose complaints name the variable that a wrong value came from."""
+
+    def get_error_hint(self, ctx: click.Context | None) -> str:
+        """Where the value stands: the flag, or the variable."""
+        if ctx is not None and ctx.get_parameter_source(self.name or "") is ParameterSource.ENVIRONMENT:
+            return f"{self.envvar} (in the environment)"
+        return super().get_error_hint(ctx)
+
+
 def setting_options(command: F) -> F:
     """Add an option for each setting."""
     return some_setting_options(*(entry.name for entry in table()))(command)
@@ -76,7 +89,17 @@ def some_setting_options(*names: str, **defaults: Any) -> Callable[[F], F]:
 def settings_from(ctx: click.Context) -> Settings:
     """The settings that a command was given: flag, environment, `default_map` (a job file, a run line), default."""
     values = {entry.name: ctx.params[entry.name] for entry in table() if entry.name in ctx.params}
+    _check_variables(values.get("api_key_env"))
     return read_settings(values | _keys_that_fit(ctx, values))
+
+
+def _check_variables(key_variable: str | None) -> None:
+    """Raise `UsageMistake` for a variable that is nearly one of ours: a misspelt cap on cost must not be no cap."""
+    known = {entry.variable for entry in table() if entry.variable} | {OWN_KEY_VARIABLE, key_variable}
+    endings = [name.removeprefix(PREFIX) for name in known if name]
+    for name in os.environ:
+        if name.startswith(PREFIX) and name not in known and (near := nearest(name.removeprefix(PREFIX), endings, 1)):
+            raise UsageMistake(f"the variable {name} means nothing here; did you mean {PREFIX}{near[0]}?")
 
 
 def _keys_that_fit(ctx: click.Context, values: dict[str, Any]) -> dict[str, None]:
@@ -84,7 +107,7 @@ def _keys_that_fit(ctx: click.Context, values: dict[str, Any]) -> dict[str, None
     key. So `retry --endpoint elsewhere` doesn't take the remembered key there.
     """
     ranks = {name: _rank(ctx, name) for name in ("endpoint", *KEY_SETTINGS)}
-    named = [name for name in KEY_SETTINGS if values[name] is not None]
+    named = [name for name in KEY_SETTINGS if values.get(name) is not None]
     strongest = max((ranks[name] for name in named), default=0)
     return {
         name: None
@@ -111,9 +134,12 @@ def _option(entry: Setting) -> Callable[[F], F]:
     if facts.kind is bool:
         if facts.environment:
             names[-2] = f"{entry.flag}/--no-{entry.flag[2:]}"
-        return click.option(*names, is_flag=True, default=entry.default, help=facts.help, envvar=entry.variable)
+        return click.option(
+            *names, cls=SettingOption, is_flag=True, default=entry.default, help=facts.help, envvar=entry.variable
+        )
     return click.option(
         *names,
+        cls=SettingOption,
         type=facts.kind,
         default=entry.default or None,
         multiple=facts.many,

@@ -12,7 +12,7 @@ from batch_runner.commands.terminal import json_option, print_json
 
 @click.command(cls=SettingsCommand)
 @json_option
-@some_setting_options("endpoint", "api_key_env", "api_key_file", "timeout", "ca_bundle", timeout=15.0)
+@some_setting_options("endpoint", "api_key_env", "api_key_file", "api_key_command", "timeout", "ca_bundle", timeout=15.0)
 @click.pass_context
 def quota(ctx: click.Context, /, *, as_json: bool, **_settings: object) -> int:
     """Tell what was granted to the key, what is used, what is left, and when it expires. Costs nothing.

@@ -114,7 +114,7 @@ async def _unless_told_to_leave(question: Coroutine[Any, Any, T]) -> T:
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop's, where the extra `fast` is installed."""
+    """uvloop's, where there is one: on CPython."""
     try:
         import uvloop
     except ImportError:

@@ -3,48 +3,114 @@
 from __future__ import annotations
 
 import os
+import time
+from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from batch_runner.commands.terminal import json_option, print_json
+from batch_runner.settings.kinds import Duration
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from batch_runner.output.history import History
+    from batch_runner.results.standing import Standing
+
+EVERY_SECONDS = 2.0
 
 
 @click.command()
 @click.argument("output", metavar="OUT")
 @click.option("--verify", is_flag=True, help="Look at every line and add up the totals anew; exit 10 when something is wrong.")
+@click.option("--watch", is_flag=True, help="While a run is at it, tell every two seconds how far it is.")
+@click.option(
+    "--max-age",
+    type=Duration(),
+    metavar="TIME",
+    help="For monitoring: exit 0 when a run has ended well within TIME, such as 26h, else 23.",
+)
 @click.option("--prices", metavar="FILE", help="Count money at the prices in FILE. [default: the run's own, else OpenAI's list]")
 @json_option
-def status(output: str, *, verify: bool, prices: str | None, as_json: bool) -> int:
+def status(output: str, *, verify: bool, watch: bool, max_age: float | None, prices: str | None, as_json: bool) -> int:
     """Tell how OUT stands: running or not, rows by status, what failed and why, tokens and cost of all its runs.
 
-    With --verify, every line that is torn, unknown, repeated or doesn't add up is named by its number.
+    It ends with 0 when OUT is finished and well, 10 when some rows are not ok, 75 while a run is at it, 20 when the last run
+    was interrupted, 21 when it died, 22 when it is stuck (batch-runner help exit-codes).
+
+    With --verify, every line that is torn, unknown, repeated or doesn't add up is named by its number, and only that decides
+    the exit status.
 
     \b
     Example:
       batch-runner status prompts.results.jsonl
       batch-runner status prompts.results.jsonl --json | jq .rows
+      batch-runner status prompts.results.jsonl --watch
+      batch-runner status prompts.results.jsonl --max-age 26h || alert
       batch-runner status prompts.results.jsonl --verify
     """
-    from batch_runner.exits import ExitStatus
     from batch_runner.output.history import History
     from batch_runner.reporters.voice import show
     from batch_runner.results.standing import standing_document, standing_lines, standing_of
 
-    with History(Path(os.path.realpath(output))) as history:
+    path = Path(os.path.realpath(output))
+    if watch:
+        _watch(path, output, as_json=as_json)
+    with History(path) as history:
         standing = standing_of(history, prices)
         if not as_json:
-            for line in standing_lines(standing, output):
+            for line in (*standing_lines(standing, output), *_age_lines(standing, max_age)):
                 show(line)
         faults = _verified(history, at_work=standing.at_work, aloud=not as_json) if verify else []
+    ends_with = _exit_status(standing, max_age) if not verify else 10 * bool(faults)
     if as_json:
-        found = {"verify": {"well": not faults, "faults": faults}} if verify else {}
-        print_json(standing_document(standing) | found)
-    return int(ExitStatus.ROWS_NOT_OK if faults else ExitStatus.OK)
+        found: dict[str, Any] = {"verify": {"well": not faults, "faults": faults}} if verify else {}
+        print_json(standing_document(standing) | {"exit_status": ends_with} | found)
+    return ends_with
+
+
+def _exit_status(standing: Standing, max_age: float | None) -> int:
+    return standing.exit_status if max_age is None else standing.exit_status_for(max_age, time.time())
+
+
+def _age_lines(standing: Standing, max_age: float | None) -> Iterator[str]:
+    """Whether the last good end is fresh, where that was asked."""
+    from batch_runner.reporters.wording import duration
+    from batch_runner.results.states import seconds_since
+
+    if max_age is None:
+        return
+    age = seconds_since(standing.last_good_end, time.time())
+    if age is None:
+        yield f"no run has ended well here: older than {duration(max_age)}"
+    else:
+        yield f"the last run that ended well did so {duration(age)} ago: {'fresh' if age <= max_age else 'too old'}"
+
+
+def _watch(path: Path, name: str, *, as_json: bool) -> None:
+    """Tell how far the run is until it ends, from its heartbeat alone: reading a large output every two seconds would hurt."""
+    import orjson
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+    from batch_runner.output.heartbeat import read_heartbeat
+    from batch_runner.reporters.voice import show
+    from batch_runner.results.standing import heartbeat_in_words
+    from batch_runner.results.states import beats
+
+    console = Console(soft_wrap=True, highlight=False)
+    on_screen = console.is_terminal and not as_json
+    with Live(console=console, auto_refresh=False, transient=True) if on_screen else nullcontext() as live:
+        while beats(beat := read_heartbeat(path), time.time()):
+            words = f"{name}: {beat['state']}: {heartbeat_in_words(beat)}"
+            if live is not None:
+                live.update(Text(words), refresh=True)
+            else:
+                show(orjson.dumps(beat).decode() if as_json else f"{beat['updated']} {words}")
+            time.sleep(EVERY_SECONDS)
 
 
 def _verified(history: History, *, at_work: bool, aloud: bool) -> list[dict[str, object]]:

@@ -1,12 +1,20 @@
-"""`batch-runner help TOPIC`: what the documentation says of exit codes, environment, input and output, in the terminal."""
+"""`batch-runner help TOPIC`: a command's own help, or what there is to know of exit codes, environment, input and output."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import click
 
 from batch_runner.endpoint import OWN_KEY_VARIABLE
 from batch_runner.exits import MEANINGS
+from batch_runner.results.states import MEANINGS as STATES
+from batch_runner.results.states import STALE, STALE_MEANING
 from batch_runner.settings import table
+from batch_runner.settings.nearest import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 INPUT = """\
 An input is a file of rows, told by its name: JSON Lines, .txt (a prompt a line), .csv, .tsv, .parquet (an extra); all but the
@@ -54,23 +62,42 @@ Read the rows:
 
 
 @click.command(name="help")
-@click.argument("topic", required=False, metavar="[TOPIC]", type=click.Choice(["exit-codes", "environment", "input", "output"]))
+@click.argument("topic", required=False, metavar="[TOPIC|COMMAND]")
 @click.pass_context
 def help_topic(ctx: click.Context, topic: str | None) -> None:
-    """Explain a topic: exit-codes, environment, input or output."""
+    """Explain a topic (exit-codes, environment, input, output) or a command."""
+    parent = ctx.parent or ctx
+    texts: dict[str, Callable[[], str]] = {
+        "exit-codes": exit_codes,
+        "environment": environment,
+        "input": lambda: INPUT,
+        "output": lambda: OUTPUT,
+    }
+    commands = parent.command.list_commands(parent) if isinstance(parent.command, click.Group) else []
     if topic is None:
-        parent = ctx.parent or ctx
         click.echo(parent.get_help())
-        click.echo("\nTopics: batch-runner help exit-codes | environment | input | output")
-        return
-    texts = {"exit-codes": exit_codes(), "environment": environment(), "input": INPUT, "output": OUTPUT}
-    click.echo(texts[topic], nl=False)
+        click.echo("\nTopics: batch-runner help " + " | ".join(texts))
+    elif topic in texts:
+        click.echo(texts[topic](), nl=False)
+    elif topic in commands:
+        click.echo(_help_of(topic, parent))
+    else:
+        raise click.UsageError(f"there is neither a topic nor a command {topic!r}{did_you_mean(topic, [*texts, *commands])}", ctx)
+
+
+def _help_of(name: str, parent: click.Context) -> str:
+    assert isinstance(parent.command, click.Group)
+    command = parent.command.get_command(parent, name)
+    assert command is not None
+    return command.get_help(click.Context(command, info_name=name, parent=parent))
 
 
 def exit_codes() -> str:
     """The table of exit statuses."""
     rows = "".join(f"{status:>5}  {meaning}\n" for status, meaning in MEANINGS.items())
-    return f"{rows}\nMore may come: treat a status you don't know as a failure.\n"
+    states = "".join(f"{status:>5}  {state}: {meaning}\n" for state, (status, meaning) in STATES.items())
+    states += f"{STALE:>5}  {STALE_MEANING}\n"
+    return f"{rows}\nOf status OUT:\n\n{states}\nMore may come: treat a status you don't know as a failure.\n"
 
 
 def environment() -> str:

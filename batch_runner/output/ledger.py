@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from batch_runner.failures import SLOW_DOWN
 from batch_runner.output.lines import read_bills
 from batch_runner.records import ANSWERED
 from batch_runner.totals import Totals
@@ -25,6 +26,7 @@ def count(totals: Totals, line: Mapping[str, Any]) -> None:
     who knows which rows the input holds.
     """
     totals.attempts += sum(attempt["n"] for attempt in line["attempts"])
+    totals.slow_downs += sum(attempt["n"] for attempt in line["attempts"] if attempt["outcome"] in SLOW_DOWN)
     if line["failure"]:
         totals.failures[line["failure"]] += 1
     for model, bill in read_bills(line).items():

@@ -13,6 +13,7 @@ from batch_runner.reporters.wording import duration, in_brackets, one_line, shor
 if TYPE_CHECKING:
     from batch_runner.failures import Failure
     from batch_runner.progress import RunReport, Snapshot
+    from batch_runner.records import PromptRow, Rejected, Result
 
 FIRST_SECONDS = 10.0
 MOST_SECONDS = 300.0
@@ -46,10 +47,13 @@ class Lines:
             self._next = snapshot.seconds + self._gap
             self._say(progress_in_words(snapshot))
 
-    def attempt_failed(self, row_id: str, failure: Failure, wait: float | None) -> None:
+    def attempt_failed(self, row_id: str, failure: Failure, wait: float | None, _attempt: int) -> None:
         """A line, when asked to be verbose."""
         if self._verbose:
             self._say(failure_in_words(row_id, failure, wait))
+
+    def recorded(self, row: PromptRow | Rejected, result: Result) -> None:
+        """Nothing: the counts tell."""
 
     def stopping(self, reason: str) -> None:
         """A line, so that nobody wonders about the wait."""

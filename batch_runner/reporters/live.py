@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from batch_runner.failures import Failure
     from batch_runner.progress import RunReport, Snapshot
+    from batch_runner.records import PromptRow, Rejected, Result
 
 
 class Live:
@@ -40,10 +41,13 @@ class Live:
             self._console.print(f"{timestamp(time.time())} {news}", markup=False)
         self._bar.update(self._task, completed=snapshot.recorded, description=progress_in_words(snapshot))
 
-    def attempt_failed(self, row_id: str, failure: Failure, wait: float | None) -> None:
+    def attempt_failed(self, row_id: str, failure: Failure, wait: float | None, _attempt: int) -> None:
         """A line above it, when asked to be verbose."""
         if self._verbose:
             self._console.print(failure_in_words(row_id, failure, wait), markup=False)
+
+    def recorded(self, row: PromptRow | Rejected, result: Result) -> None:
+        """Nothing: the counts tell."""
 
     def stopping(self, reason: str) -> None:
         """A line above it, so that nobody wonders about the wait."""

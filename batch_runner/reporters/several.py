@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from batch_runner.failures import Failure
     from batch_runner.progress import Reporter, RunReport, Snapshot
+    from batch_runner.records import PromptRow, Rejected, Result
 
 
 class Several:
@@ -28,11 +29,17 @@ class Several:
             with suppress(OSError):
                 reporter.update(snapshot)
 
-    def attempt_failed(self, row_id: str, failure: Failure, wait: float | None) -> None:
+    def attempt_failed(self, row_id: str, failure: Failure, wait: float | None, attempt: int) -> None:
         """An attempt brought no answer."""
         for reporter in self._reporters:
             with suppress(OSError):
-                reporter.attempt_failed(row_id, failure, wait)
+                reporter.attempt_failed(row_id, failure, wait, attempt)
+
+    def recorded(self, row: PromptRow | Rejected, result: Result) -> None:
+        """A row has its last word."""
+        for reporter in self._reporters:
+            with suppress(OSError):
+                reporter.recorded(row, result)
 
     def stopping(self, reason: str) -> None:
         """The service ended the run."""

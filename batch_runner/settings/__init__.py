@@ -2,6 +2,6 @@
 
 from batch_runner.settings.groups import Setting, Settings, table
 from batch_runner.settings.nearest import did_you_mean
-from batch_runner.settings.reading import as_written, read_settings
+from batch_runner.settings.reading import KEY_SETTINGS, PATH_SETTINGS, as_written, read_settings
 
-__all__ = ["Setting", "Settings", "as_written", "did_you_mean", "read_settings", "table"]
+__all__ = ["KEY_SETTINGS", "PATH_SETTINGS", "Setting", "Settings", "as_written", "did_you_mean", "read_settings", "table"]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+from datetime import time
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from batch_runner.settings.kinds import Count, Dollars, Duration, KeyValue, Rate, Share, States, VariableName
+from batch_runner.settings.kinds import Count, Dollars, Duration, KeyValue, Rate, Share, States, TimeOfDay, VariableName
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -62,6 +63,12 @@ class RequestSettings:
     )
     api_key_env: str | None = setting(None, "The variable that holds the key.", kind=VariableName(), metavar="NAME")
     api_key_file: str | None = setting(None, "A file that holds the key.", metavar="FILE")
+    api_key_command: str | None = setting(
+        None,
+        "A command that prints the key: 'pass show apicore'. Run without a shell, once.",
+        metavar="COMMAND",
+        sticks=False,  # an output may come from somebody else: `retry` must not run what stands in it
+    )
     model: str = setting("o1-mini", "The model of rows that name none.", short="-m")
     max_completion_tokens: int | None = setting(
         None,
@@ -236,6 +243,20 @@ class EndingSettings:
         "0", "How many rows may be not ok for exit status 0: a number or a share.", kind=Share(), metavar="N|N%"
     )
     drain_timeout: float = setting(300.0, "How long Ctrl-C waits for the requests in flight.", kind=Duration(), metavar="TIME")
+    stop_at: time | None = setting(
+        None,
+        "The time of the day at which the run is over, done or not; it drains before. The same line goes on later.",
+        kind=TimeOfDay(),
+        metavar="HH:MM",
+        sticks=False,
+    )
+    max_duration: float | None = setting(
+        None,
+        "The longest the run may take, its drain included. The same line goes on later.",
+        kind=Duration(),
+        metavar="TIME",
+        sticks=False,
+    )
 
 
 @dataclass(frozen=True, slots=True)

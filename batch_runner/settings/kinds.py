@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+from datetime import time
 from typing import Any, NoReturn
 
 import click
 
-from batch_runner.failures import FailureKind
+from batch_runner.failures import BatchRunnerError, FailureKind
 from batch_runner.json_text import loads_exactly
 from batch_runner.records import REPEATABLE
 from batch_runner.settings.nearest import did_you_mean
+from batch_runner.zones import zone_named
 
+TIME_OF_DAY = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)", re.ASCII)
 DURATION = re.compile(r"(?:(?P<h>\d+(?:\.\d+)?)h)?(?:(?P<m>\d+(?:\.\d+)?)m)?(?:(?P<s>\d+(?:\.\d+)?)s?)?", re.IGNORECASE)
 NUMBER = re.compile(r"(?P<digits>\d[\d_,]*(?:\.\d+)?)\s*(?P<unit>[kKmM]?)")
 RATE = re.compile(NUMBER.pattern + r"\s*(?:/\s*(?P<per>min|minute|m|s|sec|second|h|hour))?")
@@ -44,6 +47,35 @@ class Duration(click.ParamType[float]):
 
     def _refuse(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> NoReturn:
         self.fail(f"{value!r} isn't a duration: write 90, 30s, 5m or 1h30m", param, ctx)
+
+
+class TimeOfDay(click.ParamType[time]):
+    """A time of the day to the minute, from `06:30`."""
+
+    name = "time of day"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> time:
+        """Read hours and minutes out of `value`."""
+        if isinstance(value, time):
+            return value.replace(second=0, microsecond=0, tzinfo=None)
+        match = TIME_OF_DAY.fullmatch(str(value).strip())
+        if match is None:
+            self.fail(f"{value!r} isn't a time of the day: write 06:30", param, ctx)
+        return time(int(match[1]), int(match[2]))
+
+
+class ZoneName(click.ParamType[str]):
+    """The name of a time zone, kept as text: `Europe/Berlin`."""
+
+    name = "zone"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Check that this machine knows the zone."""
+        try:
+            zone_named(str(value))
+        except BatchRunnerError as mistake:
+            self.fail(str(mistake), param, ctx)
+        return str(value)
 
 
 class Count(click.ParamType[int]):

@@ -16,6 +16,12 @@ from batch_runner.settings.nearest import did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+KEY_SETTINGS = ("api_key_env", "api_key_file", "api_key_command")
+"""Each names where the key is."""
+
+PATH_SETTINGS = ("api_key_file", "ca_bundle", "images_from", "prices", "rescue_dir")
+"""Each names a file or a folder."""
+
 FLAGGED_PARAMETERS = {
     "model": "--model",
     "max_completion_tokens": "--max-completion-tokens",
@@ -25,6 +31,9 @@ FLAGGED_PARAMETERS = {
     "messages": "the input rows",
 }
 """Request parameters that have a better place than `--param`."""
+
+KEY_NAMES = frozenset({"api_key", "apikey", "authorization", "key", "token"})
+"""No request parameters: who sends a key so would find it in the output, which remembers all settings."""
 
 
 def read_settings(values: Mapping[str, Any]) -> Settings:
@@ -38,8 +47,9 @@ def read_settings(values: Mapping[str, Any]) -> Settings:
             raise UsageMistake(f"there is no setting {name!r}{did_you_mean(name, names)}")
     settings = build(values, convert)
     _check_params(settings)
-    if settings.request.api_key_env and settings.request.api_key_file:
-        raise UsageMistake("api_key_env and api_key_file both name a key: keep one")
+    flat = settings.flat()
+    if len(named := [name for name in KEY_SETTINGS if flat[name]]) > 1:
+        raise UsageMistake(f"{named[0]} and {named[1]} both name a key: keep one")
     system = text_or_file(settings.request.system or "", "system").strip() or None
     template = None if settings.request.template is None else text_or_file(settings.request.template, "template")
     return replace(settings, request=replace(settings.request, system=system, template=template))
@@ -88,6 +98,8 @@ def _check_params(settings: Settings) -> None:
     for key, value in settings.request.param:
         if key in FLAGGED_PARAMETERS:
             raise UsageMistake(f"--param {key}=…: use {FLAGGED_PARAMETERS[key]} for that")
+        if key.lower().replace("-", "_") in KEY_NAMES:
+            raise UsageMistake(f"--param {key}=…: a key is never sent as a parameter; name it by --api-key-env or --api-key-file")
         if key == "stream" and value:
             raise UsageMistake("--param stream=true: answers are read whole; leave it out")
         if not is_json({key: value}):

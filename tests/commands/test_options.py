@@ -5,6 +5,7 @@ import pytest
 from click.testing import CliRunner
 
 from batch_runner.commands.options import setting_options, settings_from, some_setting_options
+from batch_runner.failures import UsageMistake
 from batch_runner.settings import Settings
 
 KEY_ENV, ENDPOINT = "BATCH_RUNNER_API_KEY_ENV", "BATCH_RUNNER_ENDPOINT"
@@ -76,3 +77,20 @@ def test_a_command_with_few_settings_may_have_a_default_of_its_own_which_the_env
 
     assert [(each.request.endpoint, each.request.timeout) for each in told] == [("apicore", 15.0), ("openai", 120.0)]
     assert "No such option" in refused.output
+
+
+def test_a_wrong_value_in_the_environment_is_told_with_its_variable() -> None:
+    with pytest.raises(click.BadParameter) as complaint:
+        settings_of(environment={"BATCH_RUNNER_RPM": "abc"})
+
+    assert complaint.value.format_message().startswith("Invalid value for BATCH_RUNNER_RPM (in the environment): 'abc'")
+
+
+def test_a_variable_that_is_nearly_a_setting_is_refused_before_it_costs_anything() -> None:
+    with pytest.raises(UsageMistake, match=r"BATCH_RUNNER_MAX_COSTS means nothing here; did you mean BATCH_RUNNER_MAX_COST\?"):
+        settings_of(environment={"BATCH_RUNNER_MAX_COSTS": "4"})
+
+
+@pytest.mark.parametrize("name", ["BATCH_RUNNER_ZONE_OF_MY_OWN", "BATCH_RUNNER_API_KEYS"])
+def test_a_variable_that_is_no_setting_or_names_the_key_is_left_alone(name: str) -> None:
+    assert settings_of("--api-key-env", name, environment={name: "x"}).request.api_key_env == name

@@ -77,7 +77,7 @@ def _spare_loop() -> Iterator[None]:
         loop.close()
 
 
-def until(condition: Callable[[], T], *, seconds: float = 10.0, what: str = "it") -> T:
+def until(condition: Callable[[], T], *, seconds: float = 30.0, what: str = "it") -> T:
     """Look again and again until `condition` holds; its value."""
     deadline = time.monotonic() + seconds
     while True:

@@ -522,14 +522,44 @@ def test_status_tells_a_running_an_ended_and_a_killed_run_apart(place: Place, se
     ended = place.run("status", place.out)
     document = place.run("status", place.out, "--json").document
 
-    assert (running.status, killed.status, ended.status) == (0, 0, 0)
+    assert (running.status, killed.status, ended.status) == (75, 21, 0)
     assert "running: 0 of 4 rows" in running.out
     assert str(started.pid) in running.out
     assert (running_document["state"], running_document["heartbeat"]["pid"]) == ("running", started.pid)
     assert "was killed; the same command goes on" in killed.out
     assert "4 rows: 4 ok" in ended.out
-    assert (document["state"], document["rows"]["ok"]) == ("ended", 4)
+    assert (document["state"], document["rows"]["ok"]) == ("finished", 4)
     assert ended.err == ""
+
+
+def test_a_run_can_be_watched_until_it_ends(place: Place, servers: Servers) -> None:
+    place.write_questions(4)
+    gateway = servers.gateway(Scenario(latency=Latency(seconds=Fixed(60))))
+    started = place.start("run", place.prompts, "--endpoint", gateway.url, "-c", "2")
+    until(lambda: gateway.books(rows=False).open >= 2)
+    watching = place.start("status", place.out, "--watch")
+    assert watching.process.stdout is not None
+    first = watching.process.stdout.readline().decode()
+
+    started.signal(signal.SIGINT)
+    started.signal(signal.SIGINT)
+    started.ended()
+    end = watching.ended()
+
+    assert "prompts.results.jsonl: running: 0 of 4 rows of this run" in first
+    assert end.status == 20
+    assert "interrupted: 4 rows left (told to leave; the same command goes on)" in end.out
+
+
+def test_a_monitor_asks_for_a_fresh_good_end(place: Place, gateway: ServedHere) -> None:
+    place.write_questions(2)
+    run(place, gateway)
+
+    fresh = place.run("status", place.out, "--max-age", "26h")
+    stale = place.run("status", place.out, "--max-age", "0.001s", "--json")
+
+    assert (fresh.status, stale.status, stale.document["exit_status"]) == (0, 23, 23)
+    assert "the last run that ended well did so" in fresh.out
 
 
 def test_status_says_what_failed_and_why(place: Place, servers: Servers) -> None:

@@ -55,7 +55,7 @@ def test_a_killed_runs_hidden_cost_is_bounded_by_its_in_flight_ceiling(
     standing = place.run("status", place.out, "--json").document
 
     ceiling = place.lines()[0]["run"]["ceiling"]
-    assert standing["state"] == "killed"
+    assert standing["state"] == "dead"
     assert standing["job"]["tokens"]["total_tokens"] == 0
     assert standing["job"]["maybe_billed"]["completion_tokens"] == ceiling["completion_tokens"] == 4 * 900
     assert lies_between(gateway.books(), standing["job"])
@@ -119,7 +119,7 @@ def test_rows_that_a_killed_run_never_came_to_are_told_with_a_limit_and_over_mad
     standing = place.run("status", place.out, "--json").document
 
     sent = place.recorded() - made_up
-    assert standing["state"] == "killed"
+    assert standing["state"] == "dead"
     assert standing["rows"]["unattempted"] == 8 - sent
 
 

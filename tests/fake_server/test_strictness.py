@@ -259,15 +259,17 @@ def test_responses_models_are_sent_elsewhere(model: str) -> None:
     )
 
 
-def test_a_cap_above_what_the_model_writes_is_refused() -> None:
-    assert judged("o1-mini", max_completion_tokens=65_537) == Complaint(
+@pytest.mark.parametrize(("model", "most"), [("o1-mini", 65_536), ("o1-preview", 32_768), ("o1", 100_000)])
+def test_a_cap_above_what_the_model_writes_is_refused(model: str, most: int) -> None:
+    assert judged(model, max_completion_tokens=most + 1) == Complaint(
         400,
-        "max_tokens is too large: 65537. This model supports at most 65536 completion tokens, whereas you provided 65537.",
+        f"max_tokens is too large: {most + 1}. "
+        f"This model supports at most {most} completion tokens, whereas you provided {most + 1}.",
         "invalid_request_error",
         "max_tokens",
         None,
     )
-    assert judged("o1-mini", max_completion_tokens=65_536) is None
+    assert judged(model, max_completion_tokens=most) is None
 
 
 @pytest.mark.parametrize("cap", [0, -1])

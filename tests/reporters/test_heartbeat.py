@@ -8,9 +8,12 @@ import orjson
 import pytest
 
 from batch_runner.exits import ExitStatus
+from batch_runner.failures import Failure, FailureKind, Scope
 from batch_runner.output.heartbeat import heartbeat_path
+from batch_runner.pricing import Prices
 from batch_runner.progress import RunReport, Snapshot
-from batch_runner.reporters.heartbeat import Heartbeat
+from batch_runner.records import Bill, Usage
+from batch_runner.reporters.heartbeat import KEYS, Heartbeat
 from batch_runner.totals import Totals
 
 
@@ -41,13 +44,13 @@ def beat(output: Path) -> dict[str, Any]:
 
 
 def test_it_stands_beside_the_output(output: Path) -> None:
-    Heartbeat(output).started("r", 8)
+    Heartbeat(output, Prices()).started("r", 8)
 
     assert [path.name for path in output.parent.iterdir()] == ["out.jsonl.status.json"]
 
 
 def test_it_tells_who_is_at_work(output: Path) -> None:
-    Heartbeat(output).started("r", 8)
+    Heartbeat(output, Prices()).started("r", 8)
 
     told = beat(output)
     assert (told["schema"], told["pid"], told["run_id"], told["state"]) == (1, os.getpid(), "r", "running")
@@ -55,7 +58,7 @@ def test_it_tells_who_is_at_work(output: Path) -> None:
 
 
 def test_it_tells_how_far_the_run_is(output: Path) -> None:
-    heartbeat = Heartbeat(output)
+    heartbeat = Heartbeat(output, Prices())
     heartbeat.started("r", 8)
 
     heartbeat.update(a_snapshot(30.0))
@@ -68,7 +71,7 @@ def test_it_tells_how_far_the_run_is(output: Path) -> None:
 
 
 def test_it_is_written_every_two_seconds_at_most(output: Path) -> None:
-    heartbeat = Heartbeat(output)
+    heartbeat = Heartbeat(output, Prices())
     heartbeat.started("r", 8)
 
     seen = list[int]()
@@ -81,7 +84,7 @@ def test_it_is_written_every_two_seconds_at_most(output: Path) -> None:
 
 
 def test_it_tells_that_the_run_is_leaving(output: Path) -> None:
-    heartbeat = Heartbeat(output)
+    heartbeat = Heartbeat(output, Prices())
     heartbeat.started("r", 8)
 
     heartbeat.update(a_snapshot(1.0, draining=True))
@@ -91,7 +94,7 @@ def test_it_tells_that_the_run_is_leaving(output: Path) -> None:
 
 
 def test_it_keeps_why_the_service_ended_the_run(output: Path) -> None:
-    heartbeat = Heartbeat(output)
+    heartbeat = Heartbeat(output, Prices())
     heartbeat.started("r", 8)
     before = beat(output)
 
@@ -107,7 +110,7 @@ def test_it_keeps_why_the_service_ended_the_run(output: Path) -> None:
 
 
 def test_it_tells_how_the_run_ended(output: Path) -> None:
-    heartbeat = Heartbeat(output)
+    heartbeat = Heartbeat(output, Prices())
     heartbeat.started("r", 8)
 
     heartbeat.ended(RunReport(Totals(), Totals(attempts=3), ExitStatus.STOPPED_BY_SERVICE, "no key", output, run_id="r"))
@@ -117,14 +120,74 @@ def test_it_tells_how_the_run_ended(output: Path) -> None:
     assert "in_flight" not in told
 
 
-def test_a_run_that_never_began_leaves_none(output: Path) -> None:
-    Heartbeat(output).ended(RunReport(Totals(), Totals(), ExitStatus.OK, "", output))
+def test_a_run_that_had_nothing_to_send_says_so(output: Path) -> None:
+    Heartbeat(output, Prices(), job="nightly").ended(RunReport(Totals(), Totals(), ExitStatus.OK, "nothing to send", output))
 
-    assert not heartbeat_path(output).exists()
+    told = beat(output)
+    assert (told["state"], told["exit_status"], told["reason"], told["run_id"], told["job"]) == (
+        "ended",
+        0,
+        "nothing to send",
+        "",
+        "nightly",
+    )
+
+
+def test_it_tells_when_the_run_will_be_over_what_it_costs_and_what_it_waits_for(output: Path) -> None:
+    heartbeat = Heartbeat(output, Prices())
+    heartbeat.started("r", 8)
+    snapshot = a_snapshot(30.0)
+    snapshot.totals.bill("o1-mini", Bill(Usage(1_000_000, 0, 1_000_000, 0, 2_000_000)))
+
+    heartbeat.update(snapshot)
+    heartbeat.settle()
+
+    told = beat(output)
+    assert told["eta"] > told["updated"]
+    assert told["cost"]["usd"] > 0
+    assert told["waiting_for"] == "pause"
+
+
+def test_it_tells_the_last_attempt_that_failed(output: Path) -> None:
+    heartbeat = Heartbeat(output, Prices())
+    heartbeat.started("r", 8)
+    heartbeat.attempt_failed("a\x1b[2J", Failure(FailureKind.SERVER_ERROR, Scope.ROW, "x" * 1000, http_status=500), 1.0, 1)
+
+    heartbeat.update(a_snapshot(30.0))
+    heartbeat.settle()
+
+    error = beat(output)["last_error"]
+    assert (error["row"], error["kind"], error["http_status"], len(error["message"])) == ("a\\x1b[2J", "server_error", 500, 300)
+
+
+def test_it_tells_for_how_long_nothing_has_come_back(output: Path) -> None:
+    heartbeat = Heartbeat(output, Prices(), timeout=60.0)
+    heartbeat.started("r", 8)
+
+    silences = []
+    for seconds, recorded in ((10.0, 1), (70.0, 1), (140.0, 1), (150.0, 2)):
+        heartbeat.update(a_snapshot(seconds, recorded))
+        heartbeat.settle()
+        silences.append(beat(output)["silent_s"])
+
+    assert silences == [0.0, 60.0, 130.0, 0.0]
+    assert beat(output)["timeout_s"] == 60.0
+
+
+def test_every_key_it_writes_has_a_meaning(output: Path) -> None:
+    heartbeat = Heartbeat(output, Prices())
+    heartbeat.started("r", 8)
+    heartbeat.stopping("no key")
+    heartbeat.update(a_snapshot(30.0))
+    heartbeat.settle()
+    running = beat(output)
+    heartbeat.ended(RunReport(Totals(), Totals(), ExitStatus.OK, "", output, run_id="r"))
+
+    assert {*running, *beat(output)} == set(KEYS)
 
 
 def test_one_that_can_not_be_written_stops_nothing(tmp_path: Path) -> None:
-    heartbeat = Heartbeat(tmp_path / "gone" / "out.jsonl")
+    heartbeat = Heartbeat(tmp_path / "gone" / "out.jsonl", Prices())
 
     heartbeat.started("r", 8)
     heartbeat.update(a_snapshot(1.0))
@@ -135,7 +198,7 @@ def test_one_that_can_not_be_written_stops_nothing(tmp_path: Path) -> None:
 
 
 def test_where_no_new_file_can_be_made_the_old_one_is_written_over(output: Path) -> None:
-    heartbeat = Heartbeat(output)
+    heartbeat = Heartbeat(output, Prices())
     heartbeat.started("r", 8)
     heartbeat_path(output).with_name("out.jsonl.status.json.new").mkdir()  # in the way, as a full disk is
 
@@ -153,7 +216,7 @@ def test_a_slow_disk_skips_beats_and_holds_up_nobody(output: Path, monkeypatch: 
         go_on.wait(10)
         return replaced(path, target)
 
-    heartbeat = Heartbeat(output)
+    heartbeat = Heartbeat(output, Prices())
     heartbeat.started("r", 8)
     monkeypatch.setattr(Path, "replace", slowly)
 

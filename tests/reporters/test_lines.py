@@ -106,9 +106,9 @@ def test_lines_come_less_and_less_often(capsys: pytest.CaptureFixture[str]) -> N
 def test_failed_attempts_are_told_only_when_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
     failure = Failure(FailureKind.SERVER_ERROR, Scope.ROW, "oops")
 
-    Lines(verbose=False).attempt_failed("a", failure, None)
+    Lines(verbose=False).attempt_failed("a", failure, None, 1)
     quiet = capsys.readouterr().err
-    Lines(verbose=True).attempt_failed("a", failure, None)
+    Lines(verbose=True).attempt_failed("a", failure, None, 1)
 
     assert quiet == ""
     assert "row a: server_error: oops" in capsys.readouterr().err

@@ -22,7 +22,7 @@ def shown(*, verbose: bool, stopping: str = "") -> str:
     live = Live(Console(file=screen, force_terminal=True, width=120, color_system=None), verbose=verbose)
     live.started("r", 8)
     live.update(SNAPSHOT)
-    live.attempt_failed("a", FAILURE, None)
+    live.attempt_failed("a", FAILURE, None, 1)
     if stopping:
         live.stopping(stopping)
     live.ended(REPORT)

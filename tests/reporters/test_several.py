@@ -6,12 +6,15 @@ import pytest
 from batch_runner.exits import ExitStatus
 from batch_runner.failures import Failure, FailureKind, Scope
 from batch_runner.progress import RunReport, Snapshot
+from batch_runner.records import PromptRow, Rejected, Result
 from batch_runner.reporters.several import Several
 from batch_runner.totals import Totals
 
 REPORT = RunReport(Totals(), Totals(), ExitStatus.OK, "", Path("out.jsonl"))
 FAILURE = Failure(FailureKind.TIMEOUT, Scope.ROW, "late")
 SNAPSHOT: Any = object()
+ROW: Any = object()
+RESULT: Any = object()
 
 
 class Listener:
@@ -27,8 +30,11 @@ class Listener:
     def update(self, snapshot: Snapshot) -> None:
         self._keep(snapshot)
 
-    def attempt_failed(self, row_id: str, failure: Failure, wait: float | None) -> None:
-        self._keep((row_id, failure, wait))
+    def attempt_failed(self, row_id: str, failure: Failure, wait: float | None, attempt: int) -> None:
+        self._keep((row_id, failure, wait, attempt))
+
+    def recorded(self, row: PromptRow | Rejected, result: Result) -> None:
+        self._keep((row, result))
 
     def stopping(self, reason: str) -> None:
         self._keep(reason)
@@ -45,12 +51,13 @@ class Listener:
 def tell_all(several: Several) -> None:
     several.started("r", 8)
     several.update(SNAPSHOT)
-    several.attempt_failed("a", FAILURE, 1.0)
+    several.attempt_failed("a", FAILURE, 1.0, 2)
+    several.recorded(ROW, RESULT)
     several.stopping("invalid_key: no")
     several.ended(REPORT)
 
 
-EVERYTHING = [("r", 8), SNAPSHOT, ("a", FAILURE, 1.0), "invalid_key: no", REPORT]
+EVERYTHING = [("r", 8), SNAPSHOT, ("a", FAILURE, 1.0, 2), (ROW, RESULT), "invalid_key: no", REPORT]
 
 
 def test_everyone_is_told_everything() -> None:

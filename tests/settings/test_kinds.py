@@ -1,4 +1,5 @@
 from contextlib import suppress
+from datetime import time
 from typing import Any
 
 import click
@@ -7,9 +8,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch_runner.exits import deserved
-from batch_runner.settings.kinds import Count, Duration, KeyValue, Rate, Share, States, VariableName
+from batch_runner.settings.kinds import Count, Duration, KeyValue, Rate, Share, States, TimeOfDay, VariableName, ZoneName
 
-KINDS: list[click.ParamType[Any]] = [Count(), Duration(), KeyValue(), Rate(), Share(), States(), VariableName()]
+KINDS: list[click.ParamType[Any]] = [
+    Count(),
+    Duration(),
+    KeyValue(),
+    Rate(),
+    Share(),
+    States(),
+    TimeOfDay(),
+    VariableName(),
+    ZoneName(),
+]
 
 
 @pytest.mark.parametrize(
@@ -38,6 +49,36 @@ def test_a_duration_is_written_as_people_write_it(text: object, seconds: float) 
 def test_what_is_no_duration_is_refused(text: object) -> None:
     with pytest.raises(click.BadParameter, match="isn't a duration: write 90, 30s, 5m or 1h30m"):
         Duration().convert(text, None, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [("06:30", time(6, 30)), ("6:30", time(6, 30)), (" 00:00 ", time(0)), ("23:59", time(23, 59)), (time(6, 30, 5), time(6, 30))],
+)
+def test_a_time_of_the_day_is_written_with_its_minutes(text: object, read: time) -> None:
+    assert TimeOfDay().convert(text, None, None) == read
+
+
+@pytest.mark.parametrize("text", ["", "6", "24:00", "06:60", "6:3", "06:30:00", "6.30", "noon", 6, True, "٠٦:٣٠"])
+def test_what_is_no_time_of_the_day_is_refused(text: object) -> None:
+    with pytest.raises(click.BadParameter, match="isn't a time of the day: write 06:30"):
+        TimeOfDay().convert(text, None, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("Europe/Berln", "did you mean 'Europe/Berlin'"),
+        ("Berlin", "did you mean 'Europe/Berlin'"),
+        ("CEST", "there is no time zone 'CEST'"),
+        ("../etc/passwd", "there is no time zone"),
+        ("Europe", "there is no time zone"),
+        ("", "there is no time zone"),
+    ],
+)
+def test_what_is_no_zone_is_refused(text: str, said: str) -> None:
+    with pytest.raises(click.BadParameter, match=said):
+        ZoneName().convert(text, None, None)
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,7 @@ def test_an_unknown_setting_is_named_with_the_nearest_one() -> None:
         pytest.param({"max_failed": "9" * 5000}, "max_failed: .* neither a number of rows nor a share", id="too many digits"),
         pytest.param({"param": ["messages=[]"]}, "use the input rows", id="messages as param"),
         pytest.param({"param": ["stream=true"]}, "answers are read whole", id="stream"),
+        pytest.param({"param": ["api-key=sk-1"]}, "a key is never sent as a parameter", id="a key"),
     ],
 )
 def test_a_value_that_can_not_be_meant_so_is_told_in_one_line(values: dict[str, Any], said: str) -> None:

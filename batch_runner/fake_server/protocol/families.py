@@ -5,7 +5,7 @@ has reported as refused is accepted.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 O_SERIES = re.compile(r"^o(\d+)(?:-|$)")
@@ -80,6 +80,7 @@ O1_MINI = Family(
     tools=False,
     flex=False,
 )
+O1_PREVIEW = replace(O1_MINI, name="o1-preview", most_output=32_768)
 O1 = Family(
     name="o1",
     context=200_000,
@@ -140,7 +141,7 @@ GPT_6_REASONING = Family(
 )
 OTHER = Family(name="other", context=1_050_000)
 
-NAMED = {"o1-mini": O1_MINI, "o1-preview": O1_MINI, "o3-mini": O3_MINI}
+NAMED = {"o1-mini": O1_MINI, "o1-preview": O1_PREVIEW, "o3-mini": O3_MINI}
 O_GENERATIONS = {1: O1, 3: O3, 4: O3}
 
 

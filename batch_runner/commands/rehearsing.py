@@ -1,0 +1,41 @@
+"""`--dry-run` of `run`, `retry` and `job run`: everything up to the first request, and no further."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from batch_runner.commands.terminal import Face, print_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from batch_runner.intent import Order
+
+F = TypeVar("F", bound="Callable[..., object]")
+WIDEST = 100
+
+DRY_RUN = "--dry-run"
+
+dry_run_option = click.option(
+    DRY_RUN, is_flag=True, help="Tell what would be done and may cost, show the first request as curl; send and write nothing."
+)
+
+
+def dry_run(order: Order, face: Face) -> int:
+    """Tell what a run of `order` would do; the exit status: 3 where it wouldn't begin."""
+    from batch_runner.check.rehearsal import rehearsal_document, rehearsal_lines, rehearse
+    from batch_runner.reporters.voice import show, tell
+
+    rehearsal = rehearse(order)
+    if face.as_json:
+        print_json(rehearsal_document(rehearsal))
+    elif face.quiet:
+        for obstacle in rehearsal.obstacles:
+            tell(obstacle)
+    else:
+        for line in rehearsal_lines(rehearsal, min(WIDEST, shutil.get_terminal_size().columns)):
+            show(line)
+    return int(rehearsal.exit_status)
