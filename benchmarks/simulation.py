@@ -66,7 +66,7 @@ class Client(Protocol):
     def refused(self, sent: Sent, now: float, refusal: Refusal) -> None:
         """It was refused."""
 
-    def lost(self, now: float) -> None:
+    def lost(self) -> None:
         """One ended in an error of the service's own."""
 
     def left(self, now: float) -> None:
@@ -215,7 +215,7 @@ class Simulation:
         self._send()
 
     def _breaks(self, _nothing: None) -> None:
-        self.client.lost(self.now)
+        self.client.lost()
         self.client.left(self.now)
         self._send()
 

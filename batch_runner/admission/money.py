@@ -58,6 +58,7 @@ class Budget:
         self._caps = tuple(caps)
         self._reached = reached
         self._in_flight = 0
+        self._over = False
         self.held_by = ""
         """The flag that keeps the next request waiting now."""
 
@@ -65,7 +66,8 @@ class Budget:
         """Whether a request has to wait for those in flight; for ever where there is none that could make room."""
         cap = next((cap for cap in self._caps if not cap.holds(request)), None)
         self.held_by = cap.flag if cap is not None else ""
-        if cap is not None and not self._in_flight:
+        if cap is not None and not self._in_flight and not self._over:
+            self._over = True
             self._reached(cap, request)
         return cap is not None
 

@@ -244,11 +244,10 @@ class LocalAdmission:
         self._line.move()
 
     def _lost(self, request: ChatRequest, failure: Failure) -> None:
-        now = self._clock()
-        self._finder.lost(now)
+        self._finder.lost()
         self._outage.lost(request.row_id, _weight(failure), self._share_of_attempts(failure), self.in_flight)
         if failure.kind is FailureKind.OVERLOADED and failure.wait is not None:
-            self._finder.pause(now, failure.wait)
+            self._finder.pause(self._clock(), failure.wait)
 
     def _slow_down(self, slot: _LocalSlot, failure: Failure) -> None:
         """Where tokens are counted, a refusal is the ledger's matter as long as it has an answer to it."""

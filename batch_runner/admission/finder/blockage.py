@@ -46,13 +46,11 @@ class Blockage:
         self._gap = min(2 * self._gap, most)
         return self._next_look(now)
 
-    def end(self, at: float, *, of_a_window: bool) -> float:
-        """A look, sent at `at`, was let in; how long nothing had been."""
+    def end(self, at: float, *, of_a_window: bool) -> None:
+        """A look, sent at `at`, was let in."""
         self.on, self.probe = False, None
-        lasted = at - self.since
-        if of_a_window and lasted > SAME_SECOND:
+        if of_a_window and at - self.since > SAME_SECOND:
             self._ends.append(at)
-        return lasted
 
     def _next_look(self, now: float) -> float:
         """After the gap; or right when a window ends, if two ended whole minutes apart and that is about then."""

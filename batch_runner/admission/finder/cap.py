@@ -70,7 +70,7 @@ class Cap:
         """Refused beside so many; how many may be in flight now. Again and again at once: it is far fewer."""
         self._rate_before *= FADES
         self._in_a_row = self._in_a_row + 1 if now - self._cut_at < AT_ONCE_SECONDS else 0
-        most = (in_flight, in_flight - 1)[self._in_a_row] if self._in_a_row < 2 else AGAIN_CUT * in_flight
+        most = in_flight - self._in_a_row if self._in_a_row <= 1 else AGAIN_CUT * in_flight
         self._cut_at = self._grown_at = now
         self._step = 1
         return most

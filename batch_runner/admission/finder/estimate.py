@@ -8,11 +8,12 @@ from typing import NamedTuple
 LEAST_SECONDS, LEAST_COUNT = 0.3, 10
 """Between two refusals at least, for a figure worth believing; a few requests will do when they took long."""
 
-FEW_REQUESTS, FEW_SECONDS_WORTH = 2, 4
+FEW_REQUESTS, FEW_SECONDS_WORTH = 3, 4
 
 HORIZON_SECONDS, HORIZON_REQUESTS = 60.0, 20
 """How far back a refusal is still about the limit of today: the longer the stretch, the more exact its count."""
 
+LEAST_LONG_SECONDS = 2.0
 AGREES = 0.15
 """The long count is believed where it says the same as the short one."""
 
@@ -92,7 +93,7 @@ class Estimate:
         """The same over the longest stretch that may be trusted."""
         for mark in self._marks:
             seconds, count = at - mark.at, admitted - mark.admitted
-            if 2.0 <= seconds <= max(HORIZON_SECONDS, HORIZON_REQUESTS / rate) and count >= LEAST_COUNT:
+            if LEAST_LONG_SECONDS <= seconds <= max(HORIZON_SECONDS, HORIZON_REQUESTS / rate) and count >= LEAST_COUNT:
                 return count / seconds
         return None
 

@@ -6,7 +6,7 @@ saved up that could be sent at once, and a late timer is caught up only a little
 
 from __future__ import annotations
 
-CATCH_UP_SECONDS, CATCH_UP_REQUESTS, MOST_CATCH_UP_SECONDS = 0.02, 2, 0.16
+CATCH_UP_SECONDS, CATCH_UP_REQUESTS, MOST_CATCH_UP_SECONDS = 0.02, 1, 0.16
 """What a late timer may catch up, together: in no second more than 2 % and two requests above the rate. On a busy machine
 timers are late all the time, and what isn't caught up is never used. At a slow rate, to catch even one up would be a burst."""
 

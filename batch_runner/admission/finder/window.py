@@ -8,6 +8,7 @@ from statistics import median
 OVERHEAD_TOKENS = 50
 """An answer takes time even if it is empty: about as long as so many tokens. Without it short answers would look slow."""
 
+LEAST_SECONDS = 1e-6
 SAMPLES, USUAL_SAMPLES, LEAST_SAMPLES = 400, 20, 8
 LEAST_ANSWERS = 8
 SLOWED, SLOWING, CALM = 1.5, 1.3, 1.2
@@ -53,7 +54,7 @@ class Window:
         else:
             self.latency = seconds
         if tokens is not None:
-            self._per_token.append(seconds / (tokens + OVERHEAD_TOKENS))
+            self._per_token.append(max(LEAST_SECONDS, seconds) / (tokens + OVERHEAD_TOKENS))
 
     def look(self, now: float, in_flight: int, *, wanted: bool) -> str:
         """Once a round of answers: wider or narrower; why, or nothing. `wanted`: the pace could use a wider one."""
