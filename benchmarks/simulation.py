@@ -141,6 +141,16 @@ class Simulation:
             return sum(allowance.limit(since + self.phase + second) for second in range(int(until - since)))
         return allowance.between(since + self.phase, until + self.phase)
 
+    @property
+    def counts_places(self) -> bool:
+        """Whether it is requests in flight that the service has so many of."""
+        return self._shared is not None or isinstance(self.service.limits[0], ConcurrencyLimit)
+
+    def places_used(self, second: int) -> float:
+        """How many of its places were in use in a second."""
+        looks = self.books.in_flight[round(second / LOOK) : round((second + 1) / LOOK)]
+        return sum(min(look, self.granted(second, second + 1)) for look in looks) / max(1, len(looks))
+
     # --- events
 
     def _at(self, when: float, what: Callable[[Any], None], about: Any) -> None:

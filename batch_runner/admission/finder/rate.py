@@ -24,6 +24,9 @@ FIRST_CUT, BLIND_CUT, AGAIN_CUT = 0.5, 0.7, 0.7
 MOST_AFTER_FIRST = 10.0
 """Requests a second after the first refusal: at more, the next one would cost several at once."""
 
+AGAIN_SECONDS, AGAIN_HELD = 15.0, 0.94
+"""A refusal so soon after a cut, without a climb in between: the limit falls, and a little less won't do."""
+
 AGAIN = 5
 """So many refusals within a second of a cut: it was too small."""
 
@@ -106,7 +109,8 @@ class Rate:
             self.breathe(now, hold=SHORT_HOLD_SECONDS)
             return
         self.estimate.believe(found, now)
-        self.set(min(self.pace.rate, HELD * found), now)
+        unmoved = AGAIN_HELD if since_cut < AGAIN_SECONDS and not self.climb.under_way else 1.0
+        self.set(min(unmoved * self.pace.rate, HELD * found), now)
         self.breathe(now, hold=HOLD_SECONDS if since_cut > SURE_SECONDS else SHORT_HOLD_SECONDS)
 
     def first_cut(self, now: float, fill_rate: float) -> None:
