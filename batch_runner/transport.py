@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol, Self
 from urllib.request import getproxies, proxy_bypass
 
@@ -11,6 +13,7 @@ import aiohttp
 from yarl import URL
 
 from batch_runner import __version__
+from batch_runner.admission.finder.values import MOST_IN_FLIGHT
 from batch_runner.endpoint import FAKE
 from batch_runner.leaving import WaitEndedError, Waits
 from batch_runner.records import ChatRequest, NoAnswer, Outcome, Reply, Unreached
@@ -34,6 +37,9 @@ JSON = "application/json"
 
 HEADER_BYTES = 65_536
 """aiohttp refuses a header above 8,190 bytes; gateways behind a content filter send longer ones."""
+
+OTHER_FILES = 128
+"""Open files that are no connections: outputs, inputs, and what a program around a run has."""
 
 
 class Transport(Protocol):
@@ -149,6 +155,18 @@ class HttpTransport:
         if not sent.happened:
             return Unreached(reason, seconds, interrupted=interrupted)
         return NoAnswer(reason, seconds, timed_out=timed_out, interrupted=interrupted)
+
+
+def most_connections() -> int:
+    """How many connections this process may open beside its other files; the system's soft limit is raised for them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_IN_FLIGHT + OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+            soft = most
+    return MOST_IN_FLIGHT if soft == resource.RLIM_INFINITY else max(1, min(MOST_IN_FLIGHT, soft - OTHER_FILES))
 
 
 def environment_proxy(url: URL) -> str | None:
