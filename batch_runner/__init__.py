@@ -63,6 +63,7 @@ The way of a row, and with it the order of the modules. Each imports only what s
     projection      what some random rows foretell of the others
     pilot           a few random rows first
     reporters/      live line, timed lines, heartbeat, summary
+    notices/        who is told of a run: addresses, services, commands, files, a log
     check/          what a run would do, cost and take, told beforehand
     results/        reading an output
     upkeep/         outputs between runs: compacted, pruned, joined

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 from contextlib import ExitStack
@@ -12,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from batch_runner.execution import carry_out
 from batch_runner.exits import ExitStatus
-from batch_runner.failures import CannotStart
+from batch_runner.failures import BatchRunnerError, CannotStart
 from batch_runner.intent import Order
 from batch_runner.loader import STDIN
+from batch_runner.notices.announcer import announcing
 from batch_runner.preflight import look_after, look_before, warnings
 from batch_runner.preparation import prepare
-from batch_runner.reporters.several import Several
 from batch_runner.settings import read_settings
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ async def run_file(
 
     Raises a `BatchRunnerError` (`UsageMistake`, `CannotStart`, `OutputBusy`, `Bug`) for what the command ends with 2, 3, 75
     or 70 (3: before the first request); every other end is told in the report. Installs no signal handler, sets no event
-    loop policy, asks nothing.
+    loop policy, asks nothing. Whoever couldn't be told of the run (`ping`, `webhook` and so on) is named in a warning of the
+    logger `batch_runner`.
     """
     named = tuple(str(name) for name in ((inputs,) if isinstance(inputs, str | Path) else inputs))
     order = Order(read_settings({"preflight": False} | settings), named, None if output is None else Path(output))
@@ -57,12 +59,21 @@ async def run_file(
             await stop.wait()
             leaving.drain(ExitStatus.INTERRUPTED)
 
-    with ExitStack() as held:
-        prepared = await asyncio.to_thread(held.enter_context, prepare(order, clock=time.time))
-        account = await look_before(prepared)
-        notes = tuple(await asyncio.to_thread(list, warnings(account, prepared)))
-        report = await carry_out(prepared, reporter=Several(), watch=leave_when_told)
-        return replace(report, notes=notes, quotas=await look_after(prepared, account, report))
+    with announcing(order, logging.getLogger("batch_runner").warning) as announcer:
+        try:
+            await announcer.before()
+            with ExitStack() as held:
+                prepared = await asyncio.to_thread(held.enter_context, prepare(order, clock=time.time))
+                await announcer.started()
+                account = await look_before(prepared)
+                notes = tuple(await asyncio.to_thread(list, warnings(account, prepared)))
+                report = await carry_out(prepared, reporter=announcer.reporter, watch=leave_when_told)
+                report = replace(report, notes=notes, quotas=await look_after(prepared, account, report))
+        except BatchRunnerError as error:
+            await announcer.refused(error)
+            raise
+        await announcer.ended(report)
+    return report
 
 
 def run_file_sync(inputs: str | Path | Iterable[str | Path], output: str | Path | None = None, **settings: Any) -> RunReport:

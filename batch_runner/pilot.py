@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 FEW = 20
 """Below so many rows a pilot tells little."""
 
+MORE_SLOTS = 8
+"""How many times the slots of a pilot a longer run may find."""
+
 UNEVEN = 1.5
 """How much longer than at the pilot's pace it may take, where the service asked to slow down meanwhile."""
 
@@ -110,13 +113,15 @@ def _as_of_now(amounts: Sequence[float], together: float) -> list[float]:
 def _seconds(results: Sequence[Result], others: int, run: Totals, limits: LimitSettings, tokens: Range) -> Range:
     """How long the others take: as long as the work does when shared out to the slots, or as the limits on rates let it.
 
-    Whatever the order, sharing out takes no longer than the mean slot works, and the longest row on top (Graham, 1966).
+    Whatever the order, sharing out takes no longer than the mean slot works, and the longest row on top (Graham, 1966). Where no
+    `--concurrency` is given, those are the slots that the pilot used; a run that is left to find out may find many more.
     """
     work = [sum(attempt.seconds for attempt in result.attempts) for result in results]
-    shared = sum_of(others, work)
+    told, found = limits.concurrency, 1000 * sum(work) / max(1, run.wall_ms)
+    slots = max(1.0, min(found if told is None else told, others))
+    shared = sum_of(others, [each / slots for each in work])
     assert shared is not None
-    shared = shared.times(1 / max(1, min(limits.concurrency, others)))
-    ways = [Range(shared.about, shared.low, shared.high + max(work))]
+    ways = [Range(shared.about, shared.low / (1 if told is not None else MORE_SLOTS), shared.high + max(work))]
     if limits.rpm is not None:
         requests = others * run.attempts / len(results)
         ways.append(Range(*[60 * requests / limits.rpm] * 3))

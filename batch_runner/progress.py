@@ -92,6 +92,8 @@ class RunReport:
     """For each failure kind of this run one message of the service."""
     prices: Prices = field(default_factory=Prices)
     """Those that the run was told to count with."""
+    drift: tuple[str, ...] = ()
+    """In what a night departs from those before it."""
     notes: tuple[str, ...] = ()
     """What a look at the key's account said beforehand, where a program asked for one."""
     quotas: tuple[Quota, Quota] | None = None

@@ -21,7 +21,7 @@ PRICES = Prices({"o1-mini": Price(Rates(Decimal("1.10"), Decimal("0.55"), Decima
 ROW = PromptRow("a", "in.jsonl:1", b"", {})
 CAP = 2000
 RUNS = 100
-NO_LIMITS = LimitSettings()
+NO_LIMITS = LimitSettings(concurrency=16)
 
 
 @dataclass(frozen=True)
@@ -96,11 +96,21 @@ def test_every_range_holds_the_truth_in_nine_of_ten_runs() -> None:
 def test_limits_on_rates_make_it_longer() -> None:
     answers = some_answers(1, 40)
 
-    paced = outlook_of(answers, 400, limits=LimitSettings(rpm=20.0)).seconds
-    counted = outlook_of(answers, 400, limits=LimitSettings(tpm=1000.0)).seconds
+    paced = outlook_of(answers, 400, limits=LimitSettings(concurrency=16, rpm=20.0)).seconds
+    counted = outlook_of(answers, 400, limits=LimitSettings(concurrency=16, tpm=1000.0)).seconds
 
     assert paced.about == pytest.approx(400 / 20 * 60)
     assert counted.about == pytest.approx(outlook_of(answers, 400).tokens.about / 1000 * 60)
+
+
+def test_a_concurrency_that_is_found_out_may_grow() -> None:
+    answers = some_answers(2, 40)
+    work = sum(answer.seconds for answer in answers)
+
+    told = outlook_of(answers, 400, limits=LimitSettings()).seconds
+
+    assert told.about == pytest.approx(10 * work / (work / 60), rel=1e-6)
+    assert told.low < told.about / 8
 
 
 def test_a_service_that_asks_to_slow_down_sets_the_pace() -> None:
@@ -110,7 +120,7 @@ def test_a_service_that_asks_to_slow_down_sets_the_pace() -> None:
         result = slowed.result
         pilot.recorded(ROW, replace(result, attempts=(Attempt(AT, 0.1, "rate_limited", 3), *result.attempts)))
 
-    told = pilot.outlook(60, Totals(attempts=120, wall_ms=90_000), LimitSettings())
+    told = pilot.outlook(60, Totals(attempts=120, wall_ms=90_000), NO_LIMITS)
 
     assert told is not None
     assert told.seconds.about == pytest.approx(180)

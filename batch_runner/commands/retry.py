@@ -59,4 +59,4 @@ def retry(ctx: click.Context, /, output: str, *, dry_run: bool, pilot: int | Non
 
     from batch_runner.commands.running import run_order
 
-    return run_order(order, face_from(ctx), pilot)
+    return run_order(order, face_from(ctx), pilot=pilot)

@@ -43,4 +43,4 @@ def run(
 
     from batch_runner.commands.running import run_order
 
-    return run_order(order, face_from(ctx), pilot)
+    return run_order(order, face_from(ctx), pilot=pilot)

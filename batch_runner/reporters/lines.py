@@ -69,7 +69,7 @@ class Lines:
         tell(f"{timestamp(time.time())} {text}")
 
 
-def progress_in_words(snapshot: Snapshot, prices: Prices, width: int = 1000) -> str:
+def progress_in_words(snapshot: Snapshot, prices: Prices | None = None, width: int = 1000) -> str:
     """`120/400 rows, 118 ok, 2 failed, 240/min, 56.1k tokens, $0.21 of about $0.70, 1 min 10 s left`.
 
     Where that is wider than `width`, it goes without what is missed least.
@@ -79,7 +79,7 @@ def progress_in_words(snapshot: Snapshot, prices: Prices, width: int = 1000) -> 
     rows = snapshot.totals.rows
     counts = [f"{rows[status]:,} {status}" for status in Status if rows[status]]
     pace, tokens = f"{short(snapshot.rows_per_minute)}/min", f"{short(snapshot.totals.spent.total_tokens or 0)} tokens"
-    cost = cost_so_far(snapshot, prices)
+    cost = "" if prices is None else cost_so_far(snapshot, prices)
     parts = [f"{snapshot.recorded:,}/{snapshot.to_record:,} rows", *counts, pace, tokens, *([cost] if cost else [])]
     if snapshot.draining:
         parts.append(f"leaving, {snapshot.in_flight} in flight")
