@@ -3,6 +3,7 @@
 The way of a row, and with it the order of the modules. Each imports only what stands above it.
 
     exits           the exit statuses
+    usage           how many tokens something has
     failures        failure kinds, and the error tree
     records         the frozen values that travel: row, request, reply, result
     clock           times as they are written
@@ -23,6 +24,7 @@ The way of a row, and with it the order of the modules. Each imports only what s
     files           a file -> numbered lines of UTF-8
     tables          CSV and Parquet rows -> JSON lines
     loader          input files -> rows, streaming
+    plain           plain rows, many at once
     naming          the final ids of a run's rows
     condition       which rows are meant, as an expression
     selection       which rows a run is about, and how often each is sent
@@ -32,10 +34,12 @@ The way of a row, and with it the order of the modules. Each imports only what s
     tokens          how many tokens a prompt has
     pricing/        tokens -> money
     chat            row -> request, reply -> completion
+    growth          how a row whose answer was cut off is asked again
     account         what a service tells of a key's account: models, quota
     hints           what a refusal says of when to come back, and how fast
     error_replies   error replies in every dialect -> failure kind and scope, as tables
     leaving         the way out: drain, then hang up
+    deadline        when a run has to be over
     admission/      leave to send: caps on cost, places in flight, tokens, pace, pause, ceiling
     transport       sends one request; the only one that knows aiohttp
     verdict         what came of an attempt -> completion or failure, and whom that is about
@@ -57,6 +61,7 @@ The way of a row, and with it the order of the modules. Each imports only what s
     intent          what somebody wants run, before any output is opened
     preparation     an order -> a run that could begin
     reporters/      live line, timed lines, heartbeat, summary
+    notices/        who is told of a run: addresses, services, commands, files, a log
     check/          what a run would do, cost and take, told beforehand
     results/        reading an output
     upkeep/         outputs between runs: compacted, pruned, joined

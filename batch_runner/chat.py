@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 MOST_WORST = 10**9
 """No cap is believed beyond this: sums of it stay within 64 bits."""
 
+MOST_TOLD = 50_000_000
+"""No usage of a single answer is believed beyond this: 128 answers of the longest kind known have 35 million tokens."""
+
 EXPECTED_COMPLETION = 1_000
 """A guess at an answer's length, as long as no cap says more."""
 
@@ -53,13 +56,16 @@ def defaults(settings: Settings) -> Defaults:
     return Defaults(asked.model, asked.system, params, fix=asked.fix)
 
 
-def build_request(row: PromptRow, run: Defaults) -> ChatRequest:
+def build_request(row: PromptRow, run: Defaults, cap: int | None = None) -> ChatRequest:
     """The request of a row: what the row asks, over what the run asks. A Batch line's body goes as it was written.
 
-    What `run.fix` mends is sent, but names nothing: the fingerprint is of what was asked.
+    What `run.fix` mends is sent, but names nothing: the fingerprint is of what was asked. `cap` stands in place of the cap that
+    was asked for.
     """
     asked = request_body(row.asks, run, as_written=row.as_written)
     body = mended(asked)[0] if run.fix else asked
+    if cap is not None:
+        body = with_cap(body, cap)
     data = dumps(body)
     cap = cap_of(body)
     return ChatRequest(
@@ -82,6 +88,11 @@ def worst(body: Mapping[str, Any], data: bytes) -> Tokens:
     """The most tokens that a request body, and the same as bytes, can cost."""
     completion = (cap_of(body) or family_of(body["model"]).most_completion) * choices_of(body)
     return Tokens(prompt_bound(body, data), min(MOST_WORST, completion))
+
+
+def with_cap(body: Mapping[str, Any], cap: int) -> dict[str, Any]:
+    """A body with another cap, under the name that it has there."""
+    return {**body, next((key for key in CAPS if key in body), CAPS[0]): cap}
 
 
 def cap_of(body: Mapping[str, Any]) -> int | None:
@@ -127,13 +138,16 @@ def read_usage(usage: Any) -> Usage | None:
         return None
     prompt, completion = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
     total = _count(usage.get("total_tokens"))
-    if prompt is None or completion is None:
+    if prompt is None or completion is None or not prompt + completion:  # no request has no token at all
         return None
+    reasoning = _detail(usage, "completion_tokens_details", "reasoning_tokens")
+    if reasoning and total == prompt + completion + reasoning:  # a service that counts it beside the answer, not in it
+        completion += reasoning
     return Usage(
         prompt_tokens=prompt,
-        cached_tokens=_detail(usage, "prompt_tokens_details", "cached_tokens"),
+        cached_tokens=_part(_detail(usage, "prompt_tokens_details", "cached_tokens"), prompt),
         completion_tokens=completion,
-        reasoning_tokens=_detail(usage, "completion_tokens_details", "reasoning_tokens"),
+        reasoning_tokens=_part(reasoning, completion),
         total_tokens=prompt + completion if total is None else total,
     )
 
@@ -192,12 +206,17 @@ def _text(value: Any) -> str:
 
 
 def _count(value: Any) -> int | None:
-    """A token count that can be meant so: whole, not negative, and below a trillion."""
+    """A token count that can be meant so: whole, not negative, and no more than one request can cost."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 10**12:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST_TOLD:
         return None
     return value
+
+
+def _part(count: int | None, whole: int) -> int | None:
+    """A count of some of the tokens that `whole` counts; `None` when it can't be."""
+    return None if count is None or count > whole else count
 
 
 def _detail(usage: Mapping[str, Any], group: str, name: str) -> int | None:

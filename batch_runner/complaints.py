@@ -7,6 +7,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import orjson
 
 NAMES: dict[type, str] = {str: "a text", int: "a whole number", dict: "an object", list: "a list"}
@@ -71,7 +73,7 @@ def doubled_key(line: bytes) -> str | None:
     return twice[0] if twice else None
 
 
-def fields_told(fields: dict[str, Any]) -> str:
+def fields_told(fields: Mapping[str, Any]) -> str:
     """The names of a row's fields, some of them if there are many."""
     shown = [name[:SHOWN] if name[:SHOWN].isprintable() else repr(name[:SHOWN]) for name in list(fields)[:8]]
     return (", ".join(shown) + (", …" if len(fields) > len(shown) else "")) or "no field"

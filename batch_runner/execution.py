@@ -15,9 +15,11 @@ from batch_runner import __version__
 from batch_runner.admission import Budget, Cap, Ceiling, Exposure, LocalAdmission
 from batch_runner.alongside import alongside
 from batch_runner.clock import compact_timestamp, timestamp
+from batch_runner.deadline import leave_in_time
 from batch_runner.endpoint import FAKE, FAKE_KEY, Endpoint
 from batch_runner.exits import ExitStatus, deserved, gravest
 from batch_runner.failures import BatchRunnerError, Bug, OutputLost
+from batch_runner.growth import Growth
 from batch_runner.health import Health
 from batch_runner.leaving import AtStake, Leaving
 from batch_runner.output.compact import compact, is_due
@@ -29,7 +31,7 @@ from batch_runner.progress import RunReport
 from batch_runner.records import Status
 from batch_runner.reporters.heartbeat import Heartbeat
 from batch_runner.reporters.several import Several
-from batch_runner.reporters.wording import lines
+from batch_runner.reporters.wording import full_length_in_words, lines
 from batch_runner.runner import Runner
 from batch_runner.spending import reached_in_words
 from batch_runner.state import State
@@ -76,6 +78,9 @@ async def carry_out(prepared: Prepared, *, reporter: Reporter, watch: Watch | No
         leaving = Leaving(prepared.settings.ending.drain_timeout)
         if watch is not None:
             await open_things.enter_async_context(alongside(watch(leaving)))
+        if prepared.deadline is not None:
+            in_time = leave_in_time(leaving, prepared.deadline, time.time, time.monotonic, reporter.stopping)
+            await open_things.enter_async_context(alongside(in_time))
         ending = await _send_all(prepared, endpoint, leaving, reporter)
         report = await _whatever_comes(asyncio.to_thread(_compacted, _report(prepared, ending), prepared.history))
     reporter.ended(report)
@@ -142,7 +147,8 @@ async def _send_all(prepared: Prepared, endpoint: Endpoint, leaving: Leaving, re
             await raise_to(run.ceiling)
         except OutputLost as lost:
             return Ending(state, before, unfinished_business=True, examples={}, broken=lost)
-        asked, patience = settings.request, Patience(settings.retry.max_attempts, settings.limits.max_row_wait)
+        asked = settings.request
+        patience = Patience(settings.retry.max_attempts, settings.limits.max_row_wait, Growth.of(settings))
         async with HttpTransport(endpoint, timeout=asked.timeout, sends=leaving.sends, trust=prepared.trust) as transport:
             worker = Worker(state, transport, prepared.defaults, prepared.prices, patience, endpoint.key, random.random)
             runner = Runner(plan, prepared.source, prepared.history, worker, state)
@@ -186,6 +192,8 @@ def _nothing_to_do(prepared: Prepared, reporter: Reporter) -> RunReport:
     job = replace(prepared.history.job_so_far(real=prepared.real), rows=prepared.plan.standing)
     only = [state for state in prepared.settings.retry.only if state != "all"]
     reason = f"nothing to send: no row is {' or '.join(only)}" if only else "nothing to send: every row has its record"
+    if prepared.plan.full_length:
+        reason = f"nothing to send: {full_length_in_words(prepared.plan.full_length)}"
     deserved_status = _as_rows_deserve(prepared, job.rows)
     report = RunReport(job, Totals(), deserved_status, reason, prepared.output, prices=prepared.prices)
     reporter.ended(report)

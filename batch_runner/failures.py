@@ -14,8 +14,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, StrEnum
+from typing import TYPE_CHECKING
 
 from batch_runner.exits import ExitStatus
+
+if TYPE_CHECKING:
+    from batch_runner.usage import Usage
 
 
 class FailureKind(StrEnum):
@@ -103,6 +107,8 @@ class Failure:
     """Which limit refused it, `requests` or `tokens`, where the service said so."""
     again: bool | None = None
     """What the service said of trying again (`x-should-retry`)."""
+    usage: Usage | None = None
+    """What the service says it cost all the same; `None` where it says nothing of that."""
     hearsay: bool = False
     """A gateway may only be passing on what a service behind it said of the gateway's own key or money."""
 

@@ -8,7 +8,7 @@ import io
 import sys
 import zlib
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING, NamedTuple, cast
 
 from batch_runner.failures import CannotStart
 
@@ -29,6 +29,9 @@ MOST_LINE_BYTES = 32 * 1024 * 1024
 """A longer line is passed over unread: more than any service takes, and a file without line ends must not fill the memory."""
 
 LONG_LINE_SHOWN = 4096
+
+PIECE = 128 * 1024
+"""So much of a file is read at once: what is made of it lies in the processor's cache still when it is needed."""
 
 HEAD_BYTES = 8192
 """What is looked at to see what a file is."""
@@ -79,6 +82,64 @@ def kind_of(head: bytes) -> str | None:
         likely = first.count(b"\0") * 3 > len(first)
         return "UTF-16 without a mark: save it as UTF-8" if likely and first.isascii() else "a binary file: it has NUL bytes"
     return None
+
+
+class Stretch(NamedTuple):
+    """Lines that follow each other in a file, without their ends."""
+
+    first: int
+    """The number of the first."""
+    lines: list[bytes]
+    length: int = 0
+    """Where it is one line beyond measure, of which the start is given: its bytes, its end included."""
+
+
+def stretches(stream: IO[bytes], most: int = sys.maxsize) -> Iterator[Stretch]:
+    r"""All lines, piece by piece, as far as the first `most` bytes reach: what `numbered_lines` gives one by one."""
+    if cast("io.BufferedReader", stream).peek(2)[:2] not in UTF16_BOMS:
+        yield from _stretches(stream.read, most)
+        return
+    text = io.TextIOWrapper(cast("io.BufferedReader", stream), "utf-16", newline="\n")
+    try:
+        yield from _stretches(lambda size: text.read(size).encode(), sys.maxsize)
+    finally:
+        text.detach()  # the file is closed by whoever opened it
+
+
+def _stretches(read: Callable[[int], bytes], left: int) -> Iterator[Stretch]:
+    number, rest, let_go = 1, b"", 0
+    while left > 0 and (piece := read(min(max(PIECE, len(rest)), left))):
+        left -= len(piece)
+        data = rest + (piece.removeprefix(UTF8_BOM) if number == 1 and not rest else piece)
+        *lines, rest = data.split(b"\n")
+        if let_go or len(data) >= MOST_LINE_BYTES:
+            yield from _measured(number, lines, let_go)
+        elif lines:
+            yield Stretch(number, lines)
+        number += len(lines)
+        rest, let_go = _within_measure(rest, 0 if lines else let_go)
+    ended = not rest
+    while not ended and (piece := read(PIECE)):  # the end of a line that began in time
+        head, end, _ = piece.partition(b"\n")
+        rest, let_go = _within_measure(rest + head, let_go)
+        ended = bool(end)
+    if rest:
+        yield from _measured(number, [rest], let_go)
+
+
+def _within_measure(line: bytes, let_go: int) -> tuple[bytes, int]:
+    """What has been read of a line, and how many bytes of it were let go: all but its start where it is beyond measure."""
+    if len(line) < MOST_LINE_BYTES:
+        return line, let_go
+    return line[:LONG_LINE_SHOWN], let_go + len(line) - LONG_LINE_SHOWN
+
+
+def _measured(number: int, lines: list[bytes], let_go: int) -> Iterator[Stretch]:
+    """Each line by itself, of those beyond measure the start; `let_go` bytes of the first are gone already."""
+    for place, line in enumerate(lines):
+        length = len(line) + 1 + (0 if place else let_go)
+        cut = length >= MOST_LINE_BYTES
+        yield Stretch(number + place, [line[:LONG_LINE_SHOWN] if cut else line], length if cut else 0)
 
 
 def numbered_lines(stream: IO[bytes], most: int = sys.maxsize) -> Iterator[tuple[int, bytes, int]]:

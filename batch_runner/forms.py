@@ -18,6 +18,8 @@ from batch_runner.messages import are_turns, check_messages, from_turns, without
 from batch_runner.template import Template
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from batch_runner.settings import Settings
 
 PROMPT_NAMES = ("prompt", "input", "question", "text")
@@ -178,18 +180,22 @@ def _read_closely(line: bytes) -> dict[str, Any]:
     return fields
 
 
-def _id(fields: dict[str, Any], id_field: str | None) -> str | None:
+def id_name(fields: Mapping[str, Any], id_field: str | None) -> str | None:
+    """The field that holds the row's id, if any does. Raises `WrongLineError` where two may hold different ones."""
     if id_field is not None:
         if id_field not in fields:
             raise WrongLineError(f"there is no field {id_field!r} to take the id from, this row has {fields_told(fields)}")
-        name = id_field
-    elif "id" in fields:
-        name = "id"
+        return id_field
+    if "id" in fields:
         if "custom_id" in fields and fields["id"] != fields["custom_id"]:
             raise WrongLineError("both id and custom_id, and they differ: keep one")
-    elif "custom_id" in fields:
-        name = "custom_id"
-    else:
+        return "id"
+    return "custom_id" if "custom_id" in fields else None
+
+
+def _id(fields: dict[str, Any], id_field: str | None) -> str | None:
+    name = id_name(fields, id_field)
+    if name is None:
         return None
     value = fields[name]
     if isinstance(value, str) and value:
@@ -226,7 +232,7 @@ def _plain_line(row_id: str | None, fields: dict[str, Any], shape: Shape) -> Ask
     if shape.template is not None:
         asked = _templated(row_id, fields, shape.template, shape)
     else:
-        name = _prompt_name(fields, shape)
+        name = prompt_name(fields, shape)
         value = fields[name]
         if type(value) is str and name not in LISTS:
             if not value or value.isspace():
@@ -270,8 +276,8 @@ def _overridden(asked: Asked) -> Asked:
     return asked._replace(asks=asked.asks | more, known_by=asked.known_by | more, plain=False)
 
 
-def _prompt_name(fields: dict[str, Any], shape: Shape) -> str:
-    """The field that holds the prompt or the messages."""
+def prompt_name(fields: Mapping[str, Any], shape: Shape) -> str:
+    """The field that holds the prompt or the messages. Raises `WrongLineError` where that can't be told."""
     if shape.prompt_field is not None:
         if shape.prompt_field not in fields:
             raise WrongLineError(

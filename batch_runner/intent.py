@@ -12,25 +12,30 @@ from batch_runner.endpoint import FAKE, Endpoint, resolve
 from batch_runner.failures import CannotStart, FailureKind, UsageMistake
 from batch_runner.findings import NAMED
 from batch_runner.forms import Shape, shape
+from batch_runner.growth import Growth
 from batch_runner.identity import Again
 from batch_runner.loader import STDIN, InputFile, InputFiles, RowSource, copy_stdin, find_inputs, is_glob
-from batch_runner.output.kept_inputs import KeptInputs
+from batch_runner.output.history import History
+from batch_runner.output.kept_inputs import Joined, KeptInputs
 from batch_runner.planner import make_plan
 from batch_runner.pricing.file import read_prices
 from batch_runner.records import REPEATABLE, RETRIED
 from batch_runner.selection import selection
-from batch_runner.spending import caps_of
+from batch_runner.spending import Allowed, caps_of
+from batch_runner.totals import Totals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from contextlib import ExitStack
 
     from batch_runner.admission import Cap
-    from batch_runner.output.history import History
+    from batch_runner.deadline import Deadline
     from batch_runner.plan import Plan
     from batch_runner.planner import ToSend
     from batch_runner.pricing import Prices
     from batch_runner.selection import Selection
     from batch_runner.settings import Settings
+    from batch_runner.spending import Allowance
 
 
 INPUT_ENDINGS = (".zst", ".gz", ".jsonl", ".ndjson", ".json", ".txt", ".csv", ".tsv", ".parquet")
@@ -48,6 +53,12 @@ class Order:
     """The name of the job file, where one was used."""
     history: History | None = None
     """What `output` holds, by whoever has it in hand already."""
+    also_failed_in: Path | None = None
+    """An earlier output, whose failed and unfinished rows are sent too where the inputs don't hold them."""
+    deadline: Deadline | None = None
+    """When the run has to be over, by whoever has reckoned it already; else as the settings say."""
+    allowances: tuple[Allowance, ...] = ()
+    """Caps on cost beside those of the settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +81,7 @@ class Intent:
     @classmethod
     def of(cls, order: Order, environment: Mapping[str, str]) -> Intent:
         """Look at the settings and for the inputs. Raises `UsageMistake` or `CannotStart`."""
-        if order.inputs == ():
+        if order.inputs == () and order.also_failed_in is None:
             raise UsageMistake("no input is named")
         settings, retrying = order.settings, order.inputs is None
         if settings.rows.fresh and retrying:
@@ -122,6 +133,16 @@ class Intent:
         """The inputs, standard input read into `copy`. Raises `CannotStart` when one can't be read."""
         return InputFiles.of(copy_stdin(copy) if file is None else file for file in self.files)
 
+    def with_earlier(self, source: RowSource, held: ExitStack) -> RowSource:
+        """`source`, and the rows that an earlier output left failed where the order names one; `held` keeps that open."""
+        earlier = self.order.also_failed_in
+        if earlier is None:
+            return source
+        if self.selection.repeat > 1:
+            raise UsageMistake("retry_failed_from takes rows as they were sent: leave --repeat out")
+        kept = KeptInputs(held.enter_context(History(earlier)), RETRIED, self.shape, long_ones=False)
+        return Joined(source, kept, self.shape)
+
     def kept_inputs(self, history: History) -> KeptInputs:
         """The rows of the output that may be sent again, where they are what is to be run."""
         return KeptInputs(history, REPEATABLE if self.again.kinds else self.again.states, self.shape)
@@ -143,6 +164,7 @@ class Intent:
             history,
             run=self.defaults,
             again=self.again,
+            growth=Growth.of(self.order.settings),
             shape=self.shape,
             selection=self.selection,
             real=self.real,
@@ -151,16 +173,25 @@ class Intent:
             observe=observe,
             repeats_pass=repeats_pass,
         )
-        if self.order.inputs is not None and plan.rows == 0:
+        if self.order.inputs is not None and self.order.also_failed_in is None and plan.rows == 0:
             raise CannotStart(_no_row_told(plan, self.order.inputs))
         return plan
 
     def caps(self, history: History, plan: Plan) -> tuple[Cap, ...]:
         """The caps on cost, with what earlier runs have used of them. Raises `CannotStart` where one can't be kept."""
-        money = self.order.settings.money
-        if (money.max_cost is None and money.max_total_tokens is None) or not plan.to_send:
+        money, allowances = self.order.settings.money, self.order.allowances
+        if not (allowances or money.max_cost or money.max_total_tokens) or not plan.to_send:
             return ()
-        return tuple(caps_of(money, self.prices, history.job_so_far(real=self.real), plan.weighing.models))
+        before = history.job_so_far(real=self.real)
+        allowed = [
+            Allowed(
+                each,
+                (before, *([each.elsewhere] if each.elsewhere else [])),
+                Totals() if each.since is None else history.job_before(each.since, before),
+            )
+            for each in allowances
+        ]
+        return tuple(caps_of(money, self.prices, before, plan.weighing.models, allowed))
 
 
 def output_of(order: Order) -> Path:

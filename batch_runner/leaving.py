@@ -101,6 +101,8 @@ class Leaving:
         """Why the run leaves before its rows are done, in the order the causes came."""
         self.reason = ""
         """The same in a sentence, where the run itself decided so."""
+        self.kept_short = 0
+        """Rows that keep a truncated answer only because the run leaves: it would have asked them again."""
         self.patient = Waits()
         """Waits for a slot or for a retry: ended when the run drains."""
         self.sends = Waits()

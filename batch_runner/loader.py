@@ -8,13 +8,14 @@ import sys
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, NamedTuple, Protocol
+from typing import IO, TYPE_CHECKING, NamedTuple, Protocol, Self
 
 import orjson
 
+from batch_runner.blocks import in_blocks
 from batch_runner.complaints import start_of
 from batch_runner.failures import CannotStart
-from batch_runner.files import HEAD_BYTES, MOST_LINE_BYTES, PACKED, kind_of, numbered_lines, open_input, told_when_unreadable
+from batch_runner.files import HEAD_BYTES, MOST_LINE_BYTES, PACKED, kind_of, open_input, stretches, told_when_unreadable
 from batch_runner.forms import AS_IT_COMES, Unusable, read_line
 from batch_runner.identity import id_from_content, id_from_line
 from batch_runner.json_text import loads_leniently
@@ -27,11 +28,15 @@ else:
     from backports import zstd
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from batch_runner.forms import Asked, Shape
 
 STDIN = "-"
+
+BLOCK_LINES = 1024
+BLOCK_BYTES = 4 * 1024 * 1024
+
 RUN_LINE_START = b'{"id":"","status":"run",'
 """How an output of ours opens; an input that opens so was meant for something else."""
 
@@ -45,6 +50,36 @@ class Line(NamedTuple):
     """Set where the row's id is known beforehand: a line kept in an output."""
     complaint: str = ""
     """Why it is no row, where its file already shows that."""
+
+
+class Block(NamedTuple):
+    """Lines that follow each other, not yet read: as many as come at once."""
+
+    texts: list[bytes]
+    name: str = ""
+    """Of the file in which they stand."""
+    numbers: Sequence[int] = ()
+    known: list[Line] | None = None
+    """The lines, where there is more to tell of one than its text and its place."""
+
+    @classmethod
+    def of(cls, lines: list[Line]) -> Self:
+        """A block of such lines."""
+        return cls([line.text for line in lines], known=lines)
+
+    def line(self, place: int) -> Line:
+        """One of them."""
+        return Line(self.texts[place], f"{self.name}:{self.numbers[place]}") if self.known is None else self.known[place]
+
+    def lines(self) -> list[Line]:
+        """All of them."""
+        if self.known is not None:
+            return self.known
+        return [Line(text, f"{self.name}:{number}") for text, number in zip(self.texts, self.numbers, strict=True)]
+
+    def first(self, most: int) -> Block:
+        """The first `most` of them."""
+        return Block(self.texts[:most], self.name, self.numbers[:most], None if self.known is None else self.known[:most])
 
 
 class Draft(NamedTuple):
@@ -104,9 +139,14 @@ class InputFiles:
 
     def lines(self) -> Iterator[Line]:
         """Every line that isn't blank."""
+        for block in self.blocks():
+            yield from block.lines()
+
+    def blocks(self) -> Iterator[Block]:
+        """The same, as many at once as come together."""
         for file, size in zip(self.files, self.sizes, strict=True):
             with told_when_unreadable(file.name):
-                yield from _lines(file, size)
+                yield from _blocks(file, size)
 
 
 def draft(line: Line, shape: Shape = AS_IT_COMES) -> Draft:
@@ -193,37 +233,47 @@ def form_of(path: Path) -> str:
     return form if form in {"txt", "csv", "tsv", "parquet"} else "jsonl"
 
 
-def _lines(file: InputFile, size: int) -> Iterator[Line]:
+def _blocks(file: InputFile, size: int) -> Iterator[Block]:
     form = form_of(file.path)
     if form == "parquet":
         if file.path.suffix in PACKED:
             raise CannotStart(f"{file.name}: a Parquet file is packed inside already: unpack it first")
-        for number, row, complaint in parquet_records(file.path, file.name):
-            yield Line(row, f"{file.name}:{number}", None, complaint)
+        yield from _tabled(parquet_records(file.path, file.name), file.name)
         return
     with open_input(file.path) as stream:
         if form == "jsonl":
-            yield from _json_lines(stream, size, file.name)
+            yield from _json_blocks(stream, size, file.name)
         elif form == "txt":
-            yield from _text_lines(stream, size, file.name)
+            yield from blocks_of(_text_lines(stream, size, file.name))
         else:
-            for number, row, complaint in csv_records(stream, size, file.name, "\t" if form == "tsv" else ""):
-                yield Line(row, f"{file.name}:{number}", None, complaint)
+            yield from _tabled(csv_records(stream, size, file.name, "\t" if form == "tsv" else ""), file.name)
 
 
-def _json_lines(stream: IO[bytes], size: int, name: str) -> Iterator[Line]:
+def _tabled(records: Iterable[tuple[int, bytes, str]], name: str) -> Iterator[Block]:
+    return blocks_of(Line(row, f"{name}:{number}", None, complaint) for number, row, complaint in records)
+
+
+def blocks_of(lines: Iterable[Line]) -> Iterator[Block]:
+    """Lines by the hundred, fewer where they are long."""
+    return map(Block.of, in_blocks(lines, lambda line: len(line.text), most=BLOCK_LINES, most_bytes=BLOCK_BYTES))
+
+
+def _json_blocks(stream: IO[bytes], size: int, name: str) -> Iterator[Block]:
     """Lines that aren't blank; CRLF is tolerated."""
-    for number, line, length in numbered_lines(stream, size):
-        text = line.strip(b" \t\r\n")
-        if length >= MOST_LINE_BYTES:
-            yield Line(text, f"{name}:{number}", None, _too_long(text, length))
-        elif text:
-            yield Line(text, f"{name}:{number}")
+    for first, lines, length in stretches(stream, size):
+        texts = [line.strip(b" \t\r") for line in lines]
+        if length:
+            yield Block.of([Line(texts[0], f"{name}:{first}", None, _too_long(texts[0], length))])
+        elif all(texts):
+            yield Block(texts, name, range(first, first + len(texts)))
+        elif any(texts):
+            numbers = [number for number, text in enumerate(texts, start=first) if text]
+            yield Block([text for text in texts if text], name, numbers)
 
 
 def _text_lines(stream: IO[bytes], size: int, name: str) -> Iterator[Line]:
     """Each line that isn't blank as a JSON text; a file whose first line is a JSON object is JSON Lines under another name."""
-    rows = _json_lines(stream, size, name)
+    rows = chain.from_iterable(map(Block.lines, _json_blocks(stream, size, name)))
     first = next(rows, None)
     if first is None:
         return

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from batch_runner.identity import Occurrences, key_of_id
+from batch_runner.identity import Occurrences, key_of_encoded_id, key_of_id
 from batch_runner.loader import draft
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping
 
     from numpy.typing import NDArray
 
@@ -64,15 +64,14 @@ class Naming:
         """Ids made from content that stand more than once."""
         return self._occurrences.repeated()
 
-    def take(self, drafts: Sequence[Draft], meet: Meet) -> tuple[list[str], NDArray[np.int64]]:
-        """The final ids of the rows, and the keys of those."""
-        ids = [each.id for each in drafts]
+    def take(self, ids: list[str], draft_at: Callable[[int], Draft], meet: Meet) -> tuple[list[str], NDArray[np.int64]]:
+        """The final ids of rows that are to have these `ids`, and the keys of those. `draft_at` gives one row."""
         keys = keys_of([each + self._suffix for each in ids] if self._suffix else ids)
         first = np.zeros(len(keys), dtype=np.bool_)
         places = np.unique(keys, return_index=True)[1]
         first[places] = meet(keys[places])
         for place in np.flatnonzero(~first).tolist():
-            ids[place] = self._again(drafts[place])
+            ids[place] = self._again(draft_at(place))
             keys[place] = key_of_id(ids[place] + self._suffix)
         return ids, keys
 
@@ -86,7 +85,7 @@ class Naming:
 
 def keys_of(ids: Iterable[str]) -> NDArray[np.int64]:
     """The keys of ids, as a column."""
-    return np.fromiter(map(key_of_id, ids), dtype=np.int64)
+    return np.fromiter(map(key_of_encoded_id, map(str.encode, ids)), dtype=np.int64)
 
 
 def first_places(source: RowSource, ids: Collection[str], shape: Shape, most: int | None) -> dict[str, str]:

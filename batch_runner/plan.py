@@ -54,6 +54,8 @@ class Plan:
     """Lines that can't be sent and whose output line is still to be written."""
     weighing: Weighing
     """What the rows to be sent weigh, and what is refused about them."""
+    full_length: int
+    """Truncated rows that are kept although they were meant: no larger cap would bring a longer answer."""
     left_out: int
     """Rows of the input that the selection leaves out."""
     bad: int

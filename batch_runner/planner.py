@@ -8,14 +8,15 @@ import zlib
 from array import array
 from collections import Counter
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from batch_runner.chat import request_body
+from batch_runner.chat import cap_of, request_body
 from batch_runner.failures import CannotStart
 from batch_runner.findings import NAMED, Findings, Place
 from batch_runner.forms import AS_IT_COMES, Unusable
+from batch_runner.growth import DOUBLED, NO_USE, Growth
 from batch_runner.identity import (
     Action,
     Again,
@@ -27,21 +28,24 @@ from batch_runner.identity import (
 )
 from batch_runner.loader import draft
 from batch_runner.naming import KeySet, Naming, keys_of, repeats_told
+from batch_runner.plain import read_plain
 from batch_runner.plan import RECORDED, Plan
+from batch_runner.records import Status, Usage
 from batch_runner.selection import EVERYTHING, Sample, Selection, blocks, ends_like_a_copy
 from batch_runner.totals import NOT_IN_INPUT, UNATTEMPTED
 from batch_runner.weighing import Weighing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
     from batch_runner.chat import Defaults
     from batch_runner.forms import Asked, Shape
-    from batch_runner.loader import Draft, Line, RowSource
+    from batch_runner.loader import Block, Draft, Line, RowSource
     from batch_runner.output.history import History
     from batch_runner.output.index import Entry
+    from batch_runner.plain import PlainRows
 
 LEFT_OUT = bytes([Action.LEAVE_OUT])
 COUNTED_AT_ONCE = 1_000_000
@@ -56,6 +60,8 @@ class ToSend(NamedTuple):
     """What would be done about each of its copies that would be sent, and the record there is of it."""
     refused: bool
     """True when something about it is known to be refused."""
+    cap: int | None = None
+    """The cap that stands in place of its own, where an answer was cut off at that."""
 
 
 def make_plan(
@@ -64,6 +70,7 @@ def make_plan(
     *,
     run: Defaults,
     again: Again,
+    growth: Growth = DOUBLED,
     shape: Shape = AS_IT_COMES,
     selection: Selection = EVERYTHING,
     real: bool = True,
@@ -79,9 +86,9 @@ def make_plan(
     input can't be read, and when ids of its own repeat, unless `repeats_pass`.
     """
     sample = None if selection.sample is None else Sample.of(source, shape, selection)
-    planner = _Planner(history, run, again, shape, selection, sample, real=real, named=named, observe=observe)
+    planner = _Planner(history, run, again, growth, shape, selection, sample, real=real, named=named, observe=observe)
     with _collector_at_rest():
-        for block in blocks(source.lines(), selection.lines):
+        for block in blocks(source, selection.lines):
             planner.take(block)
             if planner.full:
                 break
@@ -98,6 +105,7 @@ class _Planner:
         history: History,
         run: Defaults,
         again: Again,
+        growth: Growth,
         shape: Shape,
         selection: Selection,
         sample: Sample | None,
@@ -110,6 +118,7 @@ class _Planner:
         self._index = history.index
         self._run = run
         self._again = again
+        self._growth = growth
         self._of_new = decide(None, same=False, again=again)
         self._shape = shape
         self._selection = selection
@@ -117,6 +126,7 @@ class _Planner:
         self._real = real
         self._named = named
         self._observe = observe
+        self._at_once = observe is None and not selection.picks and selection.repeat == 1
         self._new_keys = KeySet()
         self.naming = Naming(selection.suffix(1))
         self._unmet = set(selection.where.names) if selection.where is not None else set[str]()
@@ -124,6 +134,7 @@ class _Planner:
         self._checks = array("I")
         self._standing: Counter[str] = Counter()
         self._picked = 0
+        self._full_length = 0
         self._bad = 0
         self._bad_lines: list[Place] = []
         self._weighing = Weighing(run, Findings(fix=run.fix, named=named))
@@ -133,14 +144,36 @@ class _Planner:
         """True when the limit is reached."""
         return self._picked == self._selection.limit
 
-    def take(self, block: list[Line]) -> None:
-        drafts = [draft(line, self._shape) for line in block]
+    def take(self, block: Block) -> None:
+        rows = read_plain(block, self._shape) if self._at_once else None
+        if rows is None:
+            self._take_each(block)
+        else:
+            self._take_plain(rows)
+
+    def _take_plain(self, rows: PlainRows) -> None:
+        """Take rows that are one text each; all at once, unless something is known of one."""
+        count = len(rows.ids)
+        ids, keys = self.naming.take(rows.ids, rows.draft, self._meet)
+        handles = self._handles(ids, keys)
+        self._checks.extend(map(zlib.crc32, rows.block.texts))
+        self._picked += count
+        if handles.max() >= 0:
+            for place, here in enumerate(handles.tolist()):
+                self._take_row(rows.block.line(place), rows.asked(place), here)
+            return
+        self._actions.extend(bytes([self._of_new]) * count)
+        if self._of_new is not Action.KEEP:
+            self._weighing.add_plain(rows.block, rows.prompts)
+
+    def _take_each(self, block: Block) -> None:
+        drafts = [draft(line, self._shape) for line in block.lines()]
         if self._selection.repeat > 1:
             _refuse_copies(drafts)
-        ids, keys = self.naming.take(drafts, self._meet)
-        handles = self._handles(ids, keys)
+        ids, keys = self.naming.take([each.id for each in drafts], drafts.__getitem__, self._meet)
+        handles = self._handles(ids, keys).tolist()
         meant = list(self._meant(drafts, ids)) if self._selection.picks else [True] * len(drafts)
-        self._checks.extend([zlib.crc32(line.text) for line in block[: len(meant)]])
+        self._checks.extend(map(zlib.crc32, block.texts[: len(meant)]))
         self._picked += sum(meant)
         for each, places, is_meant in zip(drafts, handles, meant, strict=False):
             if not is_meant:
@@ -148,7 +181,7 @@ class _Planner:
             elif isinstance(each.asked, Unusable):
                 self._take_bad(each, each.asked.reason, places)
             else:
-                self._take_row(each, each.asked, places)
+                self._take_row(each.line, each.asked, places)
 
     def plan(self, *, all_rows: bool) -> Plan:
         if self._selection.where is not None and self._unmet and self._checks and not self.full:
@@ -173,6 +206,7 @@ class _Planner:
             changed=count[Action.CHANGED | RECORDED],
             rejected=count[Action.RECORD] + count[Action.RECORD | RECORDED],
             weighing=self._weighing,
+            full_length=self._full_length,
             left_out=len(self._checks) - self._picked,
             bad=self._bad,
             bad_lines=tuple(self._bad_lines),
@@ -189,14 +223,14 @@ class _Planner:
         first[new] = self._new_keys.add(keys[new])
         return first
 
-    def _handles(self, ids: list[str], keys: NDArray[np.int64]) -> list[list[int]]:
-        """Where each copy of each row stands in the output."""
+    def _handles(self, ids: list[str], keys: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Where each copy of each row stands in the output: a row of handles for each."""
         suffixes = [self._selection.suffix(copy) for copy in range(2, self._selection.repeat + 1)]
         columns = [keys, *(keys_of([row_id + suffix for row_id in ids]) for suffix in suffixes)]
         found = [self._index.find(column) for column in columns]
         for handles in found:
             self._index.mark(handles[handles >= 0])
-        return cast("list[list[int]]", np.stack(found, axis=1).tolist())
+        return np.stack(found, axis=1)
 
     def _meant(self, drafts: list[Draft], ids: list[str]) -> Iterator[bool]:
         """Whether the run is about each row, up to the last one within the limit."""
@@ -210,7 +244,7 @@ class _Planner:
             left -= meant
             yield meant
 
-    def _take_row(self, each: Draft, asked: Asked, handles: list[int]) -> None:
+    def _take_row(self, line: Line, asked: Asked, handles: list[int]) -> None:
         """Decide about every copy of a row."""
         sent: list[tuple[Action, Entry | None]] = []
         for handle in handles:
@@ -220,15 +254,32 @@ class _Planner:
             if action is not Action.KEEP:
                 sent.append((action, entry))
         if sent:
-            refused = self._weighing.add(asked, each.line, len(sent))
+            refused = self._weighing.add(asked, line, len(sent))
             if self._observe is not None:
-                self._observe(ToSend(each.line, asked, sent, refused))
+                self._observe(ToSend(line, asked, sent, refused, self._larger_cap(asked, sent)))
 
     def _of_recorded(self, asked: Asked, entry: Entry) -> Action:
         body = request_body(asked.asks, self._run, as_written=asked.as_written)
         same = entry.fingerprint_key == key_of_request(body)
         kind = self._history.kind_of(entry) if self._again.kinds else None
-        return decide(entry.status, same=same, again=self._again, kind=kind)
+        action = decide(entry.status, same=same, again=self._again, kind=kind)
+        if action is Action.SEND and entry.status is Status.TRUNCATED and same and self._next_cap(body, entry) == NO_USE:
+            self._full_length += 1
+            return Action.KEEP
+        return action
+
+    def _next_cap(self, body: Mapping[str, Any], entry: Entry) -> int | None:
+        """The cap with which a truncated row is asked again; never blindly with the one that cut it off."""
+        line, asked = self._history.line_of(entry), cap_of(body)
+        if line is None:
+            return asked
+        return self._growth.again(body["model"], asked, line["max_completion_tokens"], Usage.from_dict(line["usage"]))
+
+    def _larger_cap(self, asked: Asked, sent: list[tuple[Action, Entry | None]]) -> int | None:
+        """The largest cap that one of a row's copies is asked again with because its answer was cut off."""
+        cut = [entry for action, entry in sent if action is Action.SEND and entry and entry.status is Status.TRUNCATED]
+        body = request_body(asked.asks, self._run, as_written=asked.as_written) if cut else {}
+        return max((cap for entry in cut if (cap := self._next_cap(body, entry)) is not None), default=None)
 
     def _take_bad(self, each: Draft, reason: str, handles: list[int]) -> None:
         """Decide about a line that can't be sent. One line tells of it, however often it would be sent."""

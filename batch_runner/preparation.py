@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from batch_runner.clock import compact_timestamp
+from batch_runner.deadline import Deadline
 from batch_runner.endpoint import CREDENTIALS, FAKE, Endpoint, trust, with_key
 from batch_runner.failures import CannotStart
 from batch_runner.intent import Intent, Order, output_of
 from batch_runner.loader import STDIN, InputFiles, RowSource
 from batch_runner.output.aside import aside_path
 from batch_runner.output.history import hold
-from batch_runner.output.kept_inputs import stdin_copy_path
+from batch_runner.output.kept_inputs import Joined, stdin_copy_path
 from batch_runner.output.rescue import find_rescued, rescue_folders, take_in
 from batch_runner.settings import PATH_SETTINGS, as_written, table
 
@@ -59,6 +61,8 @@ class Prepared:
     """Rescue files of the last run whose lines stand in the output now."""
     caps: tuple[Cap, ...] = ()
     """Caps on cost, with what earlier runs have used of them."""
+    deadline: Deadline | None = None
+    """When the run has to be over."""
 
     @property
     def settings(self) -> Settings:
@@ -84,6 +88,7 @@ def prepare(
     Raises `UsageMistake`, `CannotStart` or `OutputBusy`.
     """
     intent = Intent.of(order, environment)
+    deadline = order.deadline or Deadline.of(order.settings.ending, clock(), time.monotonic())
     settings, endpoint, output = order.settings, intent.endpoint, output_of(order)
     intent.check_output(output)
     trusted = trust(endpoint, settings, environment)
@@ -121,6 +126,7 @@ def prepare(
             refuges,
             taken_in,
             caps,
+            deadline,
         )
 
 
@@ -168,7 +174,7 @@ def _source(intent: Intent, history: History, held: ExitStack) -> RowSource:
     new_copy = _new_copy(history.path)
     held.callback(new_copy.unlink, missing_ok=True)
     with _told_when_unusable():
-        return intent.source(new_copy)
+        return intent.with_earlier(intent.source(new_copy), held)
 
 
 def _made_ready(source: RowSource, output: Path, order: Order, at: str) -> RowSource:
@@ -177,7 +183,7 @@ def _made_ready(source: RowSource, output: Path, order: Order, at: str) -> RowSo
         raise CannotStart(f"{output}: can't be written: permission denied")
     if order.settings.rows.fresh:
         _set_aside(output, at)
-    if isinstance(source, InputFiles) and STDIN in (order.inputs or ()):
+    if STDIN in (order.inputs or ()) and isinstance(source, InputFiles | Joined):
         new, copy = _new_copy(output), stdin_copy_path(output)
         new.replace(copy)
         return source.moved(new, copy)
@@ -199,7 +205,8 @@ def recorded_settings(settings: Settings) -> dict[str, Any]:
     for name in ("system", "template"):
         flat[name] = None if flat[name] is None else as_written(flat[name])
     for name in PATH_SETTINGS:
-        flat[name] = None if flat[name] is None else _by_full_name(flat[name])
+        if flat.get(name) is not None:
+            flat[name] = _by_full_name(flat[name])
     return flat
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from batch_runner.loader import RowSource
     from batch_runner.output.history import History
     from batch_runner.plan import Plan
+    from batch_runner.records import Past
     from batch_runner.state import State
     from batch_runner.worker import Worker
 
@@ -60,7 +61,8 @@ class Runner:
     @property
     def unfinished_business(self) -> bool:
         """True when rows that the plan would send have no last word yet."""
-        return self._recorded < self._plan.to_record or bool(self._state.totals.rows[Status.UNFINISHED])
+        unfinished = self._state.totals.rows[Status.UNFINISHED] + self._state.leaving.kept_short
+        return self._recorded < self._plan.to_record or unfinished > 0
 
     def _widen(self, pool: asyncio.TaskGroup) -> None:
         """Open more rows, twice as many at most, when none of them waits for leave to send, and more may be in flight."""
@@ -107,13 +109,13 @@ class Runner:
         else:
             result = await self._worker.reject(row, past)
         if result is not None:
-            self._count(result, past.status)
+            self._count(result, past)
             self._state.reporter.recorded(row, result)
 
-    def _count(self, result: Result, before: Status | None) -> None:
+    def _count(self, result: Result, past: Past) -> None:
         self._recorded += 1
-        self._state.totals.rows[result.status] += 1
-        self.standing[before or UNATTEMPTED] -= 1
+        self._state.totals.row(result, past)
+        self.standing[past.status or UNATTEMPTED] -= 1
         self.standing[result.status] += 1
         if result.failure is not None:
             self._state.totals.failures[result.failure] += 1

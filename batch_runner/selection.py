@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from batch_runner.blocks import in_blocks
 from batch_runner.condition import Condition
 from batch_runner.forms import Unusable
 from batch_runner.identity import lot
-from batch_runner.loader import draft
+from batch_runner.loader import InputFiles, blocks_of, draft
 from batch_runner.naming import KeySet, Naming
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from batch_runner.forms import Shape
-    from batch_runner.loader import Draft, Line, RowSource
+    from batch_runner.loader import Block, Draft, RowSource
     from batch_runner.settings import Settings
-
-BLOCK_LINES = 4096
-BLOCK_BYTES = 4 * 1024 * 1024
 
 COPY = re.compile(r"#\d+")
 """What stands behind the id of one of several copies."""
@@ -94,9 +90,9 @@ class Sample:
         size = selection.sample or 0
         met, picked = KeySet(), np.empty(0, dtype=np.uint64)
         naming = Naming()
-        for block in blocks(source.lines()):
-            drafts = [draft(line, shape) for line in block]
-            ids, _ = naming.take(drafts, met.add)
+        for block in blocks(source):
+            drafts = [draft(line, shape) for line in block.lines()]
+            ids, _ = naming.take([each.id for each in drafts], drafts.__getitem__, met.add)
             meant = [row_id for row_id, each in zip(ids, drafts, strict=True) if selection.means(each)]
             lots = np.fromiter((lot(selection.seed, row_id) for row_id in meant), dtype=np.uint64)
             picked = np.sort(np.concatenate([picked, lots]))[:size]
@@ -107,6 +103,11 @@ class Sample:
         return lot(self._seed, row_id) <= self._bound
 
 
-def blocks(lines: Iterable[Line], most: int | None = None) -> Iterator[list[Line]]:
-    """The first `most` lines by the thousand, fewer where they are long."""
-    return in_blocks(islice(lines, most), lambda line: len(line.text), most=BLOCK_LINES, most_bytes=BLOCK_BYTES)
+def blocks(source: RowSource, most: int | None = None) -> Iterator[Block]:
+    """The first `most` lines of `source`, as many at once as come together."""
+    left = sys.maxsize if most is None else most
+    for block in source.blocks() if isinstance(source, InputFiles) else blocks_of(source.lines()):
+        yield block if len(block.texts) <= left else block.first(left)
+        left -= len(block.texts)
+        if left <= 0:
+            return

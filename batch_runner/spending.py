@@ -2,28 +2,55 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING
 
 from batch_runner.admission import Cap
 from batch_runner.failures import CannotStart
 from batch_runner.models import OTHER, family_of
+from batch_runner.totals import Totals
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
     from batch_runner.pricing import Price, Prices
     from batch_runner.records import Usage
     from batch_runner.settings.groups import MoneySettings
-    from batch_runner.totals import Totals
 
 MAX_COST, MAX_TOTAL_TOKENS = "--max-cost", "--max-total-tokens"
 
 
-def caps_of(money: MoneySettings, prices: Prices, before: Totals, models: Mapping[str, bool]) -> list[Cap]:
-    """The caps that `money` names, with what the runs `before` have used of each. `models`: those that rows ask for, and
-    whether one of them does without a cap of its own.
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """A cap on cost beside those on an output: on a night, or on a job of many outputs."""
+
+    name: str
+    """How the user calls it."""
+    limit: float
+    """US dollars."""
+    since: float | None = None
+    """What runs of the output that began before this (seconds since 1970) came to doesn't count."""
+    elsewhere: Totals | None = None
+    """What counts beside the output."""
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """An allowance and what has been used of it: the cost of `counted`, but for that of `uncounted`."""
+
+    allowance: Allowance
+    counted: tuple[Totals, ...]
+    uncounted: Totals
+
+
+def caps_of(
+    money: MoneySettings, prices: Prices, before: Totals, models: Mapping[str, bool], allowed: Sequence[Allowed] = ()
+) -> list[Cap]:
+    """The caps that `money` names, and those `allowed`, with what the runs `before` have used of each. `models`: those that rows
+    ask for, and whether one of them does without a cap of its own.
 
     Raises `CannotStart` where a cap couldn't be kept: for a model whose price or longest answer nobody knows.
     """
@@ -33,17 +60,20 @@ def caps_of(money: MoneySettings, prices: Prices, before: Totals, models: Mappin
         used = _tokens(before.spent) + _tokens(before.maybe_billed)
         caps.append(Cap(MAX_TOTAL_TOKENS, Decimal(money.max_total_tokens), lambda _model, usage: _tokens(usage), used))
     if money.max_cost is not None:
-        _check_lengths(MAX_COST, {model for model, uncapped in models.items() if uncapped})
-        known = _known(prices, models.keys() | before.bills.keys())
+        allowed = (Allowed(Allowance(MAX_COST, money.max_cost), (before,), Totals()), *allowed)
+    for each in allowed:
+        flag, counted, uncounted = each.allowance.name, each.counted, each.uncounted
+        _check_lengths(flag, {model for model, uncapped in models.items() if uncapped})
+        known = _known(prices, models.keys() | {model for totals in (*counted, uncounted) for model in totals.bills}, flag)
+        used = sum((_cost(known, totals) for totals in counted), -_cost(known, uncounted))
         caps.append(
-            Cap(
-                MAX_COST,
-                Decimal(str(money.max_cost)),
-                lambda model, usage: known[model].at(usage.prompt_tokens or 0).cost(usage),
-                _cost(known, before),
-            )
+            Cap(flag, Decimal(str(each.allowance.limit)), partial(_cost_of_one, known), max(used, Decimal(0)), in_dollars=True)
         )
     return caps
+
+
+def _cost_of_one(known: Mapping[str, Price], model: str, usage: Usage) -> Decimal:
+    return known[model].at(usage.prompt_tokens or 0).cost(usage)
 
 
 def reached_in_words(cap: Cap, next_one: Decimal) -> str:
@@ -58,7 +88,7 @@ def cap_in_words(cap: Cap) -> str:
 
 
 def _amount(cap: Cap, amount: Decimal) -> str:
-    return f"${amount:,.4f}" if cap.flag == MAX_COST else f"{amount:,}"
+    return f"${amount:,.4f}" if cap.in_dollars else f"{amount:,}"
 
 
 def _tokens(usage: Usage) -> Decimal:
@@ -73,11 +103,11 @@ def _check_lengths(flag: str, models: AbstractSet[str]) -> None:
         )
 
 
-def _known(prices: Prices, models: AbstractSet[str]) -> dict[str, Price]:
+def _known(prices: Prices, models: AbstractSet[str], flag: str) -> dict[str, Price]:
     known = {model: price for model in models if (price := prices.of(model)) is not None}
     missing = sorted(models - known.keys())
     if missing:
-        raise CannotStart(f"{MAX_COST} can't be kept: nobody here knows what {missing[0]!r} costs, so say it in --prices FILE")
+        raise CannotStart(f"{flag} can't be kept: nobody here knows what {missing[0]!r} costs, so say it in --prices FILE")
     return known
 
 

@@ -55,6 +55,11 @@ class Tally:
         self.owed = 0.0
         """Those of them whose answer never came; one lost in an outage counts half, as it's less the row's fault."""
 
+    def grown(self, request: ChatRequest, answer: Result) -> None:
+        """The row is asked again with a larger cap, after `answer` was cut off; it has its attempts anew."""
+        self._request, self._answer = request, answer
+        self.tried, self.owed = 0, 0.0
+
     def sent(self, now: float) -> None:
         """An attempt is sent, `now` on a clock that nobody sets."""
         if self.made == 0:
@@ -76,7 +81,9 @@ class Tally:
     def answer(self, completion: Completion, reply: Outcome, finished_at: str) -> Result:
         """The result of a row whose last attempt brought `completion` in `reply`."""
         if self._answer is not None and self._answer.answer and not completion.answer:
-            return self._kept(self._answer, finished_at)
+            kept = self._kept(self._answer, finished_at)
+            cut_off_again = completion.status is Status.TRUNCATED is kept.status
+            return replace(kept, max_completion_tokens=self._request.max_completion_tokens) if cut_off_again else kept
         usage = completion.usage
         result = self._result(completion.status, finished_at)
         return replace(
@@ -127,11 +134,10 @@ class Tally:
         return self._prices.usd(model, bill.spent, prompt_tokens)
 
     def _cost(self, verdict: Completion | Failure) -> Bill:
-        worst = Usage.at_worst(self._request.worst)
-        if isinstance(verdict, Completion):
-            return Bill(maybe_billed=worst) if verdict.usage is None else Bill(spent=verdict.usage)
-        if verdict.kind in MAYBE_BILLED:
-            return Bill(maybe_billed=worst)
+        if verdict.usage is not None:
+            return Bill(spent=verdict.usage)
+        if isinstance(verdict, Completion) or verdict.kind in MAYBE_BILLED:
+            return Bill(maybe_billed=Usage.at_worst(self._request.worst))
         return Bill()
 
     def _result(self, status: Status, finished_at: str) -> Result:

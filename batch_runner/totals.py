@@ -12,10 +12,15 @@ import orjson
 from batch_runner.records import Bill, Status, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from batch_runner.records import Past, Result
 
 LATENCY_EDGES = tuple(round(0.1 * 1.25**step, 3) for step in range(48))
 """Seconds, 0.1 to about 3,600, each a quarter above the one before."""
+
+LENGTH_EDGES = tuple(round(16 * 2 ** (step / 4)) for step in range(60))
+"""Completion tokens, 16 to about 442,000, each a fifth above the one before."""
 
 UNATTEMPTED = "unattempted"
 NOT_IN_INPUT = "not_in_input"
@@ -44,6 +49,41 @@ class Totals:
     latencies: Counter[int] = field(default_factory=Counter)
     """Answers by place in `LATENCY_EDGES`."""
     wall_ms: int = 0
+    in_vain: dict[str, Usage] = field(default_factory=dict)
+    """What was spent on no answer that stands, by model: on failed attempts, and on answers that better ones replaced."""
+    truncated: dict[str, Usage] = field(default_factory=dict)
+    """Tokens of the answers that stand truncated, by model; of a run: those it added less those it replaced."""
+    lengths: Counter[int] = field(default_factory=Counter)
+    """Whole answers by place of their completion tokens in `LENGTH_EDGES`."""
+
+    def row(self, result: Result, past: Past) -> None:
+        """Count how a row stands at the end of this run, where it stood as `past` tells; its attempts are counted apart."""
+        self.rows[result.status] += 1
+        self.vain(result.bills, result.model, result.usage)
+        for model, bill in past.bills.items():
+            _add(self.in_vain, model, Usage() - bill.spent)
+        if past.answer is None:
+            self.stands(result.status, result.model, result.usage)
+            return
+        before = past.answer
+        _add(self.in_vain, before.model, before.usage)
+        if before.usage is not result.usage:  # else it is the same answer still
+            self.stands(result.status, result.model, result.usage)
+            if before.status is Status.TRUNCATED:
+                _add(self.truncated, before.model, Usage() - before.usage)
+
+    def stands(self, status: str, model: str, usage: Usage) -> None:
+        """Count the answer of a row that stands so."""
+        if status == Status.TRUNCATED:
+            _add(self.truncated, model, usage)
+        if status == Status.OK and usage.completion_tokens is not None:
+            self.lengths[bisect_left(LENGTH_EDGES, usage.completion_tokens)] += 1
+
+    def vain(self, bills: Mapping[str, Bill], model: str, usage: Usage) -> None:
+        """Count what `bills` hold beside the `usage` of an answer that stands."""
+        for name, bill in bills.items():
+            _add(self.in_vain, name, bill.spent)
+        _add(self.in_vain, model, Usage() - usage)
 
     def bill(self, model: str, bill: Bill) -> None:
         """Count what one attempt has cost."""
@@ -92,6 +132,9 @@ class Totals:
             self.answered_as + other.answered_as,
             self.latencies + other.latencies,
             self.wall_ms + other.wall_ms,
+            _together(self.in_vain, other.in_vain),
+            _together(self.truncated, other.truncated),
+            self.lengths + other.lengths,
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -110,6 +153,9 @@ class Totals:
             "answered_as": _text([[*pair, count] for pair, count in self.answered_as.items()]),
             "latency_s": _text({str(place): count for place, count in sorted(self.latencies.items())}),
             "wall_s": self.wall_ms / 1000,
+            "in_vain": _text({model: usage.as_dict() for model, usage in self.in_vain.items()}),
+            "truncated_tokens": _text({model: usage.as_dict() for model, usage in self.truncated.items()}),
+            "lengths": _text({str(place): count for place, count in sorted(self.lengths.items())}),
         }
 
     @classmethod
@@ -129,21 +175,51 @@ class Totals:
             answered_as=Counter({(asked, answered): count for asked, answered, count in orjson.loads(numbers["answered_as"])}),
             latencies=Counter({int(place): count for place, count in orjson.loads(numbers["latency_s"]).items()}),
             wall_ms=round(numbers["wall_s"] * 1000),
+            in_vain=_usages(numbers.get("in_vain", "{}")),  # earlier versions wrote none of these three
+            truncated=_usages(numbers.get("truncated_tokens", "{}")),
+            lengths=Counter({int(place): count for place, count in orjson.loads(numbers.get("lengths", "{}")).items()}),
         )
 
     def latency_quantile(self, share: float) -> float | None:
         """Seconds within which `share` of the answers came, to a quarter; `None` before the first answer."""
-        left = share * sum(self.latencies.values())
-        for place, count in sorted(self.latencies.items()):
-            left -= count
-            if left <= 0:
-                return LATENCY_EDGES[min(place, len(LATENCY_EDGES) - 1)]
-        return None
+        return _quantile(self.latencies, LATENCY_EDGES, share)
+
+    def length_quantile(self, share: float) -> int | None:
+        """Completion tokens that `share` of the whole answers stay within, to a fifth; `None` before the first of them."""
+        edge = _quantile(self.lengths, LENGTH_EDGES, share)
+        return None if edge is None else int(edge)
 
 
 def row_counts(rows: Mapping[str, int]) -> dict[str, int]:
     """Rows by status, every status there, in the order of the format."""
     return {name: rows.get(name, 0) for name in ROW_COUNTS}
+
+
+def _quantile(counts: Counter[int], edges: Sequence[float], share: float) -> float | None:
+    left = share * counts.total()
+    for place, count in sorted(counts.items()):
+        left -= count
+        if left <= 0:
+            return edges[min(place, len(edges) - 1)]
+    return None
+
+
+def _add(usages: dict[str, Usage], model: str, usage: Usage) -> None:
+    """Add `usage` to that of `model`; what comes to nothing isn't kept."""
+    together = usages.pop(model, Usage()) + usage
+    if any(together.as_dict().values()):
+        usages[model] = together
+
+
+def _together(a: Mapping[str, Usage], b: Mapping[str, Usage]) -> dict[str, Usage]:
+    both = dict(a)
+    for model, usage in b.items():
+        _add(both, model, usage)
+    return both
+
+
+def _usages(text: str) -> dict[str, Usage]:
+    return {model: Usage.from_dict(numbers) for model, numbers in orjson.loads(text).items()}
 
 
 def _text(value: Any) -> str:

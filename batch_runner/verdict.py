@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from batch_runner.chat import read_completion, request_id
+from batch_runner.chat import read_completion, read_usage, request_id
 from batch_runner.error_replies import Complaint, read_complaint, rule_for, rule_for_status
 from batch_runner.failures import Failure, FailureKind, Scope
 from batch_runner.hints import limit_named, never_fits, told_rpm, told_wait
@@ -85,6 +85,7 @@ def _judge_reply(reply: Reply, *, now: float, own_model: bool, key: str | None) 
         rpm=told_rpm(message) if slow_down else None,
         limit=limit_named(complaint.type, message) if slow_down and complaint is not None else "",
         again={"true": True, "false": False}.get(reply.headers.get("x-should-retry", "").strip().lower()),
+        usage=read_usage(body.get("usage")) if isinstance(body, dict) else None,
         hearsay=kind in HEARSAY and (complaint is None or complaint.type not in GATEWAY_TYPES),
     )
 

@@ -9,10 +9,12 @@ from batch_runner.json_text import dumps
 from batch_runner.records import Tokens
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from batch_runner.chat import Defaults
     from batch_runner.findings import Findings, Judged
     from batch_runner.forms import Asked
-    from batch_runner.loader import Line
+    from batch_runner.loader import Block, Line
 
 
 class Weighing:
@@ -47,13 +49,30 @@ class Weighing:
             self.findings.add(judged, line.source, sent)
         return bool(judged.refusals)
 
+    def add_plain(self, block: Block, prompts: Sequence[str]) -> None:
+        """Count rows that are one text each, sent once each."""
+        if self._plain.refusals or self._plain.mends:
+            for place in range(len(prompts)):
+                self.findings.add(self._plain, block.line(place).source, 1)
+        self._count(self._run.model, len(prompts), uncapped=self._uncapped)
+        if self._may_grow(max(map(len, block.texts))):
+            for text, prompt in zip(block.texts, prompts, strict=True):
+                if self._may_grow(len(text)):
+                    self._grow_by(prompt)
+
     def _weigh_plain(self, asked: Asked, line: Line, sent: int) -> Judged:
-        common, largest = self._common, self.largest
         self._count(self._run.model, sent, uncapped=self._uncapped)
-        if len(line.text) + common.prompt > largest.prompt or common.completion > largest.completion:
-            text = dumps(asked.asks["messages"][0]["content"])
-            self._grow(common.prompt + len(text) - len(b'""'), common.completion)
+        if self._may_grow(len(line.text)):
+            self._grow_by(asked.asks["messages"][0]["content"])
         return self._plain
+
+    def _may_grow(self, length: int) -> bool:
+        """Whether a plain row whose line is `length` bytes long may be larger than any before."""
+        common, largest = self._common, self.largest
+        return length + common.prompt > largest.prompt or common.completion > largest.completion
+
+    def _grow_by(self, prompt: str) -> None:
+        self._grow(self._common.prompt + len(dumps(prompt)) - len(b'""'), self._common.completion)
 
     def _weigh(self, asked: Asked, sent: int) -> Judged:
         judged = self.findings.judge(request_body(asked.asks, self._run, as_written=asked.as_written))

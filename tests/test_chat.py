@@ -332,7 +332,28 @@ def test_texts_of_an_answer_always_fit_an_output() -> None:
             {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": -1}, Usage(1, None, 2, None, 3), id="odd total"
         ),
         pytest.param({"prompt_tokens": 1.0, "completion_tokens": 2.0}, Usage(1, None, 2, None, 3), id="floats"),
-        pytest.param({"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}, Usage(0, None, 0, None, 0), id="zeros"),
+        pytest.param({"prompt_tokens": 7, "completion_tokens": 0, "total_tokens": 7}, Usage(7, None, 0, None, 7), id="no answer"),
+        pytest.param(
+            {"prompt_tokens": 5, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 6}},
+            Usage(5, None, 2, None, 7),
+            id="more cached than prompt",
+        ),
+        pytest.param(
+            {"prompt_tokens": 5, "completion_tokens": 2, "completion_tokens_details": {"reasoning_tokens": 10**11}},
+            Usage(5, None, 2, None, 7),
+            id="more reasoning than completion",
+        ),
+        pytest.param(
+            {
+                "prompt_tokens": 5,
+                "completion_tokens": 2,
+                "total_tokens": 107,
+                "completion_tokens_details": {"reasoning_tokens": 100},
+            },
+            Usage(5, None, 102, 100, 107),
+            id="reasoning beside the completion",
+        ),
+        pytest.param({"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}, None, id="zeros"),
         pytest.param(
             {"prompt_tokens": 1, "completion_tokens": 2, "prompt_tokens_details": None, "completion_tokens_details": []},
             Usage(1, None, 2, None, 3),
@@ -354,6 +375,7 @@ def test_texts_of_an_answer_always_fit_an_output() -> None:
         pytest.param({"prompt_tokens": 1.5, "completion_tokens": 2}, None, id="fraction"),
         pytest.param({"prompt_tokens": 1e300, "completion_tokens": 2}, None, id="huge float"),
         pytest.param({"prompt_tokens": 10**30, "completion_tokens": 2}, None, id="huge"),
+        pytest.param({"prompt_tokens": 999_999_999_999, "completion_tokens": 2}, None, id="more than anybody reads"),
         pytest.param({"prompt_tokens": float("nan"), "completion_tokens": 2}, None, id="NaN"),
         pytest.param({"prompt_tokens": float("inf"), "completion_tokens": 2}, None, id="infinite"),
     ],

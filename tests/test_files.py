@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from batch_runner import files
 from batch_runner.failures import CannotStart
-from batch_runner.files import kind_of, numbered_lines, told_when_unreadable
+from batch_runner.files import kind_of, numbered_lines, stretches, told_when_unreadable
 
 
 def lines_of(data: bytes) -> list[tuple[int, bytes]]:
@@ -49,6 +49,34 @@ def test_numbers_count_every_line(lines: list[bytes]) -> None:
 
     assert all(later == earlier + 1 for earlier, later in pairwise(numbers))
     assert len(numbers) == data.count(b"\n") + bool(data.rpartition(b"\n")[2])
+
+
+@given(
+    data=st.lists(st.sampled_from([b"\n", b"\r\n", b"a", b"bc" * 9, codecs.BOM_UTF16_LE, b"\0"]), max_size=30),
+    piece=st.integers(1, 12),
+    most=st.integers(0, 60),
+)
+@settings(max_examples=300, deadline=None)
+def test_lines_read_piece_by_piece_are_those_read_one_by_one(data: list[bytes], piece: int, most: int) -> None:
+    text = b"".join(data)
+    if text.startswith(files.UTF16_BOMS):
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(files, "PIECE", piece)
+        patch.setattr(files, "MOST_LINE_BYTES", 17)
+        patch.setattr(files, "LONG_LINE_SHOWN", 5)
+
+        found = list(stretches(io.BufferedReader(io.BytesIO(text)), most))
+        one_by_one = list(numbered_lines(io.BufferedReader(io.BytesIO(text)), most))
+
+    numbered = [(first + place, line) for first, lines, _ in found for place, line in enumerate(lines)]
+    lengths = {first: length for first, _, length in found if length}
+    assert [number for number, _ in numbered] == [number for number, _, _ in one_by_one]
+    assert [line[:5] for _, line in numbered] == [line.removesuffix(b"\n")[:5] for _, line, _ in one_by_one]
+    assert all(len(line) == 5 if number in lengths else len(line) < 17 for number, line in numbered)
+    ended = {number: length for number, line, length in one_by_one if length >= 17}
+    assert set(ended) <= set(lengths)
+    assert all(lengths[number] - length in {0, 1} for number, length in ended.items())
 
 
 @pytest.mark.parametrize(

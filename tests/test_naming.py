@@ -21,7 +21,8 @@ class Names:
 
 
 def named(names: Names, *lines: str) -> list[str]:
-    ids, keys = names.naming.take(drafts(*lines), names.met.add)
+    read = drafts(*lines)
+    ids, keys = names.naming.take([each.id for each in read], read.__getitem__, names.met.add)
     assert keys.tolist() == [key_of_id(row_id) for row_id in ids]
     return ids
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from batch_runner.chat import Defaults, build_request
 from batch_runner.failures import CannotStart, FailureKind
+from batch_runner.files import PIECE
 from batch_runner.forms import Shape
 from batch_runner.identity import Action, Again, line_fingerprint
 from batch_runner.loader import InputFile, InputFiles, Line, draft
@@ -18,7 +19,7 @@ from batch_runner.output.lines import Run, row_line, run_line
 from batch_runner.plan import Plan
 from batch_runner.planner import ToSend, make_plan
 from batch_runner.records import PromptRow, Rejected, Result, Status
-from batch_runner.selection import BLOCK_LINES, Selection
+from batch_runner.selection import Selection
 from batch_runner.totals import NOT_IN_INPUT, UNATTEMPTED, Totals
 
 AT = "2026-01-01T00:00:00.000Z"
@@ -361,12 +362,13 @@ def test_one_more_repeat_is_one_more_row(bench: Bench) -> None:
 
 
 def test_repeats_are_numbered_across_blocks(bench: Bench) -> None:
-    texts = [*(str(number) for number in range(BLOCK_LINES)), "0", "1"]
+    many = PIECE // len('{"prompt":"0"}')
+    texts = [*(str(number) for number in range(many)), "0", "1"]
     bench.write(*prompts(*texts))
 
     ids = bench.sent()
 
-    assert ids[BLOCK_LINES:] == [f"{ids[0]}-2", f"{ids[1]}-2"]
+    assert ids[many:] == [f"{ids[0]}-2", f"{ids[1]}-2"]
 
 
 def test_only_the_repeat_that_has_no_record_is_sent(bench: Bench) -> None:

@@ -169,6 +169,16 @@ def test_a_past_is_not_changed_by_what_follows() -> None:
     assert past.bills == {"o1": Bill(TEN)}
 
 
+@pytest.mark.parametrize("kind", [K.SERVER_ERROR, K.UNREADABLE_REPLY, K.POLICY])
+def test_a_failure_that_tells_what_it_cost_has_cost_that(kind: FailureKind) -> None:
+    tally = a_tally()
+
+    bill = tally.count(a_reply(), a_failure(kind, usage=TEN), AT)
+
+    assert bill == Bill(spent=TEN)
+    assert tally.failure(a_failure(kind, usage=TEN), Status.FAILED, END).bill == Bill(spent=TEN)
+
+
 def test_an_answer_without_a_usage_may_have_cost_its_worst() -> None:
     tally = a_tally()
 

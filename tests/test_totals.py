@@ -1,11 +1,12 @@
 from collections import Counter
+from dataclasses import replace
 
 import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch_runner.records import NO_USAGE, Bill, Status, Usage
+from batch_runner.records import NO_PAST, NO_USAGE, UNTOLD_USAGE, Bill, Past, Result, Status, Usage
 from batch_runner.totals import LATENCY_EDGES, NOT_IN_INPUT, ROW_COUNTS, UNATTEMPTED, Totals, row_counts
 
 counts = st.integers(0, 10**12)
@@ -28,6 +29,9 @@ def totals(draw: st.DrawFn) -> Totals:
     )
     for model, bill in draw(booked):
         made.bill(model, bill)
+    for model, usage in draw(st.lists(st.tuples(st.text(max_size=4), usages), max_size=3)):
+        made.vain({model: Bill(usage)}, model[::-1], Usage(1, 0, 1, 0, 2))
+        made.stands(draw(st.sampled_from(Status)), model, usage)
     for model, seconds in draw(st.lists(st.tuples(st.text(max_size=4), st.floats(0, 10**5)), max_size=4)):
         made.answered(model, model[::-1], seconds, usage_known=draw(st.booleans()))
     return made
@@ -142,6 +146,71 @@ def test_quantiles_tell_the_slow_from_the_quick() -> None:
         sums.answered("o1", "o1", seconds, usage_known=True)
 
     assert [(sums.latency_quantile(share) or 0) < 2 for share in (0.5, 0.9, 0.95)] == [True, True, False]
+
+
+def a_result(status: Status, usage: Usage, spent: Usage, model: str = "o1") -> Result:
+    return Result("a", status, "", "", "", "r", model=model, usage=usage, bill=Bill(spent))
+
+
+FEW, MORE = Usage(10, 0, 100, 90, 110), Usage(10, 0, 400, 300, 410)
+
+
+def test_what_was_spent_on_no_answer_that_stands_was_in_vain() -> None:
+    sums = Totals()
+    sums.row(a_result(Status.OK, MORE, FEW + MORE), NO_PAST)
+    sums.row(a_result(Status.FAILED, UNTOLD_USAGE, FEW, "o3"), NO_PAST)
+    sums.row(a_result(Status.OK, MORE, MORE), NO_PAST)
+
+    assert sums.in_vain == {"o1": FEW, "o3": FEW}
+    assert sums.rows == {Status.OK: 2, Status.FAILED: 1}
+
+
+def test_an_answer_that_a_better_one_replaces_was_in_vain_and_truncated_no_more() -> None:
+    cut = a_result(Status.TRUNCATED, FEW, FEW)
+    first, second = Totals(), Totals()
+    first.row(cut, NO_PAST)
+    second.row(a_result(Status.OK, MORE, FEW + MORE), Past(Status.TRUNCATED, cut.bills, (), cut))
+
+    assert (first.truncated, first.in_vain) == ({"o1": FEW}, {})
+    assert second.in_vain == {"o1": FEW}
+    assert first.merge(second).truncated == {}
+
+
+def test_a_row_that_keeps_its_answer_spent_the_rest_in_vain() -> None:
+    cut = a_result(Status.TRUNCATED, FEW, FEW)
+    kept = replace(cut, bill=Bill(FEW + MORE))
+    sums = Totals()
+    sums.row(kept, Past(Status.TRUNCATED, cut.bills, (), cut))
+
+    assert (sums.in_vain, sums.truncated) == ({"o1": MORE}, {})
+
+
+@pytest.mark.parametrize("tokens", [1, 16, 300, 4096, 100_000])
+def test_lengths_of_answers_are_known_to_a_fifth(tokens: int) -> None:
+    sums = Totals()
+    for _ in range(10):
+        sums.stands(Status.OK, "o1", Usage(1, 0, tokens, 0, tokens + 1))
+
+    quantile = sums.length_quantile(0.99)
+    assert quantile is not None
+    assert tokens <= quantile <= max(16, 1.2 * tokens)
+
+
+def test_only_whole_answers_tell_how_long_answers_are() -> None:
+    sums = Totals()
+    sums.stands(Status.TRUNCATED, "o1", FEW)
+    sums.stands(Status.REFUSED, "o1", FEW)
+    sums.stands(Status.OK, "o1", UNTOLD_USAGE)
+
+    assert sums.length_quantile(0.5) is None
+
+
+def test_totals_of_earlier_versions_can_still_be_read() -> None:
+    written = Totals(attempts=3).as_json()
+    for name in ("in_vain", "truncated_tokens", "lengths"):
+        del written[name]
+
+    assert Totals.from_json(written) == Totals(attempts=3)
 
 
 def test_before_the_first_answer_there_is_no_latency() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from batch_runner.failures import Failure, FailureKind, Scope
 from batch_runner.hints import told_wait
-from batch_runner.records import Completion, NoAnswer, Reply, Status, Unreached
+from batch_runner.records import Completion, NoAnswer, Reply, Status, Unreached, Usage
 from batch_runner.verdict import MOST_BODY, judge
 
 K = FailureKind
@@ -246,6 +246,17 @@ def test_a_redirect_ends_the_run_and_names_the_address_to_give(status: int) -> N
 
     assert (failure.kind, failure.scope) == (K.WRONG_ENDPOINT, RUN)
     assert "https://***@new.example.com/v1: give that address" in failure.message
+
+
+def test_what_a_failure_says_it_cost_is_read() -> None:
+    usage = {"prompt_tokens": 5, "completion_tokens": 7, "total_tokens": 12}
+    replies = [
+        a_reply({"choices": [], "usage": usage}),
+        a_reply(openai("no", "content_filter") | {"usage": usage}, 400),
+        a_reply({"choices": [], "usage": {"prompt_tokens": 0, "completion_tokens": 0}}),
+    ]
+
+    assert [failure_of(reply).usage for reply in replies] == [Usage(5, None, 7, None, 12)] * 2 + [None]
 
 
 def test_a_redirect_without_a_place_is_told_too() -> None:

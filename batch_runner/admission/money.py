@@ -33,6 +33,8 @@ class Cap:
     """Spent, or maybe billed, in all runs of the output."""
     reserved: Decimal = Decimal(0)
     """The worst of what is in flight."""
+    in_dollars: bool = False
+    """True for money, false for tokens."""
 
     def worst(self, request: ChatRequest) -> Decimal:
         """What a request can come to."""
@@ -88,6 +90,8 @@ class Budget:
 
 
 def _came_to(cap: Cap, request: ChatRequest, worst: Decimal, verdict: Completion | Failure | None) -> Decimal:
-    if isinstance(verdict, Completion):
-        return worst if verdict.usage is None else cap.measure(request.model, verdict.usage)
-    return worst if verdict is None or verdict.kind in MAYBE_BILLED else Decimal(0)
+    if verdict is None:
+        return worst
+    if verdict.usage is not None:
+        return cap.measure(request.model, verdict.usage)
+    return worst if isinstance(verdict, Completion) or verdict.kind in MAYBE_BILLED else Decimal(0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from itertools import islice
@@ -21,7 +21,6 @@ from batch_runner.intent import Intent, Order, output_of
 from batch_runner.models import shutdown_of
 from batch_runner.naming import first_places
 from batch_runner.output.history import History
-from batch_runner.spending import MAX_COST
 from batch_runner.tokens import TokenCounter, token_counter
 
 if TYPE_CHECKING:
@@ -94,7 +93,7 @@ class Inspection:
     def may_reach(self, cap: Cap) -> bool:
         """Whether the run stops at a cap on cost, if every answer uses its whole cap."""
         tokens = sum(usage.total_tokens or 0 for usage in self.survey.sums.values())
-        return cap.used + (self.forecast.at_caps.usd if cap.flag == MAX_COST else tokens) > cap.limit
+        return cap.used + (self.forecast.at_caps.usd if cap.in_dollars else tokens) > cap.limit
 
     @property
     def exit_status(self) -> ExitStatus:
@@ -189,9 +188,9 @@ def _source_of(intent: Intent, history: History, watch: Watch | None) -> Iterato
     if intent.order.inputs is None:
         yield intent.kept_inputs(history)
         return
-    with TemporaryDirectory(prefix="batch-runner-check-") as folder:
+    with TemporaryDirectory(prefix="batch-runner-check-") as folder, ExitStack() as held:
         source = intent.source(Path(folder) / "stdin.zst")
-        yield source if watch is None else _Watched(source, watch)
+        yield intent.with_earlier(source if watch is None else _Watched(source, watch), held)
 
 
 @contextmanager

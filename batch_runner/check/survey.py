@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from batch_runner.chat import MOST_WORST, cap_of, choices_of, request_body
+from batch_runner.chat import MOST_WORST, cap_of, choices_of, request_body, with_cap
 from batch_runner.check.distribution import Distribution
 from batch_runner.check.remarks import Remark, room_for, shortage_of
 from batch_runner.findings import Findings, Named
@@ -76,6 +76,8 @@ class Survey:
         """Look at one row."""
         asked = request_body(row.asked.asks, self._run, as_written=row.asked.as_written)
         body = mended(asked)[0] if self._run.fix else asked
+        if row.cap is not None:
+            body = with_cap(body, row.cap)
         self.first_body = self.first_body or dumps(body)
         for action, entry in row.copies:
             if entry is not None:

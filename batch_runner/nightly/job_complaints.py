@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from batch_runner.failures import UsageMistake
-from batch_runner.nightly.job_keys import ITSELF, JOB, job_table, read_job_keys
+from batch_runner.nightly.job_keys import ITSELF, JOB, PREVIOUS, job_table, read_job_keys
 from batch_runner.nightly.job_paths import with_full_paths
 from batch_runner.nightly.layers import EXTENDS
+from batch_runner.nightly.outputs import DATE
 from batch_runner.settings import did_you_mean, read_settings, table
 
 if TYPE_CHECKING:
@@ -47,8 +48,11 @@ def complaints_about_all(documents: list[dict[str, Any]]) -> Iterator[tuple[Keys
         yield ("inputs",), "`inputs` must name the files to send"
     if inputs and retried == ITSELF:
         yield (JOB, RETRY), f'{RETRY} = "{ITSELF}" sends rows of the output again: leave `inputs` out'
-    if retried is not None and not any("output" in document for document in documents):
+    output = next((document["output"] for document in reversed(documents) if "output" in document), None)
+    if retried is not None and output is None:
         yield (JOB, RETRY), f"{RETRY} needs an `output`"
+    elif retried == PREVIOUS and DATE not in str(output):
+        yield (JOB, RETRY), f'{RETRY} = "{PREVIOUS}" needs an `output` for each night, with {DATE} in its name'
 
 
 def has(document: dict[str, Any], keys: Keys) -> bool:

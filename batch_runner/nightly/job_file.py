@@ -17,9 +17,6 @@ from batch_runner.settings import KEY_SETTINGS, read_settings
 if TYPE_CHECKING:
     from batch_runner.nightly.layers import Keys
 
-DATE = "{date}"
-"""Stands for the date of the night in `inputs` and `output`."""
-
 
 @dataclass(frozen=True, slots=True)
 class Job:

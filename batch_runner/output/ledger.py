@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from batch_runner.failures import SLOW_DOWN
 from batch_runner.output.lines import read_bills
-from batch_runner.records import ANSWERED
+from batch_runner.records import ANSWERED, Usage
 from batch_runner.totals import Totals
 
 if TYPE_CHECKING:
@@ -29,8 +29,12 @@ def count(totals: Totals, line: Mapping[str, Any]) -> None:
     totals.slow_downs += sum(attempt["n"] for attempt in line["attempts"] if attempt["outcome"] in SLOW_DOWN)
     if line["failure"]:
         totals.failures[line["failure"]] += 1
-    for model, bill in read_bills(line).items():
+    bills = read_bills(line)
+    for model, bill in bills.items():
         totals.bill(model, bill)
+    usage = Usage.from_dict(line["usage"])
+    totals.vain(bills, line["model"], usage)
+    totals.stands(line["status"], line["model"], usage)
     if line["status"] in ANSWERED and line["latency_s"] is not None:
         usage_known = line["usage"]["prompt_tokens"] is not None
         totals.answered(line["model"], line["model_answered"], line["latency_s"], usage_known=usage_known)

@@ -35,8 +35,8 @@ def lock_path(output: Path) -> Path:
 
 
 @contextmanager
-def lock(output: Path, *, by_kernel: bool = True) -> Iterator[None]:
-    """Hold the output. Raises `OutputBusy`, naming the holder, or `CannotStart` where no lock can be taken.
+def lock(output: Path, *, by_kernel: bool = True, what: str = "") -> Iterator[None]:
+    """Hold the output, or `what` else. Raises `OutputBusy`, naming the holder, or `CannotStart` where no lock can be taken.
 
     `by_kernel=False`, for file systems without locks: only the heartbeat of another run keeps this one off.
     """
@@ -47,7 +47,7 @@ def lock(output: Path, *, by_kernel: bool = True) -> Iterator[None]:
         if by_kernel:
             holder.acquire()
     except Timeout:
-        raise OutputBusy(f"{output} is held by another run{_holder(path)}") from None
+        raise OutputBusy(f"{what or output} is held by another run{_holder(path)}") from None
     except (OSError, NotImplementedError) as error:
         raise CannotStart(_why_not(path, error)) from None
     try:

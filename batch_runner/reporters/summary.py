@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from batch_runner.advice import ADVICE
@@ -34,8 +35,8 @@ CAPS = {"--max-cost": 2, "--max-total-tokens": 0}
 def summary_lines(
     report: RunReport, command: Sequence[str], output: str, quotas: tuple[Quota, Quota] | None = None
 ) -> Iterator[str]:
-    """The summary at the end of a run; `command` is how it was called, `output` its output as the user names it, `quotas`
-    what the service told of the key's quota before and after.
+    """The summary at the end of a run; `command` is how it was called (empty: by a program), `output` its output as the user
+    names it, `quotas` what the service told of the key's quota before and after.
     """
     if report.reason:
         yield one_line(report.reason, MOST_REASON)
@@ -50,8 +51,11 @@ def summary_lines(
         yield from _pace_lines(report.run)
     if report.totals.rows[UNATTEMPTED] and "retry" in command[1:2]:
         yield f"{rows(report.totals.rows[UNATTEMPTED])} never sent: only a run of the input has them, retry doesn't"
+    for departure in report.drift:
+        yield f"unusual  {one_line(departure)}"
     yield f"output   {output}"
-    yield f"next     {shlex.join(next_command(report, command, output))}"
+    if command:
+        yield f"next     {shlex.join(next_command(report, command, output))}"
 
 
 def standing_in_words(job: Totals) -> str:
@@ -113,7 +117,9 @@ def next_command(report: RunReport, command: Sequence[str], output: str) -> list
     standing = report.totals.rows
     unsent = standing[UNATTEMPTED] and "retry" not in command[1:2]
     if report.exit_status is ExitStatus.SPEND_CAP:
-        return _with_more(command, report.reason)
+        resumes = unsent or standing[Status.UNFINISHED] or "retry" in command[1:2]
+        again = command if resumes else ["batch-runner", "retry", output, "--only", "truncated", *_caps_in(command)]
+        return _with_more(again, report.reason)
     if report.exit_status not in {ExitStatus.OK, ExitStatus.ROWS_NOT_OK} or unsent:
         return list(command)
     if standing[Status.FAILED] or standing[Status.UNFINISHED]:
@@ -131,6 +137,13 @@ def next_command(report: RunReport, command: Sequence[str], output: str) -> list
     if standing[Status.INVALID] and "retry" not in command[1:2]:
         return list(command)
     return ["batch-runner", "status", output]
+
+
+def _caps_in(command: Sequence[str]) -> Iterator[str]:
+    """The caps on cost that `command` names, and their values."""
+    for flag, value in pairwise(command):
+        if flag in CAPS:
+            yield from (flag, value)
 
 
 def _with_more(command: Sequence[str], reason: str) -> list[str]:
@@ -161,8 +174,9 @@ def summary_document(
         "job": report.totals.as_json(),
         "run": report.run.as_json(),
         "cost": {"job": cost_document(report.totals, report.prices), "run": cost_document(report.run, report.prices)},
+        "drift": list(report.drift),
         "account": None if quotas is None else change_document(*quotas),
-        "next": shlex.join(next_command(report, command, str(output))),
+        "next": shlex.join(next_command(report, command, str(output))) if command else "",
     }
 
 

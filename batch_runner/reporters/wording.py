@@ -73,6 +73,11 @@ def rows(count: int) -> str:
     return many(count, "row")
 
 
+def full_length_in_words(count: int) -> str:
+    """Why truncated rows are not sent again."""
+    return f"{rows(count)} cut off at the most that the model writes; a larger cap would buy the same"
+
+
 def many(count: int, word: str) -> str:
     """`1 line`, `1,234 lines`."""
     return f"{count:,} {word}{'' if count == 1 else 's'}"

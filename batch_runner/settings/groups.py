@@ -2,54 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from datetime import time
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from batch_runner.settings.kinds import Count, Dollars, Duration, KeyValue, Rate, Share, States, TimeOfDay, VariableName
+from batch_runner.settings.facts import Facts, setting
+from batch_runner.settings.kinds import Count, Dollars, Duration, Factor, KeyValue, Rate, Share, States, TimeOfDay, VariableName
+from batch_runner.settings.notices import LogSettings, NotifySettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")
 """What reasoning models take, each a part of it (`ReasoningEffort` in OpenAI's API specification)."""
-
-
-def setting(
-    default: Any,
-    help: str,  # noqa: A002 - the word click and every reader use
-    *,
-    kind: click.ParamType[Any] | type = str,
-    short: str = "",
-    aliases: tuple[str, ...] = (),
-    metavar: str = "",
-    environment: bool = True,
-    sticks: bool = True,
-    many: bool = False,
-) -> Any:
-    """Declare a field of a group.
-
-    `environment=False` keeps it out of the environment, `sticks=False` out of what `retry` takes over from the run that
-    made the output: both for things meant once.
-    """
-    facts = Facts(help, kind, short, aliases, metavar, environment, sticks, many)
-    return field(default=default, metadata={"facts": facts})
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What the table says of a setting beside its name, type and default."""
-
-    help: str
-    kind: click.ParamType[Any] | type
-    short: str
-    aliases: tuple[str, ...]
-    metavar: str
-    environment: bool
-    sticks: bool
-    many: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +137,17 @@ class RetrySettings:
     max_attempts: int = setting(
         5, "The most attempts a row gets in one run. Being told to slow down costs none.", kind=Count(), metavar="N"
     )
+    on_truncated: str = setting(
+        "keep",
+        "What becomes of an answer that its cap cut off: it is kept, or the row is asked again with a larger cap.",
+        kind=click.Choice(("keep", "grow")),
+    )
+    grow_factor: float = setting(
+        2.0,
+        "By how much the cap of a truncated row grows, up to the most that the model writes.",
+        kind=Factor(),
+        metavar="X",
+    )
     retry_failed: bool = setting(False, "Send the rows again that failed in earlier runs.", kind=bool)
     only: tuple[str, ...] = setting(
         (),
@@ -287,6 +265,8 @@ class Settings:
     rows: RowSettings = RowSettings()
     ending: EndingSettings = EndingSettings()
     disk: DiskSettings = DiskSettings()
+    notify: NotifySettings = NotifySettings()
+    log: LogSettings = LogSettings()
 
     def flat(self) -> dict[str, Any]:
         """Every setting by its name."""

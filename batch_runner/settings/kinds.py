@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from datetime import time
 from typing import Any, NoReturn
 
@@ -20,6 +21,7 @@ NUMBER = re.compile(r"(?P<digits>\d[\d_,]*(?:\.\d+)?)\s*(?P<unit>[kKmM]?)")
 RATE = re.compile(NUMBER.pattern + r"\s*(?:/\s*(?P<per>min|minute|m|s|sec|second|h|hour))?")
 STATES = ("all", *sorted(map(str, REPEATABLE)), *(str(kind) for kind in FailureKind if kind is not FailureKind.INVALID_LINE))
 MOST = 10**12
+MOST_FACTOR = 100
 UNITS = {"": 1, "k": 1_000, "m": 1_000_000}
 PER_MINUTE = {"s": 60.0, "sec": 60.0, "second": 60.0, "h": 1 / 60, "hour": 1 / 60}
 
@@ -106,6 +108,20 @@ class Dollars(click.ParamType[float]):
         return amount
 
 
+class Factor(click.ParamType[float]):
+    """A number above 1, and up to 100, as a float."""
+
+    name = "factor"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read the number out of `value`."""
+        match = re.fullmatch(r"\d{1,3}(\.\d{1,9})?", str(value).strip())
+        factor = float(match[0]) if match and not isinstance(value, bool) else 0.0
+        if not 1 < factor <= MOST_FACTOR:
+            self.fail(f"{value!r} isn't a factor: write a number above 1, such as 2 or 1.5", param, ctx)
+        return factor
+
+
 class Rate(click.ParamType[float]):
     """A number per minute as a float, from `500`, `3k`, `3k/min` or `50/s`."""
 
@@ -179,6 +195,46 @@ class States(click.ParamType[tuple[str, ...]]):
                     ctx,
                 )
         return states
+
+
+class Address(click.ParamType[str]):
+    """A URL that may hold a secret, or `@FILE` for a file that holds it. A refusal never repeats it."""
+
+    name = "address"
+
+    def __init__(self, *, any_scheme: bool = False) -> None:
+        self._schemes = r"[A-Za-z][A-Za-z0-9+.-]*" if any_scheme else "https?"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Check that `value` is one of the two."""
+        text = str(value).strip()
+        if not (text.startswith("@") and len(text) > 1) and not self.fits(text):
+            kind = "a URL: write SCHEME://…" if self._schemes != "https?" else "the URL of a web server: write https://…"
+            self.fail(f"it isn't {kind}, or @FILE for a file that holds it", param, ctx)
+        return text
+
+    def fits(self, text: str) -> bool:
+        """Whether `text` is a URL of its kind."""
+        return re.fullmatch(rf"(?i:{self._schemes})://[^\s/?#]\S*", text) is not None
+
+
+class Command(click.ParamType[tuple[str, ...]]):
+    """A command as the tuple of its words, from a line split as a shell would (and no more of a shell), or a list."""
+
+    name = "command"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """Split `value` into words."""
+        if isinstance(value, tuple | list):
+            words = [str(word) for word in value]
+        else:
+            try:
+                words = shlex.split(str(value))
+            except ValueError as error:
+                self.fail(f"{value!r} can't be split into words: {error}", param, ctx)
+        if not words or not words[0] or any("\0" in word for word in words):
+            self.fail(f"{value!r} isn't a command", param, ctx)
+        return tuple(words)
 
 
 class VariableName(click.ParamType[str]):

@@ -56,11 +56,11 @@ def _with_the_cost_of(other: Result, result: Result) -> Result:
         return result
     if _within(ours, theirs):
         usd = other.cost_usd if other.model == result.model else None
-        return _costing(result, _bills(other), usd, other.attempts)
+        return _costing(result, other.bills, usd, other.attempts)
     forked = bool(ours.keys() & theirs.keys())
     together: Callable[[Bill, Bill], Bill] = _at_least_the_larger if forked else Bill.__add__
-    bills = dict(_bills(result))
-    for model, bill in _bills(other).items():
+    bills = dict(result.bills)
+    for model, bill in other.bills.items():
         bills[model] = together(bills.get(model, Bill()), bill)
     usd = _together(result, other, max if forked else float.__add__)
     return _costing(result, bills, usd, _all_attempts(result.attempts, other.attempts))
@@ -79,10 +79,6 @@ def _together(result: Result, other: Result, add: Callable[[float, float], float
     if other.model != result.model or result.cost_usd is None or other.cost_usd is None:
         return None
     return add(result.cost_usd, other.cost_usd)
-
-
-def _bills(result: Result) -> dict[str, Bill]:
-    return {result.model: result.bill, **result.other_bills} if result.bill else dict(result.other_bills)
 
 
 def _counts(attempts: tuple[Attempt, ...]) -> dict[tuple[str, str], int]:

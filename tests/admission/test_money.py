@@ -1,4 +1,5 @@
 import asyncio
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -87,6 +88,7 @@ async def test_the_cap_is_reached_when_nothing_in_flight_can_make_room() -> None
         pytest.param(LOST, 100, id="its worst, when the answer never came"),
         pytest.param(None, 100, id="its worst, when nobody knows how it ended"),
         pytest.param(REFUSED, 0, id="nothing, when it was refused"),
+        pytest.param(replace(REFUSED, usage=Usage(7, 0, 3, 0, 10)), 10, id="what a failure says it cost"),
     ],
 )
 async def test_a_request_comes_to(verdict: Completion | Failure | None, used: int) -> None:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from batch_runner.forms import Asked
-    from batch_runner.loader import Draft
+    from batch_runner.loader import Line
     from batch_runner.records import Past
 
 IMPORTED = (batch_runner, worker, compact, run, running, retry_command)
@@ -64,13 +64,14 @@ def trust_position() -> None:
     """A resume that takes as many rows for done as the output holds."""
     take_row = planner._Planner._take_row
 
-    def by_position(each: Any, row: Draft, asked: Asked, handles: list[int]) -> None:
+    def by_position(each: Any, line: Line, asked: Asked, handles: list[int]) -> None:
         done = len(each._actions) < each._index.living().total()
         each._of_new = Action.KEEP if done else Action.SEND
         each._of_recorded = lambda _asked, _entry: each._of_new
-        take_row(each, row, asked, handles)
+        take_row(each, line, asked, handles)
 
     planner._Planner._take_row = by_position  # type: ignore[method-assign,assignment]
+    setattr(planner, "read_plain", lambda _block, _shape: None)  # noqa: B010 - which decides about many rows at once
 
 
 def forget_spent() -> None:

@@ -166,7 +166,9 @@ async def test_hostile_answers_cost_their_rows_and_nothing_else(place: Place, se
     assert max(service.asked[name] for name in HOSTILE) <= 2
     assert all(service.asked[name] == 1 for name in rows if name not in HOSTILE)
     owed = {name: rows[name]["maybe_billed"]["completion_tokens"] for name in HOSTILE}
-    assert owed == {name: 100 * service.asked[name] for name in HOSTILE}
+    told = "no choice"  # which tells what it cost
+    assert owed == {name: 100 * service.asked[name] for name in HOSTILE} | {told: 0}
+    assert rows[told]["spent"]["total_tokens"] == service.asked[told] * 12
     assert all(len(rows[name]["message"]) <= 1000 for name in HOSTILE)
 
 

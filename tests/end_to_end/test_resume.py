@@ -386,7 +386,7 @@ def test_rows_added_while_the_run_goes_on_wait_for_the_next_one(place: Place, se
 
 
 def test_an_input_edited_under_a_run_stops_it_before_a_wrong_row_is_sent(place: Place, servers: Servers) -> None:
-    place.write_questions(600)
+    place.write({"id": f"r{number}", "prompt": f"question {number}", "padding": "x" * 1024} for number in range(600))
     gateway = servers.gateway(Scenario(latency=Latency(seconds=Fixed(0.01))))
     started = place.start("run", place.prompts, "--endpoint", gateway.url, "-c", "4")
     until(lambda: gateway.books(rows=False).requests >= 4)

@@ -8,11 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch_runner.exits import deserved
-from batch_runner.settings.kinds import Count, Duration, KeyValue, Rate, Share, States, TimeOfDay, VariableName, ZoneName
+from batch_runner.settings.kinds import Count, Duration, Factor, KeyValue, Rate, Share, States, TimeOfDay, VariableName, ZoneName
 
 KINDS: list[click.ParamType[Any]] = [
     Count(),
     Duration(),
+    Factor(),
     KeyValue(),
     Rate(),
     Share(),
@@ -41,6 +42,17 @@ KINDS: list[click.ParamType[Any]] = [
 )
 def test_a_duration_is_written_as_people_write_it(text: object, seconds: float) -> None:
     assert Duration().convert(text, None, None) == seconds
+
+
+@pytest.mark.parametrize(("text", "factor"), [("2", 2), (" 1.5 ", 1.5), (100, 100), (1.25, 1.25)])
+def test_a_factor_is_a_number_above_one(text: object, factor: float) -> None:
+    assert Factor().convert(text, None, None) == factor
+
+
+@pytest.mark.parametrize("text", ["", "1", "0.5", "-2", "x2", "nan", "inf", "101", "1e2", True, float("nan")])
+def test_what_is_no_factor_is_refused(text: object) -> None:
+    with pytest.raises(click.BadParameter, match=r"isn't a factor: write a number above 1, such as 2 or 1\.5"):
+        Factor().convert(text, None, None)
 
 
 @pytest.mark.parametrize(
