@@ -8,7 +8,10 @@ from statistics import median
 OVERHEAD_TOKENS = 50
 """An answer takes time even if it is empty: about as long as so many tokens. Without it short answers would look slow."""
 
-LEAST_SECONDS = 1e-6
+UNSEEN_SECONDS = 0.15
+"""What is added to each answer's time: an answer that takes 40 ms instead of 20 tells of this machine, not of the service."""
+
+LEAST_SECONDS = 0.001
 SAMPLES, USUAL_SAMPLES, LEAST_SAMPLES = 400, 20, 8
 LEAST_ANSWERS = 8
 SLOWED, SLOWING, CALM = 1.5, 1.3, 1.2
@@ -47,14 +50,14 @@ class Window:
         """An answer of so many tokens, where the service said so, to a request sent at a moment."""
         seconds = now - sent_at
         self.answers += 1
-        self.quickest = min(self.quickest, seconds)
+        self.quickest = min(self.quickest, max(LEAST_SECONDS, seconds))
         self._since_change += sent_at >= self._shrunk_at  # those before it were slowed down by what isn't there any more
         if self.latency:
             self.latency += (seconds - self.latency) * max(0.01, 1.0 / (self.answers + 1))
         else:
             self.latency = seconds
         if tokens is not None:
-            self._per_token.append(max(LEAST_SECONDS, seconds) / (tokens + OVERHEAD_TOKENS))
+            self._per_token.append((seconds + UNSEEN_SECONDS) / (tokens + OVERHEAD_TOKENS))
 
     def look(self, now: float, in_flight: int, *, wanted: bool) -> str:
         """Once a round of answers: wider or narrower; why, or nothing. `wanted`: the pace could use a wider one."""
