@@ -61,6 +61,7 @@ The way of a row, and with it the order of the modules. Each imports only what s
     intent          what somebody wants run, before any output is opened
     preparation     an order -> a run that could begin
     reporters/      live line, timed lines, heartbeat, summary
+    notices/        who is told of a run: addresses, services, commands, files, a log
     check/          what a run would do, cost and take, told beforehand
     results/        reading an output
     upkeep/         outputs between runs: compacted, pruned, joined

@@ -17,6 +17,7 @@ class ExitStatus(IntEnum):
     OUTPUT_LOST = 6
     DEADLINE = 7
     ROWS_NOT_OK = 10
+    DRIFTED = 11
     BUG = 70
     BUSY = 75
     INTERRUPTED = 130
@@ -34,6 +35,7 @@ MEANINGS: dict[ExitStatus, str] = {
     ExitStatus.DEADLINE: "the time is up (`--stop-at`, `--max-duration`), drained; the same line goes on with the rest",
     ExitStatus.ROWS_NOT_OK: "finished, and some rows are not ok (`--max-failed` moves that line);"
     " of `status --verify`: some lines are not",
+    ExitStatus.DRIFTED: "finished as asked for, but the night departs from those before it (`--fail-on-drift`)",
     ExitStatus.BUG: "a fault in batch-runner",
     ExitStatus.BUSY: "another run holds this output, or this job",
     ExitStatus.INTERRUPTED: "interrupted by Ctrl-C, drained; the same line resumes",
@@ -51,6 +53,7 @@ PRECEDENCE = (
     ExitStatus.SPEND_CAP,
     ExitStatus.DEADLINE,
     ExitStatus.ROWS_NOT_OK,
+    ExitStatus.DRIFTED,
     ExitStatus.OK,
 )
 """Which status counts when several hold, the first one first."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol, Self
 from urllib.request import getproxies, proxy_bypass
 
@@ -11,6 +13,7 @@ import aiohttp
 from yarl import URL
 
 from batch_runner import __version__
+from batch_runner.admission.finder.values import MOST_IN_FLIGHT
 from batch_runner.endpoint import FAKE
 from batch_runner.leaving import WaitEndedError, Waits
 from batch_runner.records import ChatRequest, NoAnswer, Outcome, Reply, Unreached
@@ -30,8 +33,13 @@ KEEP_ALIVE_SECONDS = 4.0
 """Shorter than the 5 s after which uvicorn and Node close an idle connection. A request that meets that close may or may
 not have been read, and would have to be counted as maybe billed."""
 
+JSON = "application/json"
+
 HEADER_BYTES = 65_536
 """aiohttp refuses a header above 8,190 bytes; gateways behind a content filter send longer ones."""
+
+OTHER_FILES = 128
+"""Open files that are no connections: outputs, inputs, and what a program around a run has."""
 
 
 class Transport(Protocol):
@@ -98,19 +106,24 @@ class HttpTransport:
         """Post the request and read its whole reply."""
         return await self._attempt("POST", self._url, request.body)
 
+    async def post(self, url: str, body: bytes, kind: str) -> Outcome:
+        """Post `body`, whose media type is `kind`, to any address: for a transport without a key."""
+        assert self._key is None, "a key stays with its endpoint"
+        return await self._attempt("POST", URL(url), body, kind)
+
     async def get(self, url: str) -> Outcome:
         """Fetch what stands at `url`, a place of the same endpoint: the key goes along."""
         place = URL(url)
         assert place.origin() == self._url.origin(), "a key stays with its endpoint"
         return await self._attempt("GET", place, None)
 
-    async def _attempt(self, method: str, url: URL, body: bytes | None) -> Outcome:
+    async def _attempt(self, method: str, url: URL, body: bytes | None, kind: str = JSON) -> Outcome:
         clock = asyncio.get_running_loop().time
         started = clock()
         sent = _Sent()
         try:
             async with self._sends.until(self._timeout):
-                return await self._exchange(method, url, body, sent, started)
+                return await self._exchange(method, url, body, kind, sent, started)
         except WaitEndedError:
             return self._broken(sent, "hung up while waiting for the answer", clock() - started, interrupted=True)
         except TimeoutError as error:
@@ -123,17 +136,17 @@ class HttpTransport:
         except OSError as error:
             return self._broken(sent, _reason(error), clock() - started)
 
-    async def _exchange(self, method: str, url: URL, body: bytes | None, sent: _Sent, started: float) -> Outcome:
-        kind = None if body is None else {"Content-Type": "application/json"}
+    async def _exchange(self, method: str, url: URL, body: bytes | None, kind: str, sent: _Sent, started: float) -> Outcome:
+        headers = None if body is None else {"Content-Type": kind}
         async with self._session.request(
-            method, url, data=body, headers=kind, proxy=self._proxy, allow_redirects=False, trace_request_ctx=sent
+            method, url, data=body, headers=headers, proxy=self._proxy, allow_redirects=False, trace_request_ctx=sent
         ) as response:
             read = await _read(response.content)
             seconds = asyncio.get_running_loop().time() - started
             if read is None:
                 return NoAnswer(f"the reply is longer than {MOST_BYTES >> 20} MiB", seconds)
-            headers = {name.lower(): value for name, value in response.headers.items()}
-            return Reply(response.status, headers, read, seconds)
+            told = {name.lower(): value for name, value in response.headers.items()}
+            return Reply(response.status, told, read, seconds)
 
     @staticmethod
     def _broken(
@@ -142,6 +155,18 @@ class HttpTransport:
         if not sent.happened:
             return Unreached(reason, seconds, interrupted=interrupted)
         return NoAnswer(reason, seconds, timed_out=timed_out, interrupted=interrupted)
+
+
+def most_connections() -> int:
+    """How many connections this process may open beside its other files; the system's soft limit is raised for them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_IN_FLIGHT + OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+            soft = most
+    return MOST_IN_FLIGHT if soft == resource.RLIM_INFINITY else max(1, min(MOST_IN_FLIGHT, soft - OTHER_FILES))
 
 
 def environment_proxy(url: URL) -> str | None:

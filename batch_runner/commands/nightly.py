@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING
 from batch_runner.commands.rehearsing import dry_run
 from batch_runner.commands.running import leaving_tidily, run_order, shown
 from batch_runner.commands.terminal import print_json
+from batch_runner.commands.tidying import tidied
 from batch_runner.deadline import Deadline
 from batch_runner.exits import ExitStatus
+from batch_runner.failures import UsageMistake
+from batch_runner.nightly.book import Book
 from batch_runner.nightly.outlook import Outlook
 from batch_runner.nightly.placing import placement
 from batch_runner.nightly.schedule import cron_text, systemd_text
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
     from batch_runner.settings import Settings
 
 
-def run_job(job: Job, settings: Settings, face: Face, *, day: date | None, wait: bool) -> int:
+def run_job(job: Job, settings: Settings, face: Face, *, day: date | None, wait: bool, fail_on_drift: bool) -> int:
     """Run the night of a job; returns the exit status."""
     now = time.time()
     first = tonight(job, now, day)
@@ -44,7 +47,11 @@ def run_job(job: Job, settings: Settings, face: Face, *, day: date | None, wait:
                 _check_in_time(night, settings, now)
                 if night.resumed:
                     face.say(f"going on with the night of {night.night.day}, which was left unfinished")
-                return run_order(order_of(night, settings, deadline), face)
+                book = Book(night, fail_on_drift=fail_on_drift or job.keys.fail_on_drift, clock=time.time, say=tell)
+                status = run_order(order_of(night, settings, deadline), face, book)
+                for line in tidied(night.outputs, job.keys):
+                    face.say(line)
+                return status
         except _TimeUp as up:
             tell(str(up))
             return int(ExitStatus.DEADLINE)
@@ -57,6 +64,19 @@ def rehearse_job(job: Job, settings: Settings, face: Face, *, day: date | None) 
         for name, value in outlook.lines():
             show(f"{name:<10} {value}")
     return dry_run(order_of(outlook.night, settings, outlook.deadline), face)
+
+
+def tidy_job(job: Job, *, dry: bool) -> int:
+    """Put away the outputs of old nights; returns the exit status. Raises `UsageMistake` where nothing says how many to keep."""
+    if job.keys.keep is None:
+        raise UsageMistake(f"{job.path.name}: nothing says how many nights to keep: keep = 14 under [job]")
+    night, told = tonight(job, time.time()), False
+    for line in tidied(night.outputs, job.keys, dry=dry):
+        told = True
+        show(line)
+    if not told:
+        show("nothing to put away")
+    return int(ExitStatus.OK)
 
 
 class _TimeUp(Exception):

@@ -8,9 +8,12 @@ import signal
 import sys
 import time
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from batch_runner.commands.announcing import Refusals, announce
+from batch_runner.commands.options import without_secrets
 from batch_runner.commands.preflight import look_after, look_before, warnings
 from batch_runner.commands.terminal import Face, print_json
 from batch_runner.endpoint import is_loopback
@@ -18,6 +21,7 @@ from batch_runner.execution import carry_out
 from batch_runner.exits import ExitStatus
 from batch_runner.loader import STDIN
 from batch_runner.models import family_of
+from batch_runner.notices.announcer import announcing
 from batch_runner.output.kept_inputs import stdin_copy_path
 from batch_runner.preparation import Prepared, prepare
 from batch_runner.reporters.lines import Lines
@@ -26,6 +30,7 @@ from batch_runner.reporters.summary import summary_document, summary_lines
 from batch_runner.reporters.systemd import Systemd
 from batch_runner.reporters.voice import tell
 from batch_runner.reporters.wording import choosers, duration, full_length_in_words, one_line, requests, rows
+from batch_runner.settings.notices import STDERR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -35,6 +40,8 @@ if TYPE_CHECKING:
     from batch_runner.findings import Findings
     from batch_runner.intent import Order
     from batch_runner.leaving import AtStake, Leaving
+    from batch_runner.nightly.book import Book
+    from batch_runner.notices.announcer import Announcer
     from batch_runner.progress import Reporter, RunReport
 
 MOST_FORETOLD = 5
@@ -53,23 +60,40 @@ CAUSES = {
 }
 
 
-def run_order(order: Order, face: Face) -> int:
-    """Run `order` as a command does; returns the exit status."""
+def run_order(order: Order, face: Face, book: Book | None = None) -> int:
+    """Run `order` as a command does, and tell those who are to be told; returns the exit status. `book` keeps a job's history."""
+    events_only = order.settings.log.log == STDERR
     manager = Systemd()
     manager.ready()
+    with announcing(order, _silence if events_only else tell) as announcer:
+        with Refusals(announcer, book):
+            report, quotas = _run(order, replace(face, quiet=True) if events_only else face, announcer, manager, book)
+        announce(announcer.ended(report, _command(report), quotas))
+    return int(report.exit_status)
+
+
+def _run(
+    order: Order, face: Face, announcer: Announcer, manager: Systemd, book: Book | None
+) -> tuple[RunReport, tuple[Quota, Quota] | None]:
+    """How it ended, and the key's quota before and after, where that was told."""
     with leaving_tidily():
+        if order.settings.notify.before:
+            asyncio.run(_unless_told_to_leave(announcer.before()))
         with prepare(order, clock=time.time, confirm=face.confirm()) as prepared:
             for line in _notes(prepared):
                 face.say(line)
-            reporter = Several(_reporter(face), manager)
+            reporter = Several(_reporter(face), announcer.reporter, manager)
             with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+                runner.run(_unless_told_to_leave(announcer.started()))
                 account = runner.run(_unless_told_to_leave(look_before(prepared, face)))
                 for line in warnings(account, prepared):
                     face.say(line)
                 report = runner.run(_under_signals(prepared, reporter, face, manager))
                 quotas = runner.run(look_after(prepared, account, report))
+        if book is not None:
+            report = book.judged(report)
         _sum_up(report, order, face, quotas)
-    return int(report.exit_status)
+    return report, quotas
 
 
 @contextmanager
@@ -277,14 +301,23 @@ def _refusals_foretold(findings: Findings) -> Iterator[str]:
         yield f"and {len(findings.refused) - MOST_FORETOLD} more that is refused"
 
 
-def _sum_up(report: RunReport, order: Order, face: Face, quotas: tuple[Quota, Quota] | None) -> None:
+def _silence(_line: str) -> None:
+    """Standard error is a log: what went wrong stands there as an event."""
+
+
+def _command(report: RunReport) -> list[str]:
+    """The command that goes on: as it was called, without what is meant once or secret."""
     copy = shown(stdin_copy_path(report.output))  # where standard input can be read once more
-    words = [copy if word == STDIN else word for word in sys.argv[1:] if word != FRESH]
-    command = ["batch-runner", *words]
+    words = [copy if word == STDIN else word for word in without_secrets(sys.argv[1:]) if word != FRESH]
+    return ["batch-runner", *words]
+
+
+def _sum_up(report: RunReport, order: Order, face: Face, quotas: tuple[Quota, Quota] | None) -> None:
+    command = _command(report)
     if face.as_json:
         print_json(summary_document(report, command, report.output, quotas))
     if face.quiet:
-        if report.reason and report.exit_status is not ExitStatus.OK:
+        if report.reason and report.exit_status is not ExitStatus.OK and order.settings.log.log != STDERR:
             tell(report.reason)
         return
     name = str(order.output) if order.output is not None else shown(report.output)

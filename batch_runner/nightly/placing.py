@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING
 from batch_runner.endpoint import CREDENTIALS, FAKE, is_loopback, key_variable_of, resolve
 from batch_runner.failures import UsageMistake
 from batch_runner.nightly.layers import VARIABLE, read_layers
+from batch_runner.nightly.outputs import DATE
 from batch_runner.nightly.schedule import Placement
 from batch_runner.redaction import redact
 from batch_runner.settings import table
+from batch_runner.settings.notices import STDERR
 from batch_runner.zones import local_zone
 
 if TYPE_CHECKING:
@@ -53,7 +55,7 @@ def placement(
         zone=zone,
         zone_name=str(zone),
         machine_zone=local_zone(),
-        drain_seconds=settings.ending.drain_timeout,
+        drain_seconds=settings.ending.drain_timeout + _seconds_to_tell(settings),
         environment=needed,
         key_variable=_key_variable(settings),
         key_file=_config(root=root) / (credential or f"{job.name}.env"),
@@ -76,7 +78,7 @@ def _needed(job: Job, environment: Mapping[str, str]) -> Iterator[tuple[str, str
     """The variables that a run looks at and that are set here, secrets left out."""
     texts = [layer.text for layer in read_layers(str(job.path))]
     written = {found["name"] for text in texts for found in VARIABLE.finditer(text) if found["name"]}
-    looked_at = {entry.variable for entry in table() if entry.variable}
+    looked_at = {entry.variable for entry in table() if entry.variable and not entry.facts.secret}
     for name in sorted((written | looked_at | set(OF_THE_ENDPOINT)) - {CREDENTIALS}):
         value = environment.get(name)
         if value is not None and redact(value) == value and "\n" not in value:
@@ -98,9 +100,19 @@ def _credential(settings: Settings) -> str | None:
 
 
 def _writable(settings: Settings) -> tuple[Path, ...]:
-    """Where a run puts answers that its output doesn't take."""
-    named = settings.disk.rescue_dir
-    return (Path(tempfile.gettempdir()) if named is None else Path(named).absolute(),)
+    """Where a run puts answers that its output doesn't take, and what else it writes of itself."""
+    named, whom = settings.disk.rescue_dir, settings.notify
+    files = [whom.metrics, whom.summary, settings.log.log if settings.log.log != STDERR else None]
+    folders = [Path(f"{name.partition(DATE)[0]}x").absolute().parent for name in files if name is not None]
+    return (Path(tempfile.gettempdir()) if named is None else Path(named).absolute(), *folders)
+
+
+def _seconds_to_tell(settings: Settings) -> float:
+    """What telling others of the end may take, before the manager of a service kills it."""
+    whom = settings.notify
+    addresses = whom.notify_timeout if whom.ping or whom.webhook or whom.notify else 0.0
+    ends = bool(whom.on_success or whom.on_failure) + bool(whom.after)
+    return addresses + ends * whom.command_timeout
 
 
 def _config(*, root: bool) -> Path:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
 from datetime import date, time, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from batch_runner.endpoint import FAKE
 from batch_runner.failures import CannotStart
 from batch_runner.intent import Order, output_of
+from batch_runner.nightly.diary import Diary
 from batch_runner.nightly.job_keys import ITSELF, PREVIOUS
 from batch_runner.nightly.nights import Night
 from batch_runner.nightly.outputs import DATE, Outputs, glance
@@ -66,6 +68,11 @@ class Tonight:
         return over if over <= now < over + TOO_LATE_SECONDS else None
 
     @property
+    def diary(self) -> Path:
+        """The job's history."""
+        return self.outputs.home / f"{self.job.name}.history.jsonl"
+
+    @property
     def previous(self) -> Path | None:
         """The output of the last night before this one, if there is one."""
         return next((path for day, path in self.outputs.nights() if day < self.night.day), None)
@@ -106,7 +113,7 @@ def order_of(night: Tonight, settings: Settings, deadline: Deadline | None) -> O
             raise CannotStart(f"there is no earlier night than {night.night.day}, so none of its rows can be sent again")
         inputs = ()
     return Order(
-        settings,
+        _dated(settings, night.night.day),
         inputs,
         output,
         job=night.job.name,
@@ -114,6 +121,12 @@ def order_of(night: Tonight, settings: Settings, deadline: Deadline | None) -> O
         deadline=deadline,
         allowances=tuple(_allowances(night, real=settings.request.endpoint != FAKE)),
     )
+
+
+def _dated(settings: Settings, day: date) -> Settings:
+    """Settings with the date of the night in the names of what is written of it."""
+    summary, log = ((name or "").replace(DATE, day.isoformat()) or None for name in (settings.notify.summary, settings.log.log))
+    return replace(settings, notify=replace(settings.notify, summary=summary), log=replace(settings.log, log=log))
 
 
 def _allowances(night: Tonight, *, real: bool) -> Iterator[Allowance]:
@@ -136,4 +149,8 @@ def _of_other_nights(night: Tonight, *, real: bool) -> Totals:
             continue
         with History(path) as history:
             spent = spent.merge(history.job_so_far(real=real))
+    packed = {os.path.realpath(path) for _, path in night.outputs.packed()}
+    for entry in Diary(night.diary).entries if packed else ():
+        if entry.output in packed:
+            spent = spent.merge(entry.totals)
     return spent

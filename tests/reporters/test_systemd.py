@@ -105,7 +105,7 @@ async def test_a_beat_comes_three_times_within_the_watchdogs_patience(manager: M
     assert sum("WATCHDOG=1" in datagram for datagram in manager.heard()) == 3
 
 
-@pytest.mark.parametrize(("pid", "meant"), [("1", False), (str(os.getpid()), True), (None, True)])
+@pytest.mark.parametrize(("pid", "meant"), [("1", False), (str(os.getpid()), True), (None, True)], ids=["another", "ours", "any"])
 async def test_another_processs_watchdog_is_none_of_ours(manager: Manager, pid: str | None, *, meant: bool) -> None:
     named = {} if pid is None else {"WATCHDOG_PID": pid}
 
