@@ -70,7 +70,7 @@ The way of a row, and with it the order of the modules. Each imports only what s
     preflight       a look at the key's account before a run, and after
     execution       builds a run, runs it, says how it ended
     api             run_file
-    nightly/        job files
+    nightly/        job files: nights, turns, schedules
     commands/       the command line, thin
 
 `fake_server/`, the embedded endpoint, imports nothing of these; only `execution` and `commands` import it.
