@@ -48,6 +48,14 @@ def cost_lines(totals: Totals, prices: Prices, asked: Collection[str] = ()) -> I
     """The same in money, as far as prices are known, and what of it brought no answer. `asked`: models that may have been asked
     beside those that `totals` tell of.
     """
+    first, *open_ends = whole_cost_lines(totals, prices, asked)
+    yield first
+    yield from _in_vain(totals, prices)
+    yield from open_ends
+
+
+def whole_cost_lines(totals: Totals, prices: Prices, asked: Collection[str] = ()) -> Iterator[str]:
+    """What it is, and what it may be besides."""
     spent, owed = prices.cost(totals.spent_by_model), prices.cost(totals.owed_by_model)
     unknown = sorted(spent.unpriced | owed.unpriced)
     if unknown and not (spent.listed or spent.own):
@@ -59,7 +67,6 @@ def cost_lines(totals: Totals, prices: Prices, asked: Collection[str] = ()) -> I
     yield f"cost     {about}{money(spent.usd)}{for_each} ({prices.basis(spent)})"
     if unknown:
         yield f"{'':<8} besides {models_in_words(unknown)}, whose price isn't known: --prices FILE gives one"
-    yield from _in_vain(totals, prices)
     if owed.usd:
         yield f"{'':<8} up to {money(owed.usd)} more for answers that never came, or came without a usage"
     if totals.unclosed:

@@ -11,7 +11,15 @@ from batch_runner.advice import ADVICE
 from batch_runner.exits import ExitStatus
 from batch_runner.failures import FailureKind
 from batch_runner.records import Status
-from batch_runner.reporters.costs import cost_document, cost_lines, length_lines, rest_line, suggested_cap, token_lines
+from batch_runner.reporters.costs import (
+    cost_document,
+    cost_lines,
+    length_lines,
+    rest_line,
+    suggested_cap,
+    token_lines,
+    whole_cost_lines,
+)
 from batch_runner.reporters.statement import after_a_run, change_document
 from batch_runner.reporters.wording import duration, one_line, rows
 from batch_runner.totals import UNATTEMPTED, row_counts
@@ -133,9 +141,10 @@ def summary_document(report: RunReport, command: Sequence[str], output: Path) ->
 
 def _all_runs(report: RunReport) -> Iterator[str]:
     """What the output has cost so far, where this run isn't all of it."""
-    if report.totals.attempts == report.run.attempts and not report.totals.unclosed:
+    nothing = not report.totals.spent and not report.totals.maybe_billed
+    if nothing or (report.totals.attempts == report.run.attempts and not report.totals.unclosed):
         return
-    first, *more = cost_lines(report.totals, report.prices, report.run.bills)
+    first, *more = whole_cost_lines(report.totals, report.prices, report.run.bills)
     yield first.replace("cost     ", "all runs ", 1)
     yield from more
 
