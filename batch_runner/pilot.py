@@ -30,7 +30,7 @@ UNEVEN = 1.5
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
+class Prospect:
     """What a pilot of so many `rows` foretells of the `others`."""
 
     rows: int
@@ -75,7 +75,7 @@ class Pilot:
     def ended(self, report: RunReport) -> None:
         """Nothing: it is asked for."""
 
-    def outlook(self, others: int, run: Totals, limits: LimitSettings) -> Outlook | None:
+    def prospect(self, others: int, run: Totals, limits: LimitSettings) -> Prospect | None:
         """What is to be expected of the `others`, after this `run` of the pilot's rows; `None` without any."""
         results = self._results
         if not results:
@@ -87,7 +87,7 @@ class Pilot:
         truncated = share_of(others, [result.status is Status.TRUNCATED for result in results])
         assert tokens is not None
         assert truncated is not None
-        return Outlook(
+        return Prospect(
             rows=len(results),
             others=others,
             cost=cost,
