@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import orjson
 
-from batch_runner.records import Bill, Status, Usage
+from batch_runner.records import NO_PAST, Bill, Status, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -59,11 +59,14 @@ class Totals:
     def row(self, result: Result, past: Past) -> None:
         """Count how a row stands at the end of this run, where it stood as `past` tells; its attempts are counted apart."""
         self.rows[result.status] += 1
+        if past.answer is None:
+            self.stands(result.status, result.model, result.usage)
+        if past is NO_PAST and not result.other_bills and result.bill.spent.total_tokens == result.usage.total_tokens:
+            return  # as nearly always: all that was spent on the row is in its answer
         self.vain(result.bills, result.model, result.usage)
         for model, bill in past.bills.items():
             _add(self.in_vain, model, Usage() - bill.spent)
         if past.answer is None:
-            self.stands(result.status, result.model, result.usage)
             return
         before = past.answer
         _add(self.in_vain, before.model, before.usage)
