@@ -36,7 +36,7 @@ from batch_runner.runner import Runner
 from batch_runner.spending import reached_in_words
 from batch_runner.state import State
 from batch_runner.totals import UNATTEMPTED, Totals
-from batch_runner.transport import HttpTransport
+from batch_runner.wire import HttpTransport
 from batch_runner.worker import Patience, Worker
 
 if TYPE_CHECKING:
@@ -64,8 +64,11 @@ class Ending:
 
 
 async def carry_out(prepared: Prepared, *, reporter: Reporter, watch: Watch | None = None) -> RunReport:
-    """Run what was prepared. Raises `Bug` when a fault of ours ended the run."""
-    if prepared.plan.nothing_to_do:
+    """Run what was prepared. Raises `Bug` when a fault of ours ended the run.
+
+    After a run that was killed the output is closed with its totals, even where nothing is left to send.
+    """
+    if prepared.plan.nothing_to_do and not prepared.history.left_open:
         return _nothing_to_do(prepared, Several(reporter, _heartbeat(prepared)))
     reporter = Several(reporter, _heartbeat(prepared))
     async with AsyncExitStack() as open_things:

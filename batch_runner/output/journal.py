@@ -16,7 +16,7 @@ import os
 import threading
 import time
 from collections import deque
-from concurrent.futures import Future
+from contextlib import suppress
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple, Self
 
@@ -46,7 +46,7 @@ class Line(NamedTuple):
 
     text: bytes
     synced: bool
-    written: Future[None]
+    written: asyncio.Future[None]  # the event loop's: the thread never touches it
 
 
 class Stall(NamedTuple):
@@ -88,7 +88,8 @@ class Journal:
         self._unsynced_since: float | None = None
         self._waiting: deque[Line] = deque()
         self._at_hand: list[Line] = []
-        self._something = threading.Condition()
+        self._something = threading.Condition(threading.Lock())
+        self._asleep = False
         self._no_more_waiting = threading.Event()
         self._closing = False
         self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
@@ -144,20 +145,22 @@ class Journal:
     def unwritten(self) -> int:
         """Lines that were handed over and aren't written yet."""
         with self._something:
-            return sum(bool(line.text) and not line.written.done() for line in (*self._at_hand, *self._waiting))
+            return sum(bool(line.text) for line in (*self._at_hand, *self._waiting))
 
     async def append(self, line: bytes, *, synced: bool = False) -> None:
         r"""Write `line`, which ends in `\\n`; with `synced`, wait until it is on the disk.
 
         Raises `OutputLost` when it could be kept nowhere.
         """
-        written: Future[None] = Future()
+        written = asyncio.get_running_loop().create_future()
         with self._something:
             if self._bug is not None:
                 raise self._bug
             self._waiting.append(Line(line, synced, written))
-            self._something.notify()
-        await asyncio.wrap_future(written)
+            if self._asleep:
+                self._asleep = False
+                self._something.notify()
+        await written
 
     async def room(self) -> None:
         """Wait until everything handed over so far is written: at once, but for a full disk. Raises as `append` does."""
@@ -174,18 +177,14 @@ class Journal:
         except Exception as bug:  # noqa: BLE001 - a thread that dies in silence would let the run wait for ever
             with self._something:
                 self._bug = bug
-                left = [line.written for line in (*self._at_hand, *self._waiting) if not line.written.done()]
-            for written in left:
-                if written.set_running_or_notify_cancel():
-                    written.set_exception(bug)
+            _tell([*self._at_hand, *self._waiting], bug)
 
     def _write_all(self) -> None:
         while (batch := self._next_batch()) is not None:
-            self._at_hand = batch
             kept = self._write(batch)
             if kept and (self._sync_is_due() or any(line.synced for line in batch)):
                 kept = self._sync()
-            _settle([line.written for line in batch if not line.written.done()], None if kept else self.lost)
+            _tell(self._at_hand, None if kept else self.lost)
             self._at_hand = []
         self._sync()
 
@@ -194,8 +193,10 @@ class Journal:
         with self._something:
             since = self._unsynced_since
             wait = None if since is None else max(0.0, since + SYNC_SECONDS - time.monotonic())
+            self._asleep = True
             self._something.wait_for(lambda: self._waiting or self._closing, wait)
-            batch = list(self._waiting)
+            self._asleep = False
+            self._at_hand = batch = list(self._waiting)
             self._waiting.clear()
             return batch if batch or not self._closing else None
 
@@ -220,7 +221,8 @@ class Journal:
             self._run_line = next((text for text in reversed(texts) if text.startswith(RUN_LINE_START)), self._run_line)
             self._unsynced += texts
             self._unsynced_since = self._unsynced_since or time.monotonic()
-        _settle([line.written for line in batch if not line.synced], None)
+        _tell([line for line in batch if not line.synced])
+        self._at_hand = [line for line in batch if line.synced]
         return True
 
     def _write_patiently(self, data: bytes) -> None:
@@ -331,11 +333,18 @@ class Journal:
         return True
 
 
-def _settle(futures: list[Future[None]], lost: OSError | None) -> None:
-    for future in futures:
-        if not future.set_running_or_notify_cancel():
+def _tell(lines: list[Line], error: Exception | None = None) -> None:
+    """Have the event loop tell all who wait for `lines`, in one turn: written, or an error."""
+    if lines:
+        with suppress(RuntimeError):  # it is closed: nobody waits any more
+            lines[0].written.get_loop().call_soon_threadsafe(_wake, lines, error)
+
+
+def _wake(lines: list[Line], error: Exception | None) -> None:
+    for line in lines:
+        if line.written.done():
             continue  # whoever waited has left; the line is written all the same
-        if lost is None:
-            future.set_result(None)
+        if error is None:
+            line.written.set_result(None)
         else:
-            future.set_exception(OutputLost(lost.strerror or str(lost)))
+            line.written.set_exception(OutputLost(error.strerror or str(error)) if isinstance(error, OSError) else error)
