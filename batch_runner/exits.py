@@ -30,7 +30,7 @@ MEANINGS: dict[ExitStatus, str] = {
     ExitStatus.CANNOT_START: "input, settings or output can't be used, or a question was answered no; nothing was sent"
     " (or the input changed under the run, which recorded what it had sent)",
     ExitStatus.STOPPED_BY_SERVICE: "stopped by the service (key, quota, model, nobody there); the same line resumes",
-    ExitStatus.SPEND_CAP: "a cap on cost is reached (`--max-cost`, `--max-total-tokens`); a higher one goes on",
+    ExitStatus.SPEND_CAP: "a cap on cost is reached (`--max-cost`, `--max-total-tokens`, a job's budget); a higher one goes on",
     ExitStatus.OUTPUT_LOST: "the output can't be written; the rest is in a rescue file, which the same line takes in",
     ExitStatus.DEADLINE: "the time is up (`--stop-at`, `--max-duration`), drained; the same line goes on with the rest",
     ExitStatus.ROWS_NOT_OK: "finished, and some rows are not ok (`--max-failed` moves that line);"

@@ -83,7 +83,8 @@ def run(
 
 @job.command()
 @click.argument("file", metavar="FILE")
-def check(file: str) -> int:
+@json_option
+def check(file: str, *, as_json: bool) -> int:
     """Look at the job in FILE: every mistake with its line, or what it comes to now. Nothing is sent.
 
     \b
@@ -93,7 +94,7 @@ def check(file: str) -> int:
     from batch_runner.commands.nightly import check_job
     from batch_runner.nightly.job_file import read_job
 
-    return check_job(read_job(file))
+    return check_job(read_job(file), as_json=as_json)
 
 
 @job.command()

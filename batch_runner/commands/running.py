@@ -326,8 +326,9 @@ def _sum_up(report: RunReport, order: Order, face: Face, quotas: tuple[Quota, Qu
 
 
 def shown(path: Path) -> str:
-    """A path as a user would type it here."""
+    """A path as a user would type it here; in `/`, where schedulers start things, in full."""
+    here = Path(os.path.realpath("."))
     try:
-        return str(path.relative_to(Path(os.path.realpath("."))))
+        return str(path if here == Path("/") else path.relative_to(here))
     except ValueError:
         return str(path)

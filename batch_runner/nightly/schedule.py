@@ -32,6 +32,9 @@ PLAIN = re.compile(r"[\w@+=:,./-]+", re.ASCII)
 SECONDS_TO_WRITE = 60
 """What a run may need after its drain, for its last lines and for compaction to begin."""
 WATCHDOG_SECONDS = 300
+RESTART_SECONDS = 60
+RESTARTS, RESTARTS_WITHIN_SECONDS = 5, 3600
+"""How often a run that is killed is started again: what kills it may kill it each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +176,8 @@ def service_unit(place: Placement) -> str:
         "[Unit]",
         f"Description=batch-runner: the job {_literal(place.name)}",
         *([] if own else ["Wants=network-online.target", "After=network-online.target"]),
+        f"StartLimitIntervalSec={RESTARTS_WITHIN_SECONDS}",
+        f"StartLimitBurst={RESTARTS}",
         "",
         "[Service]",
         "Type=notify",
@@ -188,6 +193,9 @@ def service_unit(place: Placement) -> str:
         "TimeoutStartSec=infinity",
         f"WatchdogSec={WATCHDOG_SECONDS}",
         "KillMode=mixed",
+        "# Killed in the middle (memory, watchdog): it goes on where it was. An end of its own is none to repeat.",
+        "Restart=on-abnormal",
+        f"RestartSec={RESTART_SECONDS}",
         *_hardening(place),
     ]
     return "\n".join([*entries, ""])

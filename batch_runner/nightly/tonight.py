@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
-from datetime import date, tzinfo
+from datetime import date, time, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from batch_runner.output.history import History
 from batch_runner.settings import Settings
 from batch_runner.spending import Allowance
 from batch_runner.totals import Totals
-from batch_runner.zones import local_zone, zone_named
+from batch_runner.zones import local_zone, next_moment, zone_named
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from batch_runner.deadline import Deadline
     from batch_runner.nightly.job_file import Job
 
+TOO_LATE_SECONDS = 3600.0
+"""How long after its `stop_at` a night isn't gone on with by itself."""
 PER_NIGHT, PER_JOB = "max_cost_per_night", "max_cost_per_job"
 
 
@@ -52,6 +54,18 @@ class Tonight:
     def lock(self) -> Path:
         """What a run of the job holds, beside its output: the output of another night is another file."""
         return self.outputs.home / f"{self.job.name}.job"
+
+    def over_since(self, stop_at: time | None, now: float) -> float | None:
+        """When the night was over, where it was begun and this start comes just too late for it; else `None`.
+
+        Whatever starts a killed night again may do so in the very minute in which it should have ended: it must not go on until
+        `stop_at` of the next day.
+        """
+        begun = glance(self.output)
+        if stop_at is None or begun is None or begun.finished:
+            return None
+        over = next_moment(begun.at, stop_at, self.zone)
+        return over if over <= now < over + TOO_LATE_SECONDS else None
 
     @property
     def diary(self) -> Path:
