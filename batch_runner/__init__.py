@@ -35,6 +35,7 @@ The way of a row, and with it the order of the modules. Each imports only what s
     pricing/        tokens -> money
     chat            row -> request, reply -> completion
     growth          how a row whose answer was cut off is asked again
+    stencil         plain prompt -> request, without building it anew each time
     account         what a service tells of a key's account: models, quota
     hints           what a refusal says of when to come back, and how fast
     error_replies   error replies in every dialect -> failure kind and scope, as tables

@@ -39,7 +39,9 @@ class Runner:
         self._worker = worker
         self._state = state
         self._feed = plan.items(source)
-        self._open_rows = min(max(OPEN_ROWS_PER_SLOT * concurrency, FEWEST_OPEN_ROWS), plan.to_record)
+        self._most_open = min(max(OPEN_ROWS_PER_SLOT * concurrency, FEWEST_OPEN_ROWS), plan.to_record)
+        self._at_once = min(concurrency, self._most_open)
+        self._working = 0
         self._open_bytes = 0
         self._room = asyncio.Event()
         self._recorded = 0
@@ -52,9 +54,9 @@ class Runner:
 
     async def run(self) -> None:
         """Send what the plan says. Whatever ends the run early, answers in flight are recorded first."""
-        async with alongside(self._tick()), asyncio.TaskGroup() as pool:
-            for _ in range(self._open_rows):
-                pool.create_task(self._work())
+        async with alongside(self._tick()), asyncio.TaskGroup() as self._pool:
+            for _ in range(self._at_once):
+                self._one_more()
         self._look_after_output()
         self._state.totals.wall_ms = round(1000 * self._seconds())
         self._state.reporter.update(self._snapshot())
@@ -64,6 +66,12 @@ class Runner:
         """True when rows that the plan would send have no last word yet."""
         unfinished = self._state.totals.rows[Status.UNFINISHED] + self._state.leaving.kept_short
         return self._recorded < self._plan.to_record or unfinished > 0
+
+    def _one_more(self) -> None:
+        """A task more, within the window: one for each request in flight, and one for each row that waits for a retry."""
+        if self._working < self._most_open:
+            self._working += 1
+            self._pool.create_task(self._work())
 
     async def _work(self) -> None:
         """Take rows one after the other until there are none, or the run leaves."""
@@ -95,7 +103,7 @@ class Runner:
     async def _handle(self, row: PromptRow | Rejected, *, recorded: bool) -> None:
         past = await asyncio.to_thread(self._history.past, row.id) if recorded else NO_PAST
         if isinstance(row, PromptRow):
-            result = await self._worker.complete(row, past)
+            result = await self._worker.complete(row, past, self._one_more)
         else:
             result = await self._worker.reject(row, past)
         if result is not None:

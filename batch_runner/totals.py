@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import orjson
 
-from batch_runner.records import Bill, Status, Usage
+from batch_runner.records import NO_BILL, Bill, Status, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -88,7 +88,7 @@ class Totals:
     def bill(self, model: str, bill: Bill) -> None:
         """Count what one attempt has cost."""
         if bill:
-            self.bills[model] = self.bills.get(model, Bill()) + bill
+            self.bills[model] = self.bills.get(model, NO_BILL) + bill
 
     def answered(self, model: str, model_answered: str, seconds: float, *, usage_known: bool) -> None:
         """Count one answer."""

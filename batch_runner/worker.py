@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from batch_runner import retry
-from batch_runner.chat import build_request
 from batch_runner.exits import ExitStatus
 from batch_runner.failures import MAYBE_BILLED, SLOW_DOWN, TRANSIENT, Failure, FailureKind, Scope
 from batch_runner.growth import DOUBLED, NO_USE, Growth
@@ -20,11 +19,11 @@ from batch_runner.verdict import judge
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from batch_runner.chat import Defaults
     from batch_runner.health import Stop
     from batch_runner.pricing import Prices
     from batch_runner.records import Bill, ChatRequest, Outcome, Past, PromptRow, Rejected, Result
     from batch_runner.state import State
+    from batch_runner.stencil import Stencil
     from batch_runner.wire import Transport
 
 
@@ -52,16 +51,17 @@ class Worker:
 
     state: State
     transport: Transport
-    defaults: Defaults
+    stencil: Stencil
     prices: Prices
     patience: Patience
     key: str | None
     random: Callable[[], float]
 
-    async def complete(self, row: PromptRow, past: Past) -> Result | None:
+    async def complete(self, row: PromptRow, past: Past, aside: Callable[[], None]) -> Result | None:
         """Send `row` until it is answered, given up, or the run leaves; its last word is in the journal when this returns.
 
-        `None`: the run left before anything was sent. A truncated answer is in the journal before it is asked for once more.
+        `aside` is called whenever it begins to wait for its next attempt: somebody else may use the time. `None`: the run left
+        before anything was sent. A truncated answer is in the journal before it is asked for once more.
         """
         request = self._request(row, past)
         tally = Tally(row, request, past, self.state.run_id, self.prices)
@@ -74,10 +74,11 @@ class Worker:
                     cap = self._larger_cap(request, end)
                     if cap == NO_USE:
                         return end
-                    request, answer, failure = build_request(row, self.defaults, cap), end, None
+                    request, answer, failure = self.stencil.request(row, cap), end, None
                     tally.grown(request, end)
                     continue
                 failure = end.failure
+                aside()
                 await self.state.leaving.patient.sleep(end.wait)
                 if failure.scope is not Scope.EVERYONE:
                     await self.state.admission.permit_retry()
@@ -93,12 +94,12 @@ class Worker:
 
     def _request(self, row: PromptRow, past: Past) -> ChatRequest:
         """What is sent first: never the very request whose answer was cut off already."""
-        request, cut = build_request(row, self.defaults), past.answer
+        request, cut = self.stencil.request(row), past.answer
         if cut is None or cut.status is not Status.TRUNCATED or cut.fingerprint != request.fingerprint:
             return request
         asked = request.max_completion_tokens
         cap = self.patience.growth.again(request.model, asked, cut.max_completion_tokens, cut.usage)
-        return request if cap in {asked, NO_USE} else build_request(row, self.defaults, cap)
+        return request if cap in {asked, NO_USE} else self.stencil.request(row, cap)
 
     def _larger_cap(self, request: ChatRequest, end: Result) -> int:
         """The cap to ask for at once, where the last attempt's answer was cut off."""
