@@ -50,7 +50,7 @@ class Run:
 def row_line(result: Result) -> bytes:
     r"""A result as its line, `\\n` included."""
     bill, spent = result.bill, result.bill.spent.as_dict()
-    return orjson.dumps(
+    line = orjson.dumps(
         {
             "id": result.id,
             "status": result.status,
@@ -80,9 +80,9 @@ def row_line(result: Result) -> bytes:
             "extra": dumps(result.extra).decode() if result.extra else "{}",
             "input": result.input,
             "body": result.body,
-        },
-        option=orjson.OPT_APPEND_NEWLINE,
+        }
     )
+    return line + b"\n"  # a copy: orjson leaves ten times the room behind a text, and lines wait by the hundred
 
 
 def run_line(run: Run, job: Totals) -> bytes:
