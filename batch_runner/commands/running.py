@@ -43,8 +43,6 @@ T = TypeVar("T")
 SHOW_CURSOR = "\x1b[?25h"
 """The live line hides it."""
 
-OBJECTS_BETWEEN_COLLECTIONS = 50_000
-
 FRESH = "--fresh"
 """The flag that the command to go on with must not repeat."""
 
@@ -74,10 +72,8 @@ def run_order(order: Order, face: Face) -> int:
 
 
 def _let_the_collector_rest() -> None:
-    """What is there now stays to the end, and rows leave no cycles behind: looking for them costs a run a tenth of its CPU."""
-    gc.collect()
+    """What is there now stays to the end, and rows leave no cycles behind: looking for some costs a run a tenth of its CPU."""
     gc.freeze()
-    gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
 
 
 @contextmanager

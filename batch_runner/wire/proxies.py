@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from base64 import b64encode
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 if TYPE_CHECKING:
     from urllib.parse import SplitResult
@@ -14,9 +15,11 @@ if TYPE_CHECKING:
 def environment_proxy(url: str) -> str | None:
     """The proxy that HTTP_PROXY, HTTPS_PROXY and NO_PROXY ask for."""
     parts = urlsplit(url)
-    if parts.hostname is None or proxy_bypass(parts.hostname):
+    if not any(name.lower().endswith("_proxy") for name in os.environ) and sys.platform != "darwin":
         return None
-    return getproxies().get(parts.scheme)
+    from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 - brings half of the standard library along
+
+    return None if parts.hostname is None or proxy_bypass(parts.hostname) else getproxies().get(parts.scheme)
 
 
 def credentials(proxy: SplitResult) -> bytes:
