@@ -42,7 +42,7 @@ The way of a row, and with it the order of the modules. Each imports only what s
     leaving         the way out: drain, then hang up
     deadline        when a run has to be over
     admission/      leave to send: caps on cost, places in flight, tokens, pace, pause, ceiling
-    wire/           sends one request over a connection; the only room that knows sockets
+    transport       sends one request; the only one that knows aiohttp
     verdict         what came of an attempt -> completion or failure, and whom that is about
     inquiry         asks a service about a key's account
     retry           whether and when an attempt is made again
@@ -62,6 +62,7 @@ The way of a row, and with it the order of the modules. Each imports only what s
     intent          what somebody wants run, before any output is opened
     preparation     an order -> a run that could begin
     reporters/      live line, timed lines, heartbeat, summary
+    notices/        who is told of a run: addresses, services, commands, files, a log
     check/          what a run would do, cost and take, told beforehand
     results/        reading an output
     upkeep/         outputs between runs: compacted, pruned, joined

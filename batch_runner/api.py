@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 from contextlib import ExitStack
@@ -11,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from batch_runner.execution import carry_out
 from batch_runner.exits import ExitStatus
-from batch_runner.failures import CannotStart
+from batch_runner.failures import BatchRunnerError, CannotStart
 from batch_runner.intent import Order
 from batch_runner.loader import STDIN
+from batch_runner.notices.announcer import announcing
 from batch_runner.preparation import prepare
-from batch_runner.reporters.several import Several
 from batch_runner.settings import read_settings
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ async def run_file(
 
     Raises a `BatchRunnerError` (`UsageMistake`, `CannotStart`, `OutputBusy`, `Bug`) for what the command ends with 2, 3, 75
     or 70 (3: before the first request); every other end is told in the report. Installs no signal handler, sets no event
-    loop policy, asks nothing.
+    loop policy, asks nothing. Whoever couldn't be told of the run (`ping`, `webhook` and so on) is named in a warning of the
+    logger `batch_runner`.
     """
     named = tuple(str(name) for name in ((inputs,) if isinstance(inputs, str | Path) else inputs))
     order = Order(read_settings(settings), named, None if output is None else Path(output))
@@ -55,9 +57,18 @@ async def run_file(
             await stop.wait()
             leaving.drain(ExitStatus.INTERRUPTED)
 
-    with ExitStack() as held:
-        prepared = await asyncio.to_thread(held.enter_context, prepare(order, clock=time.time))
-        return await carry_out(prepared, reporter=Several(), watch=leave_when_told)
+    with announcing(order, logging.getLogger("batch_runner").warning) as announcer:
+        try:
+            await announcer.before()
+            with ExitStack() as held:
+                prepared = await asyncio.to_thread(held.enter_context, prepare(order, clock=time.time))
+                await announcer.started()
+                report = await carry_out(prepared, reporter=announcer.reporter, watch=leave_when_told)
+        except BatchRunnerError as error:
+            await announcer.refused(error)
+            raise
+        await announcer.ended(report)
+    return report
 
 
 def run_file_sync(inputs: str | Path | Iterable[str | Path], output: str | Path | None = None, **settings: Any) -> RunReport:

@@ -97,6 +97,12 @@ def with_key(endpoint: Endpoint, settings: Settings, environment: Mapping[str, s
     return Endpoint(endpoint.url, endpoint.host, key)
 
 
+def key_variable_of(settings: Settings) -> str:
+    """The variable that a key is looked for in, where neither a file nor a command has it."""
+    known = _KNOWN.get(settings.request.endpoint)
+    return settings.request.api_key_env or (known.key_variable if known else OWN_KEY_VARIABLE)
+
+
 def key_in_shell(endpoint: Endpoint, settings: Settings, environment: Mapping[str, str] = os.environ) -> str | None:
     """How a shell would write the key that goes along, without showing it; `None` where none does."""
     request = settings.request
@@ -107,7 +113,7 @@ def key_in_shell(endpoint: Endpoint, settings: Settings, environment: Mapping[st
         return f"$(cat {request.api_key_file if given else shlex.quote(request.api_key_file)})"
     if request.api_key_command is not None:
         return f"$({request.api_key_command})"
-    variable = _variable(settings)
+    variable = key_variable_of(settings)
     if request.api_key_env is None and is_loopback(endpoint.host) and not environment.get(variable, "").strip():
         return None
     return f"${variable}"
@@ -148,19 +154,13 @@ def _key(endpoint: Endpoint, settings: Settings, environment: Mapping[str, str])
         return _from_file(request.api_key_file, environment)
     if request.api_key_command is not None:
         return _from_command(request.api_key_command)
-    variable = _variable(settings)
+    variable = key_variable_of(settings)
     key = environment.get(variable, "").strip()
     if key:
         return key
     if request.api_key_env is None and is_loopback(endpoint.host):
         return None
     raise CannotStart(f"no key for {endpoint.host}: set {variable} (or name another variable with --api-key-env, a file with --api-key-file, a command with --api-key-command); --endpoint fake needs none")  # fmt: skip # noqa: E501
-
-
-def _variable(settings: Settings) -> str:
-    """The variable that holds the key."""
-    known = _KNOWN.get(settings.request.endpoint)
-    return settings.request.api_key_env or (known.key_variable if known else OWN_KEY_VARIABLE)
 
 
 def _from_file(name: str, environment: Mapping[str, str]) -> str:

@@ -17,6 +17,7 @@ class ExitStatus(IntEnum):
     OUTPUT_LOST = 6
     DEADLINE = 7
     ROWS_NOT_OK = 10
+    DRIFTED = 11
     BUG = 70
     BUSY = 75
     INTERRUPTED = 130
@@ -29,11 +30,12 @@ MEANINGS: dict[ExitStatus, str] = {
     ExitStatus.CANNOT_START: "input, settings or output can't be used, or a question was answered no; nothing was sent"
     " (or the input changed under the run, which recorded what it had sent)",
     ExitStatus.STOPPED_BY_SERVICE: "stopped by the service (key, quota, model, nobody there); the same line resumes",
-    ExitStatus.SPEND_CAP: "a cap on cost is reached (`--max-cost`, `--max-total-tokens`); a higher one goes on",
+    ExitStatus.SPEND_CAP: "a cap on cost is reached (`--max-cost`, `--max-total-tokens`, a job's budget); a higher one goes on",
     ExitStatus.OUTPUT_LOST: "the output can't be written; the rest is in a rescue file, which the same line takes in",
     ExitStatus.DEADLINE: "the time is up (`--stop-at`, `--max-duration`), drained; the same line goes on with the rest",
     ExitStatus.ROWS_NOT_OK: "finished, and some rows are not ok (`--max-failed` moves that line);"
     " of `status --verify`: some lines are not",
+    ExitStatus.DRIFTED: "finished as asked for, but the night departs from those before it (`--fail-on-drift`)",
     ExitStatus.BUG: "a fault in batch-runner",
     ExitStatus.BUSY: "another run holds this output, or this job",
     ExitStatus.INTERRUPTED: "interrupted by Ctrl-C, drained; the same line resumes",
@@ -51,6 +53,7 @@ PRECEDENCE = (
     ExitStatus.SPEND_CAP,
     ExitStatus.DEADLINE,
     ExitStatus.ROWS_NOT_OK,
+    ExitStatus.DRIFTED,
     ExitStatus.OK,
 )
 """Which status counts when several hold, the first one first."""

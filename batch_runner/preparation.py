@@ -205,7 +205,8 @@ def recorded_settings(settings: Settings) -> dict[str, Any]:
     for name in ("system", "template"):
         flat[name] = None if flat[name] is None else as_written(flat[name])
     for name in PATH_SETTINGS:
-        flat[name] = None if flat[name] is None else _by_full_name(flat[name])
+        if flat.get(name) is not None:
+            flat[name] = _by_full_name(flat[name])
     return flat
 
 

@@ -91,6 +91,8 @@ class RunReport:
     """For each failure kind of this run one message of the service."""
     prices: Prices = field(default_factory=Prices)
     """Those that the run was told to count with."""
+    drift: tuple[str, ...] = ()
+    """In what a night departs from those before it."""
 
 
 class Reporter(Protocol):

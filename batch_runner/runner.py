@@ -31,17 +31,14 @@ TICK_SECONDS = 0.25
 class Runner:
     """One execution of a plan. Rows go from `feed` through a worker into the journal; nothing else holds them."""
 
-    def __init__(
-        self, plan: Plan, source: RowSource, history: History, worker: Worker, state: State, *, concurrency: int
-    ) -> None:
+    def __init__(self, plan: Plan, source: RowSource, history: History, worker: Worker, state: State) -> None:
         self._plan = plan
         self._history = history
         self._worker = worker
         self._state = state
         self._feed = plan.items(source)
-        self._most_open = min(max(OPEN_ROWS_PER_SLOT * concurrency, FEWEST_OPEN_ROWS), plan.to_record)
-        self._at_once = min(concurrency, self._most_open)
-        self._working = 0
+        self._open_rows = 0
+        self._fed = False
         self._open_bytes = 0
         self._room = asyncio.Event()
         self._recorded = 0
@@ -55,8 +52,7 @@ class Runner:
     async def run(self) -> None:
         """Send what the plan says. Whatever ends the run early, answers in flight are recorded first."""
         async with alongside(self._tick()), asyncio.TaskGroup() as self._pool:
-            for _ in range(self._at_once):
-                self._one_more()
+            self._widen()
         self._look_after_output()
         self._state.totals.wall_ms = round(1000 * self._seconds())
         self._state.reporter.update(self._snapshot())
@@ -67,10 +63,25 @@ class Runner:
         unfinished = self._state.totals.rows[Status.UNFINISHED] + self._state.leaving.kept_short
         return self._recorded < self._plan.to_record or unfinished > 0
 
+    @property
+    def _most_open(self) -> int:
+        """A row is open for each request in flight, and others while some of them wait for a retry."""
+        most = max(OPEN_ROWS_PER_SLOT * self._state.admission.most_in_flight, FEWEST_OPEN_ROWS)
+        return min(most, self._plan.to_record)
+
+    def _widen(self) -> None:
+        """Open more rows, twice as many at most, where none waits for leave to send and more may be in flight."""
+        admission = self._state.admission
+        if self._fed or admission.waiting:
+            return
+        free = max(admission.most_in_flight - admission.in_flight, FEWEST_OPEN_ROWS - self._open_rows)
+        for _ in range(min(free, max(FEWEST_OPEN_ROWS, self._open_rows))):
+            self._one_more()
+
     def _one_more(self) -> None:
-        """A task more, within the window: one for each request in flight, and one for each row that waits for a retry."""
-        if self._working < self._most_open:
-            self._working += 1
+        """Open one more row, within the window."""
+        if self._open_rows < self._most_open:
+            self._open_rows += 1
             self._pool.create_task(self._work())
 
     async def _work(self) -> None:
@@ -92,13 +103,14 @@ class Runner:
         while self._open_bytes > MOST_OPEN_BYTES:
             self._room.clear()
             await self._room.wait()
-        if self._state.leaving.draining or self._state.journal.lost is not None:
-            return None
-        try:
-            return next(self._feed, None)
-        except Exception as error:  # noqa: BLE001 - as above: input that changed, or a bug, ends the feeding only
-            self._break_off(error)
-            return None
+        item = None
+        if not self._state.leaving.draining and self._state.journal.lost is None:
+            try:
+                item = next(self._feed, None)
+            except Exception as error:  # noqa: BLE001 - as above: input that changed, or a bug, ends the feeding only
+                self._break_off(error)
+        self._fed = self._fed or item is None
+        return item
 
     async def _handle(self, row: PromptRow | Rejected, *, recorded: bool) -> None:
         past = await asyncio.to_thread(self._history.past, row.id) if recorded else NO_PAST
@@ -129,6 +141,7 @@ class Runner:
 
     async def _tick(self) -> None:
         while True:
+            self._widen()
             self._look_after_output()
             self._state.reporter.update(self._snapshot())
             await asyncio.sleep(TICK_SECONDS)

@@ -20,6 +20,8 @@ from batch_runner.condition import FUNCTIONS
 from batch_runner.exits import MEANINGS, ExitStatus
 from batch_runner.failures import FailureKind
 from batch_runner.forms import OVERRIDES, PROMPT_NAMES, Unusable, read_line
+from batch_runner.nightly.job_keys import job_table
+from batch_runner.nightly.schedule import NO_FAILURES
 from batch_runner.output.lines import Run, run_line
 from batch_runner.reporters.statement import failure_document, models_document, quota_document
 from batch_runner.settings import table
@@ -187,3 +189,31 @@ def test_the_page_on_durability_names_tests_and_flags_that_exist() -> None:
 
     assert set(re.findall(r"`(test_\w+)`", page)) <= tests
     assert set(re.findall(r"`(--[\w-]+)`", page)) <= flags
+
+
+def test_the_first_night_of_the_page_on_jobs_goes_as_the_page_says(tmp_path: Path) -> None:
+    page = (ROOT / "docs/nightly.md").read_text(encoding="utf-8")
+    prepare = page.split("```sh\n")[1].split("```")[0].splitlines()[-1]
+    subprocess.run(prepare, shell=True, cwd=tmp_path, check=True)  # noqa: S602 - as the reader would
+    (tmp_path / "nightly.toml").write_text(page.split("```toml\n")[1].split("```")[0], encoding="utf-8")
+    commands = [line[2:] for line in page.split("```console\n")[1].split("```")[0].splitlines()]
+    schedules = [line.partition("#")[0] for line in page.split("```sh\n")[2].split("```")[0].splitlines()]
+
+    told = [_run(command, tmp_path) for command in (*commands, *schedules)]
+
+    assert len(told) == 5
+    assert told[0].startswith("nightly.toml: the job nightly is fine")
+    assert "2 rows: 2 new → fake" in told[1]
+    assert "2 rows: 2 ok" in told[2]
+    assert "OnCalendar=*-*-* 22:00:00 Europe/Berlin" in told[3]
+    assert "job run" in told[4]
+
+
+def test_the_page_on_jobs_tells_every_exit_status_and_only_keys_that_there_are() -> None:
+    page = (ROOT / "docs/nightly.md").read_text(encoding="utf-8")
+    table_of_ends = page.split("## How it ends")[1].split("##")[0]
+    known = {entry.name for entry in (*table(), *job_table())}
+
+    assert all(re.search(rf"\b{int(status)}\b", table_of_ends) for status in ExitStatus)
+    assert {int(status) for status in NO_FAILURES} == {5, 7, 75, 130, 143}
+    assert set(re.findall(r"`(?:\[\w+\] )?([a-z]+(?:_[a-z]+)+)(?: = [^`]*)?`", page)) <= known

@@ -33,6 +33,7 @@ def test_statuses_are_the_numbers_that_were_promised() -> None:
         "OUTPUT_LOST": 6,
         "DEADLINE": 7,
         "ROWS_NOT_OK": 10,
+        "DRIFTED": 11,
         "BUG": 70,
         "BUSY": 75,
         "INTERRUPTED": 130,

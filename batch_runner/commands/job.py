@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, time
 from typing import Any
 
 import click
 
 from batch_runner.commands.options import SettingsCommand, setting_options, settings_from
 from batch_runner.commands.rehearsing import dry_run_option
-from batch_runner.commands.terminal import face_from, face_options
+from batch_runner.commands.terminal import face_from, face_options, json_option
+from batch_runner.settings.kinds import Count, TimeOfDay
 
 
 @click.group(no_args_is_help=False, invoke_without_command=True)
@@ -39,6 +40,7 @@ def _read_job(ctx: click.Context, _param: click.Parameter, name: str) -> Any:
 
 @job.command(cls=SettingsCommand)
 @click.argument("file", metavar="FILE", is_eager=True, callback=_read_job)
+@click.option("--fail-on-drift", is_flag=True, help="End with 11 instead of 0 when the night departs from those before it.")
 @click.option("--wait", is_flag=True, help="Wait while another run of the job is at work, instead of ending with 75.")
 @click.option(
     "--night",
@@ -50,7 +52,17 @@ def _read_job(ctx: click.Context, _param: click.Parameter, name: str) -> Any:
 @dry_run_option
 @setting_options
 @click.pass_context
-def run(ctx: click.Context, /, file: Any, *, wait: bool, night: datetime | None, dry_run: bool, **_settings: object) -> int:
+def run(
+    ctx: click.Context,
+    /,
+    file: Any,
+    *,
+    wait: bool,
+    night: datetime | None,
+    dry_run: bool,
+    fail_on_drift: bool,
+    **_settings: object,
+) -> int:
     """Run the job in FILE, a TOML file: inputs, output, and the settings of `batch-runner run`. Flags given here win.
 
     A second start while one is at work ends with 75. One that was stopped or killed goes on when it is started again.
@@ -65,12 +77,14 @@ def run(ctx: click.Context, /, file: Any, *, wait: bool, night: datetime | None,
 
     if dry_run:
         return rehearse_job(file, settings_from(ctx), face_from(ctx), day=night.date() if night else None)
-    return run_job(file, settings_from(ctx), face_from(ctx), day=night.date() if night else None, wait=wait)
+    day = night.date() if night else None
+    return run_job(file, settings_from(ctx), face_from(ctx), day=day, wait=wait, fail_on_drift=fail_on_drift)
 
 
 @job.command()
 @click.argument("file", metavar="FILE")
-def check(file: str) -> int:
+@json_option
+def check(file: str, *, as_json: bool) -> int:
     """Look at the job in FILE: every mistake with its line, or what it comes to now. Nothing is sent.
 
     \b
@@ -80,4 +94,60 @@ def check(file: str) -> int:
     from batch_runner.commands.nightly import check_job
     from batch_runner.nightly.job_file import read_job
 
-    return check_job(read_job(file))
+    return check_job(read_job(file), as_json=as_json)
+
+
+@job.command()
+@click.argument("file", metavar="FILE")
+@click.option("--for", "scheduler", type=click.Choice(["cron", "systemd"]), required=True, help="Whom the text is for.")
+@click.option("--at", type=TimeOfDay(), metavar="HH:MM", help="When it starts. Default: `start_at` in FILE.")
+def schedule(file: str, scheduler: str, at: time | None) -> int:
+    """Print the text that has cron or systemd run the job in FILE each night, ready to be pasted.
+
+    \b
+    Example:
+      batch-runner job schedule jobs/nightly.toml --for cron
+      batch-runner job schedule jobs/nightly.toml --for systemd --at 22:00 | sh
+    """
+    from batch_runner.commands.nightly import schedule_job
+    from batch_runner.nightly.job_file import read_job
+
+    return schedule_job(read_job(file), scheduler, at)
+
+
+@job.command()
+@click.argument("file", metavar="FILE")
+@click.option("--last", type=Count(), default=30, metavar="N", help="The last N nights. [default: 30]")
+@click.option("--fail-on-drift", is_flag=True, help="End with 11 when the last night departs from those before it.")
+@json_option
+def history(file: str, *, last: int, fail_on_drift: bool, as_json: bool) -> int:
+    """Tell the nights of the job in FILE, one line each; one that departs from those before it is marked with !.
+
+    \b
+    Example:
+      batch-runner job history jobs/nightly.toml
+      batch-runner job history jobs/nightly.toml --json | jq '.nights[-1].ok_share'
+    """
+    from batch_runner.commands.looking_back import tell_history
+    from batch_runner.nightly.job_file import read_job
+
+    return tell_history(read_job(file), last=last, as_json=as_json, fail_on_drift=fail_on_drift)
+
+
+@job.command()
+@click.argument("file", metavar="FILE")
+@click.option("--dry-run", is_flag=True, help="Only tell what would be done.")
+def tidy(file: str, *, dry_run: bool) -> int:
+    """Put away the outputs of old nights as `keep` and `keep_packed` in FILE say; a run does so at its end.
+
+    Never touched: the newest night, an output that a run holds, one with rows that have no last word.
+
+    \b
+    Example:
+      batch-runner job tidy jobs/nightly.toml --dry-run
+      batch-runner job tidy jobs/nightly.toml
+    """
+    from batch_runner.commands.nightly import tidy_job
+    from batch_runner.nightly.job_file import read_job
+
+    return tidy_job(read_job(file), dry=dry_run)

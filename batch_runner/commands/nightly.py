@@ -8,20 +8,24 @@ from typing import TYPE_CHECKING
 
 from batch_runner.commands.rehearsing import dry_run
 from batch_runner.commands.running import leaving_tidily, run_order, shown
+from batch_runner.commands.terminal import print_json
+from batch_runner.commands.tidying import tidied
 from batch_runner.deadline import Deadline
 from batch_runner.exits import ExitStatus
-from batch_runner.failures import BatchRunnerError
-from batch_runner.loader import STDIN, find_inputs
-from batch_runner.nightly.job_keys import ITSELF
-from batch_runner.nightly.outputs import glance
+from batch_runner.failures import UsageMistake
+from batch_runner.nightly.book import Book
+from batch_runner.nightly.outlook import Outlook
+from batch_runner.nightly.placing import placement
+from batch_runner.nightly.schedule import cron_text, systemd_text
 from batch_runner.nightly.tonight import Tonight, order_of, tonight
 from batch_runner.nightly.turn import turn
+from batch_runner.reporters.systemd import Systemd
 from batch_runner.reporters.voice import show, tell
 from batch_runner.settings import read_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from datetime import date
+    from datetime import time as time_of_day
 
     from batch_runner.commands.terminal import Face
     from batch_runner.failures import OutputBusy
@@ -29,19 +33,25 @@ if TYPE_CHECKING:
     from batch_runner.settings import Settings
 
 
-def run_job(job: Job, settings: Settings, face: Face, *, day: date | None, wait: bool) -> int:
+def run_job(job: Job, settings: Settings, face: Face, *, day: date | None, wait: bool, fail_on_drift: bool) -> int:
     """Run the night of a job; returns the exit status."""
     now = time.time()
     first = tonight(job, now, day)
     deadline = Deadline.of(settings.ending, now, time.monotonic(), first.zone)
     queue = _Queue(deadline, face, wait=wait)
+    Systemd().ready()  # the turn may be another's, and that is no failure
     with leaving_tidily():
         try:
             with turn(first.lock, job.name, by_kernel=settings.disk.lock, wait=queue.stays):
                 night = tonight(job, now, day)  # whoever had the turn before may have finished what was unfinished
+                _check_in_time(night, settings, now)
                 if night.resumed:
                     face.say(f"going on with the night of {night.night.day}, which was left unfinished")
-                return run_order(order_of(night, settings, deadline), face)
+                book = Book(night, fail_on_drift=fail_on_drift or job.keys.fail_on_drift, clock=time.time, say=tell)
+                status = run_order(order_of(night, settings, deadline), face, book)
+                for line in tidied(night.outputs, job.keys):
+                    face.say(line)
+                return status
         except _TimeUp as up:
             tell(str(up))
             return int(ExitStatus.DEADLINE)
@@ -49,17 +59,35 @@ def run_job(job: Job, settings: Settings, face: Face, *, day: date | None, wait:
 
 def rehearse_job(job: Job, settings: Settings, face: Face, *, day: date | None) -> int:
     """Tell what the night of a job would do; returns the exit status."""
-    now = time.time()
-    night = tonight(job, now, day)
-    deadline = Deadline.of(settings.ending, now, time.monotonic(), night.zone)
+    outlook = _outlook(job, settings, day)
     if not (face.quiet or face.as_json):
-        for name, value in _told(night, settings, deadline):
+        for name, value in outlook.lines():
             show(f"{name:<10} {value}")
-    return dry_run(order_of(night, settings, deadline), face)
+    return dry_run(order_of(outlook.night, settings, outlook.deadline), face)
+
+
+def tidy_job(job: Job, *, dry: bool) -> int:
+    """Put away the outputs of old nights; returns the exit status. Raises `UsageMistake` where nothing says how many to keep."""
+    if job.keys.keep is None:
+        raise UsageMistake(f"{job.path.name}: nothing says how many nights to keep: keep = 14 under [job]")
+    night, told = tonight(job, time.time()), False
+    for line in tidied(night.outputs, job.keys, dry=dry):
+        told = True
+        show(line)
+    if not told:
+        show("nothing to put away")
+    return int(ExitStatus.OK)
 
 
 class _TimeUp(Exception):
-    """The deadline came while the job waited for its turn."""
+    """The deadline came before the run could begin."""
+
+
+def _check_in_time(night: Tonight, settings: Settings, now: float) -> None:
+    over = night.over_since(settings.ending.stop_at, now)
+    if over is not None:
+        at = f"{datetime.fromtimestamp(over, night.zone):%H:%M}"
+        raise _TimeUp(f"the night of {night.night.day} was over at {at}; nothing was sent. Another --stop-at goes on with it now")
 
 
 class _Queue:
@@ -84,50 +112,27 @@ class _Queue:
         return True
 
 
-def check_job(job: Job) -> int:
+def check_job(job: Job, *, as_json: bool) -> int:
     """Tell what a job comes to now; returns the exit status."""
-    settings = read_settings(job.settings)
-    now = time.time()
-    night = tonight(job, now)
-    deadline = Deadline.of(settings.ending, now, time.monotonic(), night.zone)
+    outlook = _outlook(job, read_settings(job.settings), None)
+    if as_json:
+        print_json(outlook.document())
+        return int(ExitStatus.OK)
     show(f"{shown(job.path)}: the job {job.name} is fine")
-    for name, value in _told(night, settings, deadline):
+    for name, value in outlook.lines():
         show(f"  {name:<10} {value}")
     return int(ExitStatus.OK)
 
 
-def _told(night: Tonight, settings: Settings, deadline: Deadline | None) -> Iterator[tuple[str, str]]:
-    keys = night.job.keys
-    begins = f"{datetime.fromtimestamp(night.night.begins, night.zone):%Y-%m-%d %H:%M %Z}"
-    yield "night", f"{night.night.day}, from {begins}{'; left unfinished, so it is gone on with' if night.resumed else ''}"
-    whose = "" if keys.zone else " (the machine's: one named in [job] holds on every machine)"
-    yield "zone", f"{night.zone}{whose}"
-    for name in night.inputs or ():
-        yield "inputs", name if name == STDIN else f"{name}: {_found(name)}"
-    if keys.retry_failed_from is not None:
-        itself = keys.retry_failed_from == ITSELF
-        yield (
-            "retries",
-            "rows of the output itself" if itself else f"rows of {night.previous or 'the night before: there is none yet'}",
-        )
-    yield "output", f"{night.output}: {_standing(night)}"
-    yield "asks", f"{settings.request.model} at {settings.request.endpoint}"
-    if deadline is not None and deadline.at is not None:
-        yield "stops", f"{datetime.fromtimestamp(deadline.at, night.zone):%Y-%m-%d %H:%M %Z}"
-    if deadline is not None and deadline.ends is not None:
-        yield "lasts", f"{settings.ending.max_duration:g} s at most"
+def _outlook(job: Job, settings: Settings, day: date | None) -> Outlook:
+    now = time.time()
+    night = tonight(job, now, day)
+    return Outlook(night, settings, Deadline.of(settings.ending, now, time.monotonic(), night.zone))
 
 
-def _found(name: str) -> str:
-    try:
-        files, _ = find_inputs([name])
-    except BatchRunnerError as error:
-        return str(error).removeprefix(f"{name}: ")
-    return f"{len(files):,} file{'s' if len(files) != 1 else ''}"
-
-
-def _standing(night: Tonight) -> str:
-    begun = glance(night.output)
-    if begun is None:
-        return "not there yet" if not night.output.exists() else "not an output"
-    return "finished" if begun.finished else "unfinished"
+def schedule_job(job: Job, scheduler: str, at: time_of_day | None) -> int:
+    """Print what has a scheduler run the job; returns the exit status."""
+    night = tonight(job, time.time())
+    place = placement(job, read_settings(job.settings), night.zone, night.outputs, at=at)
+    show((cron_text if scheduler == "cron" else systemd_text)(place).rstrip("\n"))
+    return int(ExitStatus.OK)

@@ -15,7 +15,7 @@ from batch_runner.settings import KEY_SETTINGS, Setting, Settings, read_settings
 from batch_runner.settings.nearest import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -31,6 +31,8 @@ SECTIONS = {
     "rows": "Which rows",
     "ending": "How it ends",
     "disk": "When the disk fails",
+    "notify": "Who is told",
+    "log": "What is logged",
 }
 
 WORDS = "batch_runner.words"
@@ -91,6 +93,21 @@ def settings_from(ctx: click.Context) -> Settings:
     values = {entry.name: ctx.params[entry.name] for entry in table() if entry.name in ctx.params}
     _check_variables(values.get("api_key_env"))
     return read_settings(values | _keys_that_fit(ctx, values))
+
+
+def without_secrets(words: Sequence[str]) -> list[str]:
+    """The words of a command without the flags whose values are secret, so that it can be shown."""
+    flags = {entry.flag for entry in table() if entry.facts.secret}
+    kept: list[str] = []
+    passed_over = False
+    for word in words:
+        if passed_over:
+            passed_over = False
+        elif word in flags:
+            passed_over = True
+        elif word.partition("=")[0] not in flags:
+            kept.append(word)
+    return kept
 
 
 def _check_variables(key_variable: str | None) -> None:

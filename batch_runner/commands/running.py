@@ -9,9 +9,12 @@ import signal
 import sys
 import time
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from batch_runner.commands.announcing import Refusals, announce
+from batch_runner.commands.options import without_secrets
 from batch_runner.commands.preflight import look_after, look_before, warnings
 from batch_runner.commands.terminal import Face, print_json
 from batch_runner.endpoint import is_loopback
@@ -19,13 +22,16 @@ from batch_runner.execution import carry_out
 from batch_runner.exits import ExitStatus
 from batch_runner.loader import STDIN
 from batch_runner.models import family_of
+from batch_runner.notices.announcer import announcing
 from batch_runner.output.kept_inputs import stdin_copy_path
 from batch_runner.preparation import Prepared, prepare
 from batch_runner.reporters.lines import Lines
 from batch_runner.reporters.several import Several
 from batch_runner.reporters.summary import summary_document, summary_lines
+from batch_runner.reporters.systemd import Systemd
 from batch_runner.reporters.voice import tell
 from batch_runner.reporters.wording import choosers, duration, full_length_in_words, one_line, requests, rows
+from batch_runner.settings.notices import STDERR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -35,6 +41,8 @@ if TYPE_CHECKING:
     from batch_runner.findings import Findings
     from batch_runner.intent import Order
     from batch_runner.leaving import AtStake, Leaving
+    from batch_runner.nightly.book import Book
+    from batch_runner.notices.announcer import Announcer
     from batch_runner.progress import Reporter, RunReport
 
 MOST_FORETOLD = 5
@@ -53,22 +61,41 @@ CAUSES = {
 }
 
 
-def run_order(order: Order, face: Face) -> int:
-    """Run `order` as a command does; returns the exit status."""
+def run_order(order: Order, face: Face, book: Book | None = None) -> int:
+    """Run `order` as a command does, and tell those who are to be told; returns the exit status. `book` keeps a job's history."""
+    events_only = order.settings.log.log == STDERR
+    manager = Systemd()
+    manager.ready()
+    with announcing(order, _silence if events_only else tell) as announcer:
+        with Refusals(announcer, book):
+            report, quotas = _run(order, replace(face, quiet=True) if events_only else face, announcer, manager, book)
+        announce(announcer.ended(report, _command(report), quotas))
+    return int(report.exit_status)
+
+
+def _run(
+    order: Order, face: Face, announcer: Announcer, manager: Systemd, book: Book | None
+) -> tuple[RunReport, tuple[Quota, Quota] | None]:
+    """How it ended, and the key's quota before and after, where that was told."""
     with leaving_tidily():
+        if order.settings.notify.before:
+            asyncio.run(_unless_told_to_leave(announcer.before()))
         with prepare(order, clock=time.time, confirm=face.confirm()) as prepared:
             for line in _notes(prepared):
                 face.say(line)
-            reporter = _reporter(face)
+            reporter = Several(_reporter(face), announcer.reporter, manager)
             _let_the_collector_rest()
             with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+                runner.run(_unless_told_to_leave(announcer.started()))
                 account = runner.run(_unless_told_to_leave(look_before(prepared, face)))
                 for line in warnings(account, prepared):
                     face.say(line)
-                report = runner.run(_under_signals(prepared, reporter, face))
+                report = runner.run(_under_signals(prepared, reporter, face, manager))
                 quotas = runner.run(look_after(prepared, account, report))
+        if book is not None:
+            report = book.judged(report)
         _sum_up(report, order, face, quotas)
-    return int(report.exit_status)
+    return report, quotas
 
 
 def _let_the_collector_rest() -> None:
@@ -130,7 +157,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return factory
 
 
-async def _under_signals(prepared: Prepared, reporter: Reporter, face: Face) -> RunReport:
+async def _under_signals(prepared: Prepared, reporter: Reporter, face: Face, manager: Systemd) -> RunReport:
     async def watch(leaving: Leaving) -> None:
         exits = _Exits(leaving, face)
         loop = asyncio.get_running_loop()
@@ -138,7 +165,7 @@ async def _under_signals(prepared: Prepared, reporter: Reporter, face: Face) -> 
         for number in heard:
             loop.add_signal_handler(number, exits.asked, number)
         try:
-            await asyncio.Event().wait()
+            await manager.beat(leaving)
         finally:
             for number in heard:
                 loop.remove_signal_handler(number)
@@ -281,14 +308,23 @@ def _refusals_foretold(findings: Findings) -> Iterator[str]:
         yield f"and {len(findings.refused) - MOST_FORETOLD} more that is refused"
 
 
-def _sum_up(report: RunReport, order: Order, face: Face, quotas: tuple[Quota, Quota] | None) -> None:
+def _silence(_line: str) -> None:
+    """Standard error is a log: what went wrong stands there as an event."""
+
+
+def _command(report: RunReport) -> list[str]:
+    """The command that goes on: as it was called, without what is meant once or secret."""
     copy = shown(stdin_copy_path(report.output))  # where standard input can be read once more
-    words = [copy if word == STDIN else word for word in sys.argv[1:] if word != FRESH]
-    command = ["batch-runner", *words]
+    words = [copy if word == STDIN else word for word in without_secrets(sys.argv[1:]) if word != FRESH]
+    return ["batch-runner", *words]
+
+
+def _sum_up(report: RunReport, order: Order, face: Face, quotas: tuple[Quota, Quota] | None) -> None:
+    command = _command(report)
     if face.as_json:
         print_json(summary_document(report, command, report.output, quotas))
     if face.quiet:
-        if report.reason and report.exit_status is not ExitStatus.OK:
+        if report.reason and report.exit_status is not ExitStatus.OK and order.settings.log.log != STDERR:
             tell(report.reason)
         return
     name = str(order.output) if order.output is not None else shown(report.output)
@@ -297,8 +333,9 @@ def _sum_up(report: RunReport, order: Order, face: Face, quotas: tuple[Quota, Qu
 
 
 def shown(path: Path) -> str:
-    """A path as a user would type it here."""
+    """A path as a user would type it here; in `/`, where schedulers start things, in full."""
+    here = Path(os.path.realpath("."))
     try:
-        return str(path.relative_to(Path(os.path.realpath("."))))
+        return str(path if here == Path("/") else path.relative_to(here))
     except ValueError:
         return str(path)

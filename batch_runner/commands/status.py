@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,8 @@ EVERY_SECONDS = 2.0
 
 
 @click.command()
-@click.argument("output", metavar="OUT")
+@click.argument("output", metavar="[OUT]", required=False)
+@click.option("--job", "job_file", metavar="FILE", help="The newest night of the job in FILE, instead of OUT.")
 @click.option("--verify", is_flag=True, help="Look at every line and add up the totals anew; exit 10 when something is wrong.")
 @click.option("--watch", is_flag=True, help="While a run is at it, tell every two seconds how far it is.")
 @click.option(
@@ -34,8 +36,19 @@ EVERY_SECONDS = 2.0
 )
 @click.option("--prices", metavar="FILE", help="Count money at the prices in FILE. [default: the run's own, else OpenAI's list]")
 @json_option
-def status(output: str, *, verify: bool, watch: bool, max_age: float | None, prices: str | None, as_json: bool) -> int:
+def status(
+    output: str | None,
+    *,
+    job_file: str | None,
+    verify: bool,
+    watch: bool,
+    max_age: float | None,
+    prices: str | None,
+    as_json: bool,
+) -> int:
     """Tell how OUT stands: running or not, rows by status, what failed and why, tokens and cost of all its runs.
+
+    With --job, OUT is that of the job's newest night, and a good end that of any of its nights.
 
     It ends with 0 when OUT is finished and well, 10 when some rows are not ok, 75 while a run is at it, 20 when the last run
     was interrupted, 21 when it died, 22 when it is stuck (batch-runner help exit-codes).
@@ -48,20 +61,22 @@ def status(output: str, *, verify: bool, watch: bool, max_age: float | None, pri
       batch-runner status prompts.results.jsonl
       batch-runner status prompts.results.jsonl --json | jq .rows
       batch-runner status prompts.results.jsonl --watch
-      batch-runner status prompts.results.jsonl --max-age 26h || alert
+      batch-runner status --job jobs/nightly.toml --max-age 26h || alert
       batch-runner status prompts.results.jsonl --verify
     """
     from batch_runner.output.history import History
     from batch_runner.reporters.voice import show
     from batch_runner.results.standing import standing_document, standing_lines, standing_of
 
-    path = Path(os.path.realpath(output))
+    asked = _asked(output, job_file)
     if watch:
-        _watch(path, output, as_json=as_json)
-    with History(path) as history:
+        _watch(asked.path, asked.name, as_json=as_json)
+    with History(asked.path) as history:
         standing = standing_of(history, prices)
+        if asked.last_good_end is not None:
+            standing = replace(standing, last_good_end=asked.last_good_end)
         if not as_json:
-            for line in (*standing_lines(standing, output), *_age_lines(standing, max_age)):
+            for line in (*standing_lines(standing, asked.name), *_age_lines(standing, max_age)):
                 show(line)
         faults = _verified(history, at_work=standing.at_work, aloud=not as_json) if verify else []
     ends_with = _exit_status(standing, max_age) if not verify else 10 * bool(faults)
@@ -69,6 +84,42 @@ def status(output: str, *, verify: bool, watch: bool, max_age: float | None, pri
         found: dict[str, Any] = {"verify": {"well": not faults, "faults": faults}} if verify else {}
         print_json(standing_document(standing) | {"exit_status": ends_with} | found)
     return ends_with
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What `status` is asked about."""
+
+    path: Path
+    name: str
+    """As it is shown."""
+    last_good_end: str | None = None
+    """When any night of a job ended well last; `None` where only the output is asked about."""
+
+
+def _asked(output: str | None, job_file: str | None) -> _Asked:
+    if output is not None and job_file is None:
+        return _Asked(Path(os.path.realpath(output)), output)
+    if job_file is not None and output is None:
+        return _newest_night(job_file)
+    raise click.UsageError("it looks at one thing: name an output, or a job with --job FILE")
+
+
+def _newest_night(job_file: str) -> _Asked:
+    """The output of a job's newest night. Raises `CannotStart`."""
+    from batch_runner.commands.running import shown
+    from batch_runner.failures import CannotStart
+    from batch_runner.nightly.diary import Diary
+    from batch_runner.nightly.job_file import read_job
+    from batch_runner.nightly.tonight import tonight
+
+    job = read_job(job_file)
+    night = tonight(job, time.time())
+    nights = [*night.outputs.nights(), *night.outputs.packed()]
+    path = max(nights)[1] if nights else night.output
+    if not nights and not path.exists():
+        raise CannotStart(f"{job_file}: the job {job.name} has no night yet, nothing stands at {shown(path)}")
+    return _Asked(Path(os.path.realpath(path)), shown(path), Diary(night.diary).last_good_end)
 
 
 def _exit_status(standing: Standing, max_age: float | None) -> int:

@@ -10,7 +10,7 @@ import click
 
 from batch_runner.settings import Setting
 from batch_runner.settings.facts import setting
-from batch_runner.settings.kinds import Dollars, Duration, TimeOfDay, ZoneName
+from batch_runner.settings.kinds import Count, Dollars, Duration, TimeOfDay, ZoneName
 from batch_runner.settings.reading import convert
 
 if TYPE_CHECKING:
@@ -44,6 +44,13 @@ class JobKeys:
         "Which failed and unfinished rows are tried again. `previous`: the night before's, with tonight's inputs if there are"
         " any. `itself`: the output's own, in it; then there are no inputs.",
         kind=click.Choice((PREVIOUS, ITSELF)),
+    )
+    fail_on_drift: bool = setting(False, "End with 11 instead of 0 when a night departs from those before it.", kind=bool)
+    keep: int | None = setting(
+        None, "How many nights keep their outputs as they are; older ones are packed. Default: all.", kind=Count(), metavar="N"
+    )
+    keep_packed: int | None = setting(
+        None, "How many packed outputs are kept besides; older ones are removed. Default: all.", kind=Count(), metavar="N"
     )
     max_cost_per_night: float | None = setting(
         None, "The most that all runs of a night may cost, lost answers at their worst.", kind=Dollars(), metavar="USD"

@@ -15,6 +15,7 @@ import orjson
 
 from batch_runner.output.file import READ_BYTES
 from batch_runner.output.lines import RUN, TOTALS
+from batch_runner.output.packed import ENDING, unpacked_path
 from batch_runner.records import Status
 from batch_runner.totals import UNATTEMPTED, Totals
 
@@ -61,11 +62,19 @@ class Outputs:
         return Path(self.pattern.replace(DATE, day.isoformat()))
 
     def nights(self) -> Iterator[tuple[date, Path]]:
-        """Those that are there, the latest first; none where the nights share one."""
+        """Those that are there, the latest first, packed ones aside; none where the nights share one."""
+        yield from self._found("")
+
+    def packed(self) -> Iterator[tuple[date, Path]]:
+        """The packed ones, by the paths they had."""
+        for day, path in self._found(ENDING):
+            yield day, unpacked_path(path)
+
+    def _found(self, ending: str) -> Iterator[tuple[date, Path]]:
         if not self.dated:
             return
-        found = sorted(glob.glob(DAY.join(map(glob.escape, self.pattern.split(DATE)))), reverse=True)  # noqa: PTH207 - it may be absolute
-        shape = re.compile("(.+)".join(map(re.escape, self.pattern.split(DATE))))
+        found = sorted(glob.glob(DAY.join(map(glob.escape, self.pattern.split(DATE))) + ending), reverse=True)  # noqa: PTH207 - it may be absolute
+        shape = re.compile("(.+)".join(map(re.escape, self.pattern.split(DATE))) + re.escape(ending))
         for name in found:
             days = set(match.groups()) if (match := shape.fullmatch(name)) else set[str]()
             with suppress(ValueError):

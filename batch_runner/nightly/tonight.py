@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import date, tzinfo
+import os
+from dataclasses import dataclass, replace
+from datetime import date, time, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batch_runner.endpoint import FAKE
 from batch_runner.failures import CannotStart
 from batch_runner.intent import Order, output_of
+from batch_runner.nightly.diary import Diary
 from batch_runner.nightly.job_keys import ITSELF, PREVIOUS
 from batch_runner.nightly.nights import Night
 from batch_runner.nightly.outputs import DATE, Outputs, glance
@@ -17,7 +19,7 @@ from batch_runner.output.history import History
 from batch_runner.settings import Settings
 from batch_runner.spending import Allowance
 from batch_runner.totals import Totals
-from batch_runner.zones import local_zone, zone_named
+from batch_runner.zones import local_zone, next_moment, zone_named
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from batch_runner.deadline import Deadline
     from batch_runner.nightly.job_file import Job
 
+TOO_LATE_SECONDS = 3600.0
+"""How long after its `stop_at` a night isn't gone on with by itself."""
 PER_NIGHT, PER_JOB = "max_cost_per_night", "max_cost_per_job"
 
 
@@ -50,6 +54,23 @@ class Tonight:
     def lock(self) -> Path:
         """What a run of the job holds, beside its output: the output of another night is another file."""
         return self.outputs.home / f"{self.job.name}.job"
+
+    def over_since(self, stop_at: time | None, now: float) -> float | None:
+        """When the night was over, where it was begun and this start comes just too late for it; else `None`.
+
+        Whatever starts a killed night again may do so in the very minute in which it should have ended: it must not go on until
+        `stop_at` of the next day.
+        """
+        begun = glance(self.output)
+        if stop_at is None or begun is None or begun.finished:
+            return None
+        over = next_moment(begun.at, stop_at, self.zone)
+        return over if over <= now < over + TOO_LATE_SECONDS else None
+
+    @property
+    def diary(self) -> Path:
+        """The job's history."""
+        return self.outputs.home / f"{self.job.name}.history.jsonl"
 
     @property
     def previous(self) -> Path | None:
@@ -92,7 +113,7 @@ def order_of(night: Tonight, settings: Settings, deadline: Deadline | None) -> O
             raise CannotStart(f"there is no earlier night than {night.night.day}, so none of its rows can be sent again")
         inputs = ()
     return Order(
-        settings,
+        _dated(settings, night.night.day),
         inputs,
         output,
         job=night.job.name,
@@ -100,6 +121,12 @@ def order_of(night: Tonight, settings: Settings, deadline: Deadline | None) -> O
         deadline=deadline,
         allowances=tuple(_allowances(night, real=settings.request.endpoint != FAKE)),
     )
+
+
+def _dated(settings: Settings, day: date) -> Settings:
+    """Settings with the date of the night in the names of what is written of it."""
+    summary, log = ((name or "").replace(DATE, day.isoformat()) or None for name in (settings.notify.summary, settings.log.log))
+    return replace(settings, notify=replace(settings.notify, summary=summary), log=replace(settings.log, log=log))
 
 
 def _allowances(night: Tonight, *, real: bool) -> Iterator[Allowance]:
@@ -122,4 +149,8 @@ def _of_other_nights(night: Tonight, *, real: bool) -> Totals:
             continue
         with History(path) as history:
             spent = spent.merge(history.job_so_far(real=real))
+    packed = {os.path.realpath(path) for _, path in night.outputs.packed()}
+    for entry in Diary(night.diary).entries if packed else ():
+        if entry.output in packed:
+            spent = spent.merge(entry.totals)
     return spent

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Self
 
 import orjson
 
@@ -16,6 +16,7 @@ from batch_runner.output.index import Index, index_of
 from batch_runner.output.ledger import fold
 from batch_runner.output.lines import read_past
 from batch_runner.output.lock import lock
+from batch_runner.output.packed import ENDING, check_not_packed, packed_path, unpacked
 from batch_runner.records import NO_PAST, Past, Status
 from batch_runner.totals import UNATTEMPTED, Totals
 
@@ -40,7 +41,7 @@ class History:
         self._open(as_new=as_new)
 
     def _open(self, *, as_new: bool = False) -> None:
-        self._file = None if as_new else open_output(self.path)
+        self._file = None if as_new else _opened(self.path)
         try:
             self.index = Index() if self._file is None else index_of(self._file, self.path)
         except CannotStart:
@@ -132,6 +133,12 @@ class History:
             raise ValueError("no lines in an output that isn't there")
         return _line_at(self._file.fileno(), place)
 
+    def once_more(self) -> IO[bytes]:
+        """The file anew, from its start; for an output that holds something."""
+        file = _opened(self.path)
+        assert file is not None, "it was there a moment ago"
+        return file
+
     def lines(self) -> Iterator[bytes]:
         """Every line of the file, those that can't be read and a torn last one too."""
         if self._file is not None:
@@ -152,10 +159,20 @@ class History:
 @contextmanager
 def hold(path: Path, *, as_new: bool = False, by_kernel: bool = True) -> Iterator[History]:
     """The output at `path`, kept from every other run as `lock` does, and what it holds. Raises `OutputBusy` or `CannotStart`."""
+    if not as_new:
+        check_not_packed(path)
     with lock(path, by_kernel=by_kernel):
         remove_remains(path)
         with History(path, as_new=as_new) as history:
             yield history
+
+
+def _opened(path: Path) -> IO[bytes] | None:
+    """The output at `path`, or what it holds where it is packed; `None` when there is neither. Raises `CannotStart`."""
+    if path.name.endswith(ENDING):
+        return unpacked(path)
+    file = open_output(path)
+    return unpacked(packed_path(path)) if file is None and packed_path(path).exists() else file
 
 
 def _line_at(file: int, offset: int) -> bytes:

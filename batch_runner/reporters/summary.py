@@ -35,8 +35,8 @@ CAPS = {"--max-cost": 2, "--max-total-tokens": 0}
 def summary_lines(
     report: RunReport, command: Sequence[str], output: str, quotas: tuple[Quota, Quota] | None = None
 ) -> Iterator[str]:
-    """The summary at the end of a run; `command` is how it was called, `output` its output as the user names it, `quotas`
-    what the service told of the key's quota before and after.
+    """The summary at the end of a run; `command` is how it was called (empty: by a program), `output` its output as the user
+    names it, `quotas` what the service told of the key's quota before and after.
     """
     if report.reason:
         yield one_line(report.reason, MOST_REASON)
@@ -51,8 +51,11 @@ def summary_lines(
         yield from _pace_lines(report.run)
     if report.totals.rows[UNATTEMPTED] and "retry" in command[1:2]:
         yield f"{rows(report.totals.rows[UNATTEMPTED])} never sent: only a run of the input has them, retry doesn't"
+    for departure in report.drift:
+        yield f"unusual  {one_line(departure)}"
     yield f"output   {output}"
-    yield f"next     {shlex.join(next_command(report, command, output))}"
+    if command:
+        yield f"next     {shlex.join(next_command(report, command, output))}"
 
 
 def standing_in_words(job: Totals) -> str:
@@ -171,8 +174,9 @@ def summary_document(
         "job": report.totals.as_json(),
         "run": report.run.as_json(),
         "cost": {"job": cost_document(report.totals, report.prices), "run": cost_document(report.run, report.prices)},
+        "drift": list(report.drift),
         "account": None if quotas is None else change_document(*quotas),
-        "next": shlex.join(next_command(report, command, str(output))),
+        "next": shlex.join(next_command(report, command, str(output))) if command else "",
     }
 
 

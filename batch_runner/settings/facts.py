@@ -20,13 +20,14 @@ def setting(
     environment: bool = True,
     sticks: bool = True,
     many: bool = False,
+    secret: bool = False,
 ) -> Any:
     """Declare a field of a group.
 
     `environment=False` keeps it out of the environment, `sticks=False` out of what `retry` takes over from the run that
-    made the output: both for things meant once.
+    made the output: both for things meant once. `secret=True` keeps its value out of all that is printed.
     """
-    facts = Facts(help, kind, short, aliases, metavar, environment, sticks, many)
+    facts = Facts(help, kind, short, aliases, metavar, environment, sticks, many, secret)
     return field(default=default, metadata={"facts": facts})
 
 
@@ -42,3 +43,4 @@ class Facts:
     environment: bool
     sticks: bool
     many: bool
+    secret: bool

@@ -10,6 +10,7 @@ import click
 
 from batch_runner.settings.facts import Facts, setting
 from batch_runner.settings.kinds import Count, Dollars, Duration, Factor, KeyValue, Rate, Share, States, TimeOfDay, VariableName
+from batch_runner.settings.notices import LogSettings, NotifySettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -90,8 +91,10 @@ class RequestSettings:
 class LimitSettings:
     """How much at once, how fast."""
 
-    concurrency: int = setting(16, "The most requests in flight.", kind=Count(), short="-c", metavar="N")
-    rpm: float | None = setting(None, "The most requests per minute.", kind=Rate(), metavar="RATE")
+    concurrency: int | None = setting(
+        None, "The most requests in flight. Found out, from 8 on, unless given.", kind=Count(), short="-c", metavar="N"
+    )
+    rpm: float | None = setting(None, "The most requests per minute. Found out unless given.", kind=Rate(), metavar="RATE")
     tpm: float | None = setting(
         None, "The most tokens per minute, prompt and completion, however the service counts them.", kind=Rate(), metavar="RATE"
     )
@@ -262,6 +265,8 @@ class Settings:
     rows: RowSettings = RowSettings()
     ending: EndingSettings = EndingSettings()
     disk: DiskSettings = DiskSettings()
+    notify: NotifySettings = NotifySettings()
+    log: LogSettings = LogSettings()
 
     def flat(self) -> dict[str, Any]:
         """Every setting by its name."""

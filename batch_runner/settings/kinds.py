@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from datetime import time
 from typing import Any, NoReturn
 
@@ -194,6 +195,46 @@ class States(click.ParamType[tuple[str, ...]]):
                     ctx,
                 )
         return states
+
+
+class Address(click.ParamType[str]):
+    """A URL that may hold a secret, or `@FILE` for a file that holds it. A refusal never repeats it."""
+
+    name = "address"
+
+    def __init__(self, *, any_scheme: bool = False) -> None:
+        self._schemes = r"[A-Za-z][A-Za-z0-9+.-]*" if any_scheme else "https?"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Check that `value` is one of the two."""
+        text = str(value).strip()
+        if not (text.startswith("@") and len(text) > 1) and not self.fits(text):
+            kind = "a URL: write SCHEME://…" if self._schemes != "https?" else "the URL of a web server: write https://…"
+            self.fail(f"it isn't {kind}, or @FILE for a file that holds it", param, ctx)
+        return text
+
+    def fits(self, text: str) -> bool:
+        """Whether `text` is a URL of its kind."""
+        return re.fullmatch(rf"(?i:{self._schemes})://[^\s/?#]\S*", text) is not None
+
+
+class Command(click.ParamType[tuple[str, ...]]):
+    """A command as the tuple of its words, from a line split as a shell would (and no more of a shell), or a list."""
+
+    name = "command"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """Split `value` into words."""
+        if isinstance(value, tuple | list):
+            words = [str(word) for word in value]
+        else:
+            try:
+                words = shlex.split(str(value))
+            except ValueError as error:
+                self.fail(f"{value!r} can't be split into words: {error}", param, ctx)
+        if not words or not words[0] or any("\0" in word for word in words):
+            self.fail(f"{value!r} isn't a command", param, ctx)
+        return tuple(words)
 
 
 class VariableName(click.ParamType[str]):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 KEY_SETTINGS = ("api_key_env", "api_key_file", "api_key_command")
 """Each names where the key is."""
 
-PATH_SETTINGS = ("api_key_file", "ca_bundle", "images_from", "prices", "rescue_dir")
+PATH_SETTINGS = ("api_key_file", "ca_bundle", "images_from", "prices", "rescue_dir", "metrics", "summary", "log")
 """Each names a file or a folder."""
 
 FLAGGED_PARAMETERS = {
@@ -61,8 +61,8 @@ def convert(entry: Setting, value: Any) -> Any:
         return entry.default
     try:
         if entry.facts.many:
-            pairs = value.items() if isinstance(value, dict) else value
-            return tuple(_converted(entry, pair) for pair in pairs)
+            each = value.items() if isinstance(value, dict) else [value] if isinstance(value, str) else value
+            return tuple(_converted(entry, one) for one in each)
         return _converted(entry, value)
     except click.BadParameter as mistake:
         raise UsageMistake(f"{entry.name}: {mistake.message}") from None

@@ -18,7 +18,6 @@ from batch_runner.failures import CannotStart, OutputLost, UsageMistake
 from batch_runner.identity import key_of_id
 from batch_runner.loader import RUN_LINE_START
 from batch_runner.output.compact import lines_at, write_anew
-from batch_runner.output.file import READ_BYTES
 from batch_runner.output.heads import read_head
 from batch_runner.output.history import History
 from batch_runner.output.ledger import count
@@ -135,7 +134,7 @@ class _Join:
     def _of(self, place: int) -> Iterator[tuple[bytes, bytes]]:
         """The lines that the output at `place` gives, each with the run line it belongs to."""
         source = self._sources[place]
-        with source.path.open("rb", buffering=READ_BYTES) as file:
+        with source.once_more() as file:
             lines = lines_at(file, source.index, source.index.living_places(), unreadable=False)
             found = _rows(lines, next(iter(source.index.run_lines.values())))
             for block in in_blocks(found, lambda row: len(row.line), most=LINES_AT_ONCE, most_bytes=BYTES_AT_ONCE):

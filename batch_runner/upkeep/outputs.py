@@ -13,6 +13,7 @@ from batch_runner.exits import ExitStatus, deserved
 from batch_runner.failures import CannotStart
 from batch_runner.loader import is_glob
 from batch_runner.output.history import History, hold
+from batch_runner.output.packed import packed_path
 from batch_runner.records import Status
 from batch_runner.totals import UNATTEMPTED
 
@@ -34,8 +35,10 @@ def held_output(name: str | Path) -> Iterator[tuple[History, Run]]:
 
 
 def existing(name: str | Path) -> Path:
-    """The file of that name, symlinks resolved. Raises `CannotStart` when there is none."""
+    """The file of that name, or the packed form of it, symlinks resolved. Raises `CannotStart` when there is neither."""
     path = Path(os.path.realpath(name))
+    if not path.exists() and packed_path(path).is_file():
+        return packed_path(path)
     if not path.is_file():
         raise CannotStart(f"{name}: {'that is no file' if path.exists() else 'there is no such output'}")
     return path

@@ -535,13 +535,12 @@ def test_status_tells_a_running_an_ended_and_a_killed_run_apart(place: Place, se
 def test_a_run_can_be_watched_until_it_ends(place: Place, servers: Servers) -> None:
     place.write_questions(4)
     gateway = servers.gateway(Scenario(latency=Latency(seconds=Fixed(60))))
-    started = place.start("run", place.prompts, "--endpoint", gateway.url, "-c", "2")
+    started = place.start("run", place.prompts, "--endpoint", gateway.url, "-c", "2", "--drain-timeout", "0.1s")
     until(lambda: gateway.books(rows=False).open >= 2)
     watching = place.start("status", place.out, "--watch")
     assert watching.process.stdout is not None
     first = watching.process.stdout.readline().decode()
 
-    started.signal(signal.SIGINT)
     started.signal(signal.SIGINT)
     started.ended()
     end = watching.ended()

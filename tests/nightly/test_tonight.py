@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -164,3 +164,23 @@ def test_the_zone_is_the_machines_where_none_is_named(tmp_path: Path, monkeypatc
     path.write_text('inputs = "a"\noutput = "{date}.jsonl"\n[job]\nday_starts = "00:00"\n', encoding="utf-8")
 
     assert tonight(read_job(str(path)), moment("2026-11-24T22:00+01:00")).night.day == date(2026, 11, 25)
+
+
+@pytest.mark.parametrize(
+    ("now", "rows", "over"),
+    [
+        pytest.param("2026-11-25T06:29+01:00", {}, None, id="still night"),
+        pytest.param("2026-11-25T06:30+01:00", {}, "2026-11-25T06:30+01:00", id="killed in its last minute, and started again"),
+        pytest.param("2026-11-25T07:29+01:00", {"ok": 1, "unattempted": 1}, "2026-11-25T06:30+01:00", id="stopped in time"),
+        pytest.param("2026-11-25T07:30+01:00", {}, None, id="somebody goes on with it by day"),
+        pytest.param("2026-11-25T06:31+01:00", {"ok": 2}, None, id="all is done"),
+    ],
+)
+def test_a_night_that_is_over_is_not_gone_on_with_until_the_next_one_ends(
+    tmp_path: Path, now: str, rows: dict[str, Any], over: str | None
+) -> None:
+    left(tmp_path, "2026-11-24", at="2026-11-24T22:00+01:00", **rows)
+    night = tonight(a_job(tmp_path), moment(now))
+
+    assert night.over_since(time(6, 30), moment(now)) == (None if over is None else moment(over))
+    assert night.over_since(None, moment(now)) is None

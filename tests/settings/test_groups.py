@@ -6,6 +6,8 @@ import pytest
 from batch_runner.settings import Setting, Settings, table
 
 ONE_TIME = {"only", "limit", "where", "sample", "seed", "fresh", "rerun_changed", "accept_other_endpoint"}
+COMMANDS = {"before", "on_success", "on_failure", "after"}
+TELLING = {entry.name for entry in table() if entry.group in {"notify", "log"}}
 
 
 def names(entry: Setting) -> str:
@@ -36,16 +38,23 @@ def test_flags_and_variables_are_made_of_the_name(entry: Setting) -> None:
 
 
 def test_what_is_meant_once_is_set_by_no_environment_and_taken_over_by_no_retry() -> None:
-    assert {entry.name for entry in table() if entry.variable is None} == ONE_TIME
+    assert {entry.name for entry in table() if entry.variable is None} == ONE_TIME | COMMANDS
     of_this_start = {"api_key_command", "max_duration", "stop_at"}
-    assert {entry.name for entry in table() if not entry.facts.sticks} == ONE_TIME | of_this_start
+    assert {entry.name for entry in table() if not entry.facts.sticks} == ONE_TIME | TELLING | of_this_start
+
+
+def test_what_may_hold_a_secret_is_remembered_nowhere() -> None:
+    secrets = [entry for entry in table() if entry.facts.secret]
+
+    assert {entry.name for entry in secrets} == {"ping", "webhook", "notify"}
+    assert not any(entry.facts.sticks for entry in secrets)
 
 
 def test_defaults_are_what_the_groups_say() -> None:
     flat = Settings().flat()
 
     assert flat == {entry.name: entry.default for entry in table()}
-    assert (flat["model"], flat["endpoint"], flat["concurrency"], flat["max_attempts"]) == ("o1-mini", "apicore", 16, 5)
+    assert (flat["model"], flat["endpoint"], flat["concurrency"], flat["max_attempts"]) == ("o1-mini", "apicore", None, 5)
     assert (flat["timeout"], flat["max_completion_tokens"], flat["max_failed"]) == (600.0, None, "0")
 
 

@@ -1,0 +1,128 @@
+"""What a job comes to at one moment, told beforehand: its night, its files, its deadline, its budgets. Nothing is sent."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from batch_runner.clock import timestamp
+from batch_runner.endpoint import CREDENTIALS, FAKE, is_loopback, key_variable_of, resolve
+from batch_runner.failures import BatchRunnerError
+from batch_runner.loader import STDIN, find_inputs
+from batch_runner.nightly.job_keys import ITSELF
+from batch_runner.nightly.outputs import glance
+from batch_runner.reporters.wording import duration, many, money
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from batch_runner.deadline import Deadline
+    from batch_runner.nightly.tonight import Tonight
+    from batch_runner.settings import Settings
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """A job's night, before it is run."""
+
+    night: Tonight
+    settings: Settings
+    deadline: Deadline | None
+
+    def lines(self) -> Iterator[tuple[str, str]]:
+        """For a person: what a line is about, and what it says."""
+        night, keys = self.night, self.night.job.keys
+        begins = f"{datetime.fromtimestamp(night.night.begins, night.zone):%Y-%m-%d %H:%M %Z}"
+        yield "night", f"{night.night.day}, from {begins}{'; left unfinished, so it is gone on with' if night.resumed else ''}"
+        yield "zone", f"{night.zone}{'' if keys.zone else ' (the machine is in it; one named in [job] holds everywhere)'}"
+        for name, found in self._inputs():
+            yield "inputs", name if name == STDIN else f"{name}: {found}"
+        if keys.retry_failed_from is not None:
+            yield "retries", self._retried()
+        yield "output", f"{night.output}: {self._standing()}"
+        yield "asks", f"{self.settings.request.model} at {self.settings.request.endpoint}; its key: {_whereabouts(self.settings)}"
+        yield from self._times()
+        if budgets := [f"{money(limit)} for {what}" for _, limit, what in self._budgets()]:
+            yield "costs", f"at most {', '.join(budgets)}"
+
+    def document(self) -> dict[str, Any]:
+        """For a program."""
+        night, deadline = self.night, self.deadline
+        return {
+            "schema": SCHEMA,
+            "job": night.job.name,
+            "file": str(night.job.path),
+            "night": night.night.day.isoformat(),
+            "night_begins": timestamp(night.night.begins),
+            "resumed": night.resumed,
+            "zone": str(night.zone),
+            "inputs": None if night.inputs is None else [{"name": name, "found": found} for name, found in self._inputs()],
+            "retry_failed_from": None if night.job.keys.retry_failed_from is None else self._retried(),
+            "output": str(night.output),
+            "output_is": self._standing(),
+            "endpoint": self.settings.request.endpoint,
+            "model": self.settings.request.model,
+            "stops_at": None if deadline is None or deadline.at is None else timestamp(deadline.at),
+            "max_duration_s": self.settings.ending.max_duration,
+            "budgets_usd": {name: limit for name, limit, _ in self._budgets()},
+        }
+
+    def _inputs(self) -> Iterator[tuple[str, str]]:
+        return ((name, "read once" if name == STDIN else _found(name)) for name in self.night.inputs or ())
+
+    def _retried(self) -> str:
+        if self.night.job.keys.retry_failed_from == ITSELF:
+            return "rows of the output itself"
+        return f"rows of {self.night.previous or 'the night before: there is none yet'}"
+
+    def _standing(self) -> str:
+        begun = glance(self.night.output)
+        if begun is None:
+            return "not an output" if self.night.output.exists() else "not there yet"
+        return "finished" if begun.finished else "unfinished"
+
+    def _times(self) -> Iterator[tuple[str, str]]:
+        start_at, longest = self.night.job.keys.start_at, self.settings.ending.max_duration
+        if start_at is not None:
+            yield "starts", f"{start_at:%H:%M}, once `job schedule` has it started"
+        if self.deadline is not None and self.deadline.at is not None:
+            yield "stops", f"{datetime.fromtimestamp(self.deadline.at, self.night.zone):%Y-%m-%d %H:%M %Z}"
+        if longest is not None:
+            yield "lasts", f"{duration(longest)} at most"
+
+    def _budgets(self) -> list[tuple[str, float, str]]:
+        keys = self.night.job.keys
+        named = (
+            ("max_cost_per_night", keys.max_cost_per_night, "a night"),
+            ("max_cost_per_job", keys.max_cost_per_job, "all nights"),
+            ("max_cost", self.settings.money.max_cost, "an output"),
+        )
+        return [(name, limit, what) for name, limit, what in named if limit is not None]
+
+
+def _found(name: str) -> str:
+    try:
+        return many(len(find_inputs([name])[0]), "file")
+    except BatchRunnerError as error:
+        return str(error).removeprefix(f"{name}: ")
+
+
+def _whereabouts(settings: Settings) -> str:
+    """Of the key."""
+    request, variable = settings.request, key_variable_of(settings)
+    if request.endpoint == FAKE:
+        return "none is needed"
+    if request.api_key_command is not None:
+        return "printed by a command"
+    if request.api_key_file is not None:
+        there = request.api_key_file.startswith(f"${{{CREDENTIALS}}}") or Path(request.api_key_file).is_file()
+        return f"in {request.api_key_file}{'' if there else ', which is not there'}"
+    if os.environ.get(variable):
+        return f"in the variable {variable}"
+    optional = request.api_key_env is None and is_loopback(resolve(settings).host)
+    return "none is needed" if optional else f"in the variable {variable}, which is not set here"
