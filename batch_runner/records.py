@@ -110,7 +110,7 @@ class Reply:
 
     status: int
     headers: Mapping[str, str]
-    """Names in lower case."""
+    """Asked for by names in lower case."""
     body: bytes
     seconds: float
 
