@@ -34,6 +34,7 @@ The way of a row, and with it the order of the modules. Each imports only what s
     tokens          how many tokens a prompt has
     pricing/        tokens -> money
     chat            row -> request, reply -> completion
+    stencil         plain prompt -> request, without building it anew each time
     growth          how a row whose answer was cut off is asked again
     account         what a service tells of a key's account: models, quota
     hints           what a refusal says of when to come back, and how fast

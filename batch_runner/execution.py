@@ -35,6 +35,7 @@ from batch_runner.reporters.wording import full_length_in_words, lines
 from batch_runner.runner import Runner
 from batch_runner.spending import reached_in_words
 from batch_runner.state import State
+from batch_runner.stencil import Stencil
 from batch_runner.totals import UNATTEMPTED, Totals
 from batch_runner.transport import HttpTransport, most_connections
 from batch_runner.worker import Patience, Worker
@@ -157,7 +158,15 @@ async def _send_all(prepared: Prepared, endpoint: Endpoint, leaving: Leaving, re
         asked = settings.request
         patience = Patience(settings.retry.max_attempts, settings.limits.max_row_wait, Growth.of(settings))
         async with HttpTransport(endpoint, timeout=asked.timeout, sends=leaving.sends, trust=prepared.trust) as transport:
-            worker = Worker(state, transport, prepared.defaults, prepared.prices, patience, endpoint.key, random.random)
+            worker = Worker(
+                state,
+                transport,
+                Stencil(prepared.defaults),
+                prepared.prices,
+                patience,
+                endpoint.key,
+                random.random,
+            )
             runner = Runner(plan, prepared.source, prepared.history, worker, state)
             reporter.started(run.id, plan.to_record)
             await runner.run()
@@ -212,7 +221,7 @@ def _cap_reached(prepared: Prepared) -> str:
     row, recorded = next(prepared.plan.items(prepared.source))
     assert isinstance(row, PromptRow)
     past = prepared.history.past(row.id) if recorded else NO_PAST
-    request = first_request(row, past, prepared.defaults, Growth.of(prepared.settings))
+    request = first_request(row, past, Stencil(prepared.defaults), Growth.of(prepared.settings))
     full = next((cap for cap in prepared.caps if not cap.holds(request)), None)
     return "" if full is None else reached_in_words(full, full.worst(request))
 

@@ -7,6 +7,7 @@ is sent.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from random import Random
 from typing import TYPE_CHECKING
@@ -16,7 +17,9 @@ import numpy as np
 from batch_runner.failures import CannotStart
 from batch_runner.identity import Action, Occurrences
 from batch_runner.loader import draft
+from batch_runner.plain import read_plain
 from batch_runner.records import Rejected
+from batch_runner.selection import blocks
 
 if TYPE_CHECKING:
     from array import array
@@ -27,13 +30,18 @@ if TYPE_CHECKING:
 
     from batch_runner.findings import Place
     from batch_runner.forms import Shape
-    from batch_runner.loader import RowSource
+    from batch_runner.loader import Block, RowSource
     from batch_runner.records import PromptRow
     from batch_runner.weighing import Weighing
 
 RECORDED = 0x80
 """Set in an action's byte when the output holds a record of the row."""
 CODES_AT_ONCE = 1_000_000
+"""Looked through at a time, so that the peak stays small."""
+
+RowAt = Callable[[int], "tuple[PromptRow | Rejected, bool]"]
+"""Gives one row of a block, and whether its id is its own."""
+
 PASSED_OVER = frozenset({Action.KEEP, Action.LEAVE_OUT})
 
 
@@ -120,24 +128,25 @@ class Plan:
 
     def items(self, source: RowSource) -> Iterator[tuple[PromptRow | Rejected, bool]]:
         """The second pass: every row that needs a line in the output, and whether there is a record of it already."""
-        occurrences, met = Occurrences(), set[str]()
-        lines = source.lines()
-        for number, check in enumerate(self.checks):
-            line = next(lines, None)
-            if line is None:
-                raise CannotStart("the input became shorter while the run went on: the same command goes on with it as it is now")
-            if zlib.crc32(line.text) != check:
-                raise _changed(line.source)
-            codes = self.actions[number * self.repeat : (number + 1) * self.repeat]
-            if not self.repeated and all(code & ~RECORDED in PASSED_OVER for code in codes):
-                continue
-            read = draft(line, self.shape)
-            row = read.row
-            if read.id in self.repeated:
-                if not read.own_id and read.id in met:
-                    row = replace(row, id=occurrences.next(read.id))
-                met.add(read.id)
-            yield from self._copies(row, codes)
+        occurrences, met, number = Occurrences(), set[str](), 0
+        for block in blocks(source, len(self.checks)):
+            read: RowAt | None = None
+            for place, text in enumerate(block.texts):
+                if zlib.crc32(text) != self.checks[number]:
+                    raise _changed(block.line(place).source)
+                codes = self.actions[number * self.repeat : (number + 1) * self.repeat]
+                number += 1
+                if not self.repeated and all(code & ~RECORDED in PASSED_OVER for code in codes):
+                    continue
+                read = read or _reader(block, self.shape)
+                row, own_id = read(place)
+                if row.id in self.repeated:
+                    first = row.id not in met
+                    met.add(row.id)
+                    row = row if own_id or first else replace(row, id=occurrences.next(row.id))
+                yield from self._copies(row, codes)
+        if number < len(self.checks):
+            raise CannotStart("the input became shorter while the run went on: the same command goes on with it as it is now")
 
     def _copies(self, row: PromptRow | Rejected, codes: bytes | bytearray) -> Iterator[tuple[PromptRow | Rejected, bool]]:
         for copy, code in enumerate(codes, start=1):
@@ -165,6 +174,19 @@ def _places_of(codes: NDArray[np.uint8], ranks: NDArray[np.int64]) -> NDArray[np
         found.append(here[wanted] + start)
         before += len(here)
     return np.concatenate(found)
+
+
+def _reader(block: Block, shape: Shape) -> RowAt:
+    """How the rows of a block are read: all at once where they are plain, each by itself where they aren't."""
+    rows = read_plain(block, shape)
+    if rows is not None:
+        return lambda place: (rows.row(place), rows.own_ids)
+
+    def read(place: int) -> tuple[PromptRow | Rejected, bool]:
+        each = draft(block.line(place), shape)
+        return each.row, each.own_id
+
+    return read
 
 
 def _changed(source: str) -> CannotStart:

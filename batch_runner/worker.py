@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from batch_runner import retry
-from batch_runner.chat import build_request
 from batch_runner.exits import ExitStatus
 from batch_runner.failures import MAYBE_BILLED, SLOW_DOWN, TRANSIENT, Failure, FailureKind, Scope
 from batch_runner.growth import DOUBLED, NO_USE, Growth, first_request
@@ -20,11 +19,11 @@ from batch_runner.verdict import judge
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from batch_runner.chat import Defaults
     from batch_runner.health import Stop
     from batch_runner.pricing import Prices
     from batch_runner.records import Bill, ChatRequest, Outcome, Past, PromptRow, Rejected, Result
     from batch_runner.state import State
+    from batch_runner.stencil import Stencil
     from batch_runner.transport import Transport
 
 
@@ -52,18 +51,19 @@ class Worker:
 
     state: State
     transport: Transport
-    defaults: Defaults
+    stencil: Stencil
     prices: Prices
     patience: Patience
     key: str | None
     random: Callable[[], float]
 
-    async def complete(self, row: PromptRow, past: Past) -> Result | None:
+    async def complete(self, row: PromptRow, past: Past, aside: Callable[[], None]) -> Result | None:
         """Send `row` until it is answered, given up, or the run leaves; its last word is in the journal when this returns.
 
-        `None`: the run left before anything was sent. A truncated answer is in the journal before it is asked for once more.
+        `aside` is called whenever it begins to wait for its next attempt: somebody else may use the time. `None`: the run left
+        before anything was sent. A truncated answer is in the journal before it is asked for once more.
         """
-        request = first_request(row, past, self.defaults, self.patience.growth)
+        request = first_request(row, past, self.stencil, self.patience.growth)
         tally = Tally(row, request, past, self.state.run_id, self.prices)
         failure: Failure | None = None
         answer: Result | None = None
@@ -72,11 +72,11 @@ class Worker:
                 end = await self._attempt(row, request, tally)
                 if isinstance(end, Retry):
                     failure = end.failure
-                    await self._wait(end)
+                    await self._wait(end, aside)
                 elif (cap := self._larger_cap(request, end)) == NO_USE:
                     return end
                 else:
-                    request, answer, failure = build_request(row, self.defaults, cap), end, None
+                    request, answer, failure = self.stencil.request(row, cap), end, None
                     tally.grown(request, end)
         except WaitEndedError:
             self.state.leaving.kept_short += answer is not None
@@ -88,7 +88,8 @@ class Worker:
         """Write down that `row` can't be sent."""
         return await self._record(rejected_result(row, past, run_id=self.state.run_id, finished_at=self.state.now()))
 
-    async def _wait(self, end: Retry) -> None:
+    async def _wait(self, end: Retry, aside: Callable[[], None]) -> None:
+        aside()
         await self.state.leaving.patient.sleep(end.wait)
         if end.failure.scope is not Scope.EVERYONE:
             await self.state.admission.permit_retry()

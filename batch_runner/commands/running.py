@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -84,6 +85,7 @@ def _run(order: Order, face: Face, announcer: Announcer, manager: Systemd, book:
         with prepare(order, clock=time.time, confirm=face.confirm()) as prepared:
             for line in notes(prepared):
                 face.say(line)
+            _let_the_collector_rest()
             with asyncio.Runner(loop_factory=_loop_factory()) as runner:
                 runner.run(_unless_told_to_leave(announcer.started()))
                 unheard = face.quiet and not face.as_json
@@ -101,6 +103,11 @@ def _run(order: Order, face: Face, announcer: Announcer, manager: Systemd, book:
             report = book.judged(report)
         _sum_up(report, order, face, prospect)
     return report
+
+
+def _let_the_collector_rest() -> None:
+    """What is there now stays to the end, and rows leave no cycles behind: looking for some costs a run a tenth of its CPU."""
+    gc.freeze()
 
 
 @contextmanager

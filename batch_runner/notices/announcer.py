@@ -68,7 +68,7 @@ class Announcer:
 
     async def ended(self, report: RunReport, command: Sequence[str] = ()) -> None:
         """Tell how the run ended; `command` is how it was called, without secrets."""
-        await self._tell(News.of(report, self._name, timestamp(self._clock()), command))
+        await self._tell(News.of(report, self._name, timestamp(self._clock()), command, fine=self._whom.fine))
 
     async def refused(self, error: BaseException) -> None:
         """Tell that no run began, or that it broke; not where another one is at it, which tells its own end."""
@@ -84,7 +84,7 @@ class Announcer:
         self._written("--summary", whom.summary, lambda path: write_summary(path, news))
         await asyncio.gather(*self._addressed(news))
         facts = commands.facts_after(news)
-        end = ("--on-success", whom.on_success) if news.exit_status is ExitStatus.OK else ("--on-failure", whom.on_failure)
+        end = ("--on-success", whom.on_success) if news.well else ("--on-failure", whom.on_failure)
         for flag, words in (end, ("--after", whom.after)):
             if words:
                 await self._ran(flag, words, facts)
@@ -94,11 +94,10 @@ class Announcer:
         import orjson  # noqa: PLC0415 - only where something is posted
 
         whom, seconds = self._whom, self._whom.notify_timeout
+        status = 0 if news.well else int(news.exit_status)
         if whom.ping is not None:
             body = ping.body_of(news)
-            yield self._told(
-                "--ping", whom.ping, lambda url: self._pinged(ping.end_url(url, int(news.exit_status), self._rid), body, seconds)
-            )
+            yield self._told("--ping", whom.ping, lambda url: self._pinged(ping.end_url(url, status, self._rid), body, seconds))
         if whom.webhook is not None:
             document = orjson.dumps(news.document)
             yield self._told("--webhook", whom.webhook, lambda url: deliver(url, document, JSON, seconds=seconds))
