@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 from itertools import pairwise
@@ -35,8 +36,8 @@ if TYPE_CHECKING:
 SCHEMA = 1
 MOST_REASON = 1000
 """Characters: the paths in it must stay whole."""
-CAPS = {"--max-cost": 2, "--max-total-tokens": 0}
-"""The caps on cost, and how many decimals one is written with."""
+CAPS = ("--max-cost", "--max-total-tokens")
+"""The caps on cost."""
 
 
 def summary_lines(report: RunReport, command: Sequence[str], output: str) -> Iterator[str]:
@@ -108,13 +109,23 @@ def _caps_in(command: Sequence[str]) -> Iterator[str]:
 
 
 def _with_more(command: Sequence[str], reason: str) -> list[str]:
-    """The same command with twice the cap that `reason` names: with the same one it would send nothing."""
+    """The same command with twice the cap that `reason` names, or more where the next row needs more: with the same one it would
+    send nothing.
+    """
     words = list(command)
-    for flag, digits in CAPS.items():
+    for flag in CAPS:
         place = words.index(flag) + 1 if flag in words else len(words)
         if reason.startswith(flag) and place < len(words) and re.fullmatch(r"\$?\d[\d_]*(\.\d+)?", words[place]):
-            words[place] = f"{2 * float(words[place].removeprefix('$')):.{digits}f}"
+            least = [
+                float(amount.replace(",", "")) for amount in re.findall(r"\d[\d,]*(?:\.\d+)?", reason.removeprefix(flag))[1:3]
+            ]
+            words[place] = _as_typed(max(2 * float(words[place].removeprefix("$")), 1.1 * sum(least)))
     return words
+
+
+def _as_typed(amount: float) -> str:
+    """A number as one would type it: whole from 10 on, else with two digits that count or more."""
+    return f"{math.ceil(amount)}" if amount >= 10 else f"{amount:.2g}"  # noqa: PLR2004 - digits
 
 
 def summary_document(report: RunReport, command: Sequence[str], output: Path) -> dict[str, Any]:
