@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 SCHEMA = 1
 MOST_REASON = 1000
 """Characters: the paths in it must stay whole."""
+AMOUNT = re.compile(r"\d[\d,]*(?:\.\d+)?")
 CAPS = ("--max-cost", "--max-total-tokens")
 """The caps on cost."""
 
@@ -116,10 +117,8 @@ def _with_more(command: Sequence[str], reason: str) -> list[str]:
     for flag in CAPS:
         place = words.index(flag) + 1 if flag in words else len(words)
         if reason.startswith(flag) and place < len(words) and re.fullmatch(r"\$?\d[\d_]*(\.\d+)?", words[place]):
-            least = [
-                float(amount.replace(",", "")) for amount in re.findall(r"\d[\d,]*(?:\.\d+)?", reason.removeprefix(flag))[1:3]
-            ]
-            words[place] = _as_typed(max(2 * float(words[place].removeprefix("$")), 1.1 * sum(least)))
+            _limit, spent, asked, *_ = (float(each.replace(",", "")) for each in AMOUNT.findall(reason.removeprefix(flag)))
+            words[place] = _as_typed(max(2 * float(words[place].removeprefix("$")), 1.1 * (spent + asked)))
     return words
 
 
