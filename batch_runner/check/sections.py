@@ -163,7 +163,8 @@ def _cost(seen: Inspection) -> Iterator[str]:
     if at_caps.listed or at_caps.own:
         basis = seen.prices.basis(at_caps)
         yield f"{_usd(prompts):>12}  for the prompts alone ({basis})"
-        yield f"{_usd(at_caps):>12}  if every answer used its whole cap, reasoning included; retries come on top"
+        besides = "larger caps (--on-truncated grow) and retries" if seen.settings.retry.on_truncated == "grow" else "retries"
+        yield f"{_usd(at_caps):>12}  if every answer used its whole cap, reasoning included; {besides} come on top"
     if at_caps.unpriced:
         named = models_in_words(sorted(at_caps.unpriced))
         yield f"{'unknown':>12}  for {named}: no price is known, --prices FILE gives one"
