@@ -309,11 +309,14 @@ def test_a_night_can_be_rehearsed(place: Place, gateway: ServedHere) -> None:
     before = job.out("2026-11-24").read_bytes()
 
     end = job.run("2026-11-24T23:00+01:00", "--dry-run")
+    document = job.run("2026-11-24T23:00+01:00", "--dry-run", "--json").document
 
     assert end.status == 0
     assert "8 rows: 3 new, 5 kept" in end.out
     assert "stops      2026-11-25 06:30 CET" in end.out
-    assert "at the caps" in end.out or "$" in end.out
+    assert "if every answer used its whole cap" in end.out
+    assert "before nothing new is sent (--stop-at 06:30)" in end.out
+    assert (document["job"]["night"], document["rows"]["new"]) == ("2026-11-24", 3)
     assert gateway.books().requests == 5
     assert job.out("2026-11-24").read_bytes() == before
     assert not job.out("2026-11-25").exists()
