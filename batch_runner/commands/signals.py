@@ -1,4 +1,4 @@
-"""Signals that ask to leave, before a run listens for them itself: what was begun is put away, and nothing is lost on the way."""
+"""Signals that ask to leave, while no run listens for them itself: what was begun is put away, and nothing is lost on the way."""
 
 from __future__ import annotations
 
@@ -88,6 +88,14 @@ def heard() -> list[signal.Signals]:
 
 def _leave(number: int, _frame: FrameType | None) -> None:
     tell("told to leave; nothing was sent")
+    raise SystemExit(int(CAUSES[signal.Signals(number)]))
+
+
+def leave_between(number: int, _frame: FrameType | None) -> None:
+    """Leave between two parts of a run."""
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
+    tell("told to leave; what was sent is recorded")
     raise SystemExit(int(CAUSES[signal.Signals(number)]))
 
 
