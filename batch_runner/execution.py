@@ -36,7 +36,7 @@ from batch_runner.runner import Runner
 from batch_runner.spending import reached_in_words
 from batch_runner.state import State
 from batch_runner.totals import UNATTEMPTED, Totals
-from batch_runner.wire import HttpTransport
+from batch_runner.transport import HttpTransport, most_connections
 from batch_runner.worker import Patience, Worker
 
 if TYPE_CHECKING:
@@ -46,6 +46,9 @@ if TYPE_CHECKING:
     from batch_runner.output.history import History
     from batch_runner.progress import Reporter
     from batch_runner.records import ChatRequest
+
+FIRST_SLOTS = 16
+"""What may be in flight when a run begins that was told no number; the ceiling in the output is raised as it grows."""
 
 Watch = Callable[[Leaving], Coroutine[Any, Any, None]]
 """Something that may ask a run to leave while it goes on."""
@@ -64,11 +67,8 @@ class Ending:
 
 
 async def carry_out(prepared: Prepared, *, reporter: Reporter, watch: Watch | None = None) -> RunReport:
-    """Run what was prepared. Raises `Bug` when a fault of ours ended the run.
-
-    After a run that was killed the output is closed with its totals, even where nothing is left to send.
-    """
-    if prepared.plan.nothing_to_do and not prepared.history.left_open:
+    """Run what was prepared. Raises `Bug` when a fault of ours ended the run."""
+    if prepared.plan.nothing_to_do:
         return _nothing_to_do(prepared, Several(reporter, _heartbeat(prepared)))
     reporter = Several(reporter, _heartbeat(prepared))
     async with AsyncExitStack() as open_things:
@@ -131,6 +131,7 @@ async def _send_all(prepared: Prepared, endpoint: Endpoint, leaving: Leaving, re
                 waits=leaving.patient,
                 max_attempts=settings.retry.max_attempts,
                 max_wait=settings.limits.max_wait,
+                most_in_flight=most_connections(),
                 random=random.random,
             ),
             health=Health(asyncio.get_running_loop().time, max_wait=settings.limits.max_wait),
@@ -150,7 +151,7 @@ async def _send_all(prepared: Prepared, endpoint: Endpoint, leaving: Leaving, re
         patience = Patience(settings.retry.max_attempts, settings.limits.max_row_wait, Growth.of(settings))
         async with HttpTransport(endpoint, timeout=asked.timeout, sends=leaving.sends, trust=prepared.trust) as transport:
             worker = Worker(state, transport, prepared.defaults, prepared.prices, patience, endpoint.key, random.random)
-            runner = Runner(plan, prepared.source, prepared.history, worker, state, concurrency=settings.limits.concurrency)
+            runner = Runner(plan, prepared.source, prepared.history, worker, state)
             reporter.started(run.id, plan.to_record)
             await runner.run()
         job = replace(before.merge(state.totals), rows=+runner.standing)
@@ -174,7 +175,7 @@ async def _record_totals(state: State, job: Totals) -> OutputLost | None:
 
 def _run_of(prepared: Prepared) -> Run:
     now = time.time()
-    slots = min(prepared.settings.limits.concurrency, prepared.plan.to_send)
+    slots = min(prepared.settings.limits.concurrency or FIRST_SLOTS, prepared.plan.to_send)
     return Run(
         id=f"{compact_timestamp(now)}-{secrets.token_hex(3)}",
         started_at=timestamp(now),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from batch_runner.account import Model
     from batch_runner.endpoint import Endpoint
     from batch_runner.records import Outcome
-    from batch_runner.wire import Asker
+    from batch_runner.transport import Asker
 
 T = TypeVar("T")
 

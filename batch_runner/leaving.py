@@ -7,16 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
     from batch_runner.exits import ExitStatus
-
-
-T = TypeVar("T")
 
 
 class WaitEndedError(Exception):
@@ -29,26 +26,11 @@ class Waits:
     def __init__(self) -> None:
         self.ended = False
         self._timeouts: set[asyncio.Timeout] = set()
-        self._awaited: set[asyncio.Future[Any]] = set()
         self._others: list[Callable[[], None]] = []
 
     def until(self, seconds: float | None = None) -> Wait:
         """`async with waits.until(5):` raises `TimeoutError` after 5 seconds, `WaitEndedError` when the group is ended."""
         return Wait(self, seconds)
-
-    async def result(self, awaited: asyncio.Future[T], seconds: float) -> T:
-        """What comes of `awaited`, which is given up after so many seconds (`TimeoutError`) or when the group is ended
-        (`WaitEndedError`). A third of what `until` costs, so for what every row waits for.
-        """
-        timer = asyncio.get_running_loop().call_later(seconds, _give_up, awaited, TimeoutError)
-        self._awaited.add(awaited)
-        if self.ended:
-            _give_up(awaited, WaitEndedError)
-        try:
-            return await awaited
-        finally:
-            timer.cancel()
-            self._awaited.discard(awaited)
 
     async def sleep(self, seconds: float) -> None:
         """Sleep, unless the group is ended: then `WaitEndedError`."""
@@ -64,17 +46,10 @@ class Waits:
         self.ended = True
         for end in self._others:
             end()
-        for awaited in tuple(self._awaited):
-            _give_up(awaited, WaitEndedError)
         now = asyncio.get_running_loop().time()
         for timeout in tuple(self._timeouts):
             if not timeout.expired():  # it may be ending by itself, or have been ended in this very turn
                 timeout.reschedule(now)
-
-
-def _give_up(awaited: asyncio.Future[Any], why: type[Exception]) -> None:
-    if not awaited.done():
-        awaited.set_exception(why())
 
 
 class Wait:

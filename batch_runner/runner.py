@@ -31,15 +31,14 @@ TICK_SECONDS = 0.25
 class Runner:
     """One execution of a plan. Rows go from `feed` through a worker into the journal; nothing else holds them."""
 
-    def __init__(
-        self, plan: Plan, source: RowSource, history: History, worker: Worker, state: State, *, concurrency: int
-    ) -> None:
+    def __init__(self, plan: Plan, source: RowSource, history: History, worker: Worker, state: State) -> None:
         self._plan = plan
         self._history = history
         self._worker = worker
         self._state = state
         self._feed = plan.items(source)
-        self._open_rows = min(max(OPEN_ROWS_PER_SLOT * concurrency, FEWEST_OPEN_ROWS), plan.to_record)
+        self._open_rows = 0
+        self._fed = False
         self._open_bytes = 0
         self._room = asyncio.Event()
         self._recorded = 0
@@ -52,9 +51,9 @@ class Runner:
 
     async def run(self) -> None:
         """Send what the plan says. Whatever ends the run early, answers in flight are recorded first."""
-        async with alongside(self._tick()), asyncio.TaskGroup() as pool:
-            for _ in range(self._open_rows):
-                pool.create_task(self._work())
+        pool = asyncio.TaskGroup()
+        async with alongside(self._tick(pool)), pool:
+            self._widen(pool)
         self._look_after_output()
         self._state.totals.wall_ms = round(1000 * self._seconds())
         self._state.reporter.update(self._snapshot())
@@ -64,6 +63,16 @@ class Runner:
         """True when rows that the plan would send have no last word yet."""
         unfinished = self._state.totals.rows[Status.UNFINISHED] + self._state.leaving.kept_short
         return self._recorded < self._plan.to_record or unfinished > 0
+
+    def _widen(self, pool: asyncio.TaskGroup) -> None:
+        """Open more rows, twice as many at most, when none of them waits for leave to send, and more may be in flight."""
+        admission = self._state.admission
+        most = min(max(OPEN_ROWS_PER_SLOT * admission.most_in_flight, FEWEST_OPEN_ROWS), self._plan.to_record)
+        if self._fed or admission.waiting:
+            return
+        for _ in range(self._open_rows, min(most, max(FEWEST_OPEN_ROWS, 2 * self._open_rows))):
+            pool.create_task(self._work())
+            self._open_rows += 1
 
     async def _work(self) -> None:
         """Take rows one after the other until there are none, or the run leaves."""
@@ -84,13 +93,14 @@ class Runner:
         while self._open_bytes > MOST_OPEN_BYTES:
             self._room.clear()
             await self._room.wait()
-        if self._state.leaving.draining or self._state.journal.lost is not None:
-            return None
-        try:
-            return next(self._feed, None)
-        except Exception as error:  # noqa: BLE001 - as above: input that changed, or a bug, ends the feeding only
-            self._break_off(error)
-            return None
+        item = None
+        if not self._state.leaving.draining and self._state.journal.lost is None:
+            try:
+                item = next(self._feed, None)
+            except Exception as error:  # noqa: BLE001 - as above: input that changed, or a bug, ends the feeding only
+                self._break_off(error)
+        self._fed = self._fed or item is None
+        return item
 
     async def _handle(self, row: PromptRow | Rejected, *, recorded: bool) -> None:
         past = await asyncio.to_thread(self._history.past, row.id) if recorded else NO_PAST
@@ -119,8 +129,9 @@ class Runner:
         else:
             self._state.leaving.drain(ExitStatus.CANNOT_START if isinstance(error, CannotStart) else ExitStatus.BUG)
 
-    async def _tick(self) -> None:
+    async def _tick(self, pool: asyncio.TaskGroup) -> None:
         while True:
+            self._widen(pool)
             self._look_after_output()
             self._state.reporter.update(self._snapshot())
             await asyncio.sleep(TICK_SECONDS)

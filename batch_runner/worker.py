@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from batch_runner.pricing import Prices
     from batch_runner.records import Bill, ChatRequest, Outcome, Past, PromptRow, Rejected, Result
     from batch_runner.state import State
-    from batch_runner.wire import Transport
+    from batch_runner.transport import Transport
 
 
 class Retry(NamedTuple):

@@ -137,11 +137,9 @@ def test_the_fake_server_and_the_client_know_nothing_of_each_other(path: Path) -
 
 
 @each_of_ours
-def test_only_the_wire_knows_sockets(path: Path) -> None:
-    known = {module.partition(".")[0] for module in all_imports(path)}
-
-    assert "aiohttp" not in known
-    assert room_of(dotted(path)) == "wire" or not {"httptools", "aiohappyeyeballs"} & known
+def test_only_the_transport_knows_the_web_client(path: Path) -> None:
+    if path.name != "transport.py":
+        assert not {"aiohttp", "yarl"} & {module.partition(".")[0] for module in all_imports(path)}
 
 
 @each_module

@@ -6,7 +6,6 @@ line, synced before the first request, and is raised there, in steps, before mor
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -54,26 +53,38 @@ class Exposure:
 
     def __init__(self, ceiling: Ceiling, raise_to: Callable[[Ceiling], Awaitable[None]]) -> None:
         self.ceiling = ceiling
-        self.now = Ceiling()
+        self._attempts = self._prompt_tokens = self._completion_tokens = 0
         self._raise_to = raise_to
-        self._turn = asyncio.Lock()
 
-    async def take(self, worst: Tokens) -> None:
-        """Count a request of `worst` tokens in; returns when the ceiling on disk covers it."""
-        if not self._fits(worst):
-            async with self._turn:
-                await self._make_room(worst)
-        self.now = self.now.plus(worst)
+    @property
+    def now(self) -> Ceiling:
+        """What is in flight."""
+        return Ceiling(self._attempts, self._prompt_tokens, self._completion_tokens)
+
+    def covers(self, worst: Tokens) -> bool:
+        """Whether the ceiling on disk covers a request of `worst` tokens beside what is in flight."""
+        ceiling = self.ceiling
+        return (
+            self._attempts < ceiling.attempts
+            and self._prompt_tokens + worst.prompt <= ceiling.prompt_tokens
+            and self._completion_tokens + worst.completion <= ceiling.completion_tokens
+        )
+
+    def take(self, worst: Tokens) -> None:
+        """Count a request in that is covered."""
+        self._attempts += 1
+        self._prompt_tokens += worst.prompt
+        self._completion_tokens += worst.completion
 
     def give_back(self, worst: Tokens) -> None:
         """Count a request out."""
-        self.now = self.now.plus(worst, -1)
+        self._attempts -= 1
+        self._prompt_tokens -= worst.prompt
+        self._completion_tokens -= worst.completion
 
-    async def _make_room(self, worst: Tokens) -> None:
-        while not self._fits(worst):
+    async def make_room(self, worst: Tokens) -> None:
+        """Raise the ceiling until it covers a request of `worst` tokens, too. For one at a time."""
+        while not self.covers(worst):
             ceiling = self.ceiling.raised_for(self.now.plus(worst))
             await self._raise_to(ceiling)
             self.ceiling = ceiling
-
-    def _fits(self, worst: Tokens) -> bool:
-        return self.ceiling.covers(self.now.plus(worst))

@@ -6,7 +6,6 @@ fit together. So no cap is passed, in whatever order answers come, as long as no
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -61,23 +60,18 @@ class Budget:
         self._caps = tuple(caps)
         self._reached = reached
         self._in_flight = 0
-        self._changed = asyncio.Event()
+        self._over = False
         self.held_by = ""
         """The flag that keeps the next request waiting now."""
 
-    async def room(self, request: ChatRequest) -> None:
-        """Wait until a request fits under every cap; for ever where none is in flight that could make room. For one waiter at a
-        time.
-        """
-        try:
-            while (cap := next((cap for cap in self._caps if not cap.holds(request)), None)) is not None:
-                self.held_by = cap.flag
-                if not self._in_flight:
-                    self._reached(cap, request)
-                self._changed.clear()
-                await self._changed.wait()
-        finally:
-            self.held_by = ""
+    def holds_back(self, request: ChatRequest) -> bool:
+        """Whether a request has to wait for those in flight; for ever where there is none that could make room."""
+        cap = next((cap for cap in self._caps if not cap.holds(request)), None)
+        self.held_by = cap.flag if cap is not None else ""
+        if cap is not None and not self._in_flight and not self._over:
+            self._over = True
+            self._reached(cap, request)
+        return cap is not None
 
     def reserve(self, request: ChatRequest) -> Reservation:
         """Set a request's worst aside; it is sent now."""
@@ -93,7 +87,6 @@ class Budget:
             cap.reserved -= amount
             cap.used += _came_to(cap, reservation.request, amount, verdict)
         self._in_flight -= 1
-        self._changed.set()
 
 
 def _came_to(cap: Cap, request: ChatRequest, worst: Decimal, verdict: Completion | Failure | None) -> Decimal:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 
-from batch_runner.admission.change import Change
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -54,7 +52,6 @@ class Outage:
         self._most_gap = most_gap
         self._gap = FIRST_GAP
         self._next_probe = 0.0
-        self._changed = Change()
 
     @property
     def seconds(self) -> float:
@@ -98,16 +95,12 @@ class Outage:
         if self._rows:
             self._suspect()
             self._forget()
-        self._changed.happened()
         return was_on
 
-    async def over(self) -> None:
-        """Wait until the outage is over, or it is time for a probe: then this is it. For one waiter at a time."""
-        while self.on:
-            if (left := self.left) <= 0:
-                self._set_next_probe(_now())
-                return
-            await self._changed.wait(left)
+    def sent(self) -> None:
+        """A request goes. During an outage it is the one that looks; the next look is a while away."""
+        if self.on:
+            self._set_next_probe(_now())
 
     def _begin(self, now: float) -> None:
         self.on = True

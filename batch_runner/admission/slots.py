@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import math
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 
-from batch_runner.admission.concurrency import Concurrency
-from batch_runner.admission.cooldown import Cooldown, first_guess
+from batch_runner.admission.finder import Ceilings, Finder, Refusal
+from batch_runner.admission.finder.values import MOST_IN_FLIGHT
+from batch_runner.admission.line import Line
 from batch_runner.admission.outage import DOUBT, MOST_GAP, SILENCE, Outage
-from batch_runner.admission.requests import Pace
+from batch_runner.admission.reopening import Reopening
 from batch_runner.admission.retries import Retries
-from batch_runner.admission.tokens import TokenPace, may_be_about_tokens
+from batch_runner.admission.tokens import TokenPace
 from batch_runner.failures import MAYBE_BILLED, MOST_MAYBE_BILLED, NOT_THE_ROWS, TRANSIENT, FailureKind, Scope
+from batch_runner.leaving import WaitEndedError
 from batch_runner.records import Completion
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
     from contextlib import AbstractAsyncContextManager
+    from types import TracebackType
 
     from batch_runner.admission.exposure import Exposure
+    from batch_runner.admission.finder import Sent
     from batch_runner.admission.money import Budget, Reservation
+    from batch_runner.admission.tokens import Charge
     from batch_runner.failures import Failure
     from batch_runner.leaving import Waits
-    from batch_runner.records import ChatRequest
+    from batch_runner.records import ChatRequest, Tokens
 
 LOOKS_AT_LEAST = 8
 """How often a service that doesn't answer is looked for while a run waits as long as it is to."""
@@ -47,6 +51,16 @@ class Admission(Protocol):
     @property
     def in_flight(self) -> int:
         """Slots in use now."""
+        ...
+
+    @property
+    def most_in_flight(self) -> int:
+        """Slots that may be in use at once, as far as is known now."""
+        ...
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for a slot."""
         ...
 
     @property
@@ -76,16 +90,15 @@ class Admission(Protocol):
 class LocalAdmission:
     """The limits of one process.
 
-    One request at a time stands at the door, and everyone else behind it in the order they came. It waits for room under the
-    caps on cost, for a place in flight, for tokens, for cover on disk, for the pace, and for the end of an outage or a pause. A
-    pause comes last: whatever it had to wait for after one, another could begin meanwhile. Nothing is held while a row waits for
-    its retry.
+    Requests stand in one line. The first is let in when nothing holds it any more: the caps on cost, the finder (a place in
+    flight, its turn, a pause), an outage, tokens, the ceiling on disk. All are asked in one moment and taken in the same one, so
+    nothing is held while a request waits, and nothing can change in between.
     """
 
     def __init__(
         self,
         *,
-        concurrency: int,
+        concurrency: int | None,
         rpm: float | None,
         tpm: float | None,
         budget: Budget,
@@ -94,28 +107,41 @@ class LocalAdmission:
         max_attempts: int,
         random: Callable[[], float],
         max_wait: float = math.inf,
+        most_in_flight: int = MOST_IN_FLIGHT,
+        tell: Callable[[str], None] | None = None,
     ) -> None:
-        self._door = asyncio.Lock()
-        self._concurrency = Concurrency(concurrency)
+        self._clock = asyncio.get_running_loop().time
+        self._finder = Finder(_ceilings(concurrency, most_in_flight, rpm, tpm), self._clock(), tell)
         self._tokens = TokenPace(tpm)
-        self._pace = Pace(rpm, beside_tokens=tpm is not None)
-        self._cooldown = Cooldown(random, first_guess(rpm))
         self._outage = Outage(random, min(MOST_GAP, max_wait / LOOKS_AT_LEAST))
+        self._reopening = Reopening()
         self._retries = Retries()
         self._budget = budget
         self._exposure = exposure
         self._waits = waits
         self._max_attempts = max_attempts
+        self._line: Line[_LocalSlot] = Line(waits, self._held, self._let_in)
+        self._covering: asyncio.Task[None] | None = None
 
     @property
     def in_flight(self) -> int:
         """Slots in use now."""
-        return self._concurrency.in_flight
+        return self._finder.in_flight
+
+    @property
+    def most_in_flight(self) -> int:
+        """Slots that may be in use at once, as far as is known now."""
+        return self._finder.most_in_flight
+
+    @property
+    def waiting(self) -> int:
+        """Requests that stand in line."""
+        return len(self._line)
 
     @property
     def pause_left(self) -> float:
         """Seconds until anything may be sent, where the service asked for a pause or doesn't answer; else 0."""
-        return max(self._cooldown.left, self._outage.left)
+        return max(self._finder.pause_left(self._clock()), self._outage.left)
 
     @property
     def outage_seconds(self) -> float:
@@ -127,54 +153,109 @@ class LocalAdmission:
         """The flag of the cap on cost that makes the next request wait for those in flight; else empty."""
         return self._budget.held_by
 
-    @asynccontextmanager
-    async def slot(self, request: ChatRequest) -> AsyncIterator[Slot]:
+    def slot(self, request: ChatRequest) -> _LocalSlot:
         """Wait for leave to send; raises `WaitEndedError` when the run drains first."""
-        async with AsyncExitStack() as held:
-            async with self._waits.until(), self._door:
-                await self._budget.room(request)
-                await self._concurrency.room()
-                await self._tokens.room()
-                await self._exposure.take(request.worst)
-                held.callback(self._exposure.give_back, request.worst)
-                await self._pace.permit()
-                await self._outage.over()
-                await self._cooldown.over()
-                await self._budget.room(request)  # once more: what came in meanwhile may have cost more than its worst
-                held.callback(self._concurrency.give_back, self._concurrency.take())
-            slot = _LocalSlot(self, self._tokens, self._budget, request)
-            held.callback(slot.left)
-            yield slot
+        return _LocalSlot(self, request)
 
     async def permit_retry(self) -> None:
         """Wait until the run can afford one retry more; raises `WaitEndedError` when it drains first."""
         async with self._waits.until():
             await self._retries.permit()
 
-    def ended(self, request: ChatRequest, verdict: Completion | Failure) -> None:
+    # --- the door
+
+    async def enter(self, slot: _LocalSlot) -> None:
+        """Let a slot in when nothing holds it."""
+        if not self._line.passed(slot):
+            await self._line.stand(slot, _LocalSlot.give_back)
+
+    def _held(self, slot: _LocalSlot) -> float:
+        """Seconds for which something holds a slot; `inf`: until something ends."""
+        request = slot.request
+        if self._budget.holds_back(request):
+            return math.inf
+        if (seconds := self._finder.wait(self._clock())) > 0:
+            return seconds
+        if not self._reopening.room:
+            return math.inf
+        if (seconds := max(self._outage.left, self._tokens.left)) > 0:
+            return seconds
+        if not self._exposure.covers(request.worst):
+            self._cover(request.worst)
+            return math.inf
+        return 0.0
+
+    def _let_in(self, slot: _LocalSlot) -> None:
+        request = slot.request
+        slot.sent = self._finder.sent(self._clock())
+        slot.place = self._reopening.take()
+        slot.charge = self._tokens.charge(request.expected)
+        slot.reservation = self._budget.reserve(request)
+        self._exposure.take(request.worst)
+        self._outage.sent()
+
+    def _cover(self, worst: Tokens) -> None:
+        if self._covering is None:
+            self._covering = asyncio.create_task(self._raise_ceiling(worst))
+
+    async def _raise_ceiling(self, worst: Tokens) -> None:
+        try:
+            async with self._waits.until():
+                await self._exposure.make_room(worst)
+        except WaitEndedError:
+            return
+        except Exception as error:  # noqa: BLE001 - it is the request's that waits for it
+            self._line.fail(error)
+        finally:
+            self._covering = None
+        self._line.move()
+
+    def settle(self, slot: _LocalSlot, verdict: Completion | Failure | None) -> None:
+        """What a slot was charged and given is settled with what was used, once."""
+        self._tokens.ended(slot.charge, verdict)
+        slot.charge = None
+        if slot.reservation is not None:
+            self._budget.settle(slot.reservation, verdict)
+            slot.reservation = None
+
+    def give_back(self, slot: _LocalSlot) -> None:
+        """A slot is free again; where nobody said how its attempt ended, it may have been sent all the same."""
+        self.settle(slot, None)
+        self._exposure.give_back(slot.request.worst)
+        self._reopening.give_back(slot.place)
+        self._finder.left(self._clock())
+        self._line.move()
+
+    # --- what is learned
+
+    def ended(self, slot: _LocalSlot, verdict: Completion | Failure) -> None:
         """An attempt ended so."""
+        self.settle(slot, verdict)
         if isinstance(verdict, Completion):
-            self._cooldown.answered()
+            self._finder.answered(slot.sent, self._clock(), _tokens_of(verdict))
             self._retries.answered()
-            self._concurrency.grow()
             self._alive()
         elif verdict.kind in TRANSIENT:
-            self._outage.lost(request.row_id, _weight(verdict), self._share_of_attempts(verdict), self.in_flight)
-            if verdict.kind is FailureKind.OVERLOADED and verdict.wait is not None:
-                self._cooldown.refused(verdict.wait)
+            self._lost(slot.request, verdict)
         elif verdict.kind is not FailureKind.INTERRUPTED:
             if verdict.scope is Scope.EVERYONE:
-                self._slow_down(verdict)
-            else:
-                self._concurrency.grow()
+                self._slow_down(slot, verdict)
             self._alive()
+        self._line.move()
 
-    def _slow_down(self, failure: Failure) -> None:
-        """Where tokens are counted, a refusal without a wait is the ledger's matter: it guesses better how long to pause."""
-        if failure.rpm is not None:
-            self._pace.at_most(failure.rpm)
-        if failure.wait is not None or self._tokens.ledger is None or not may_be_about_tokens(failure):
-            self._cooldown.refused(failure.wait)
+    def _lost(self, request: ChatRequest, failure: Failure) -> None:
+        self._finder.lost()
+        self._outage.lost(request.row_id, _weight(failure), self._share_of_attempts(failure), self.in_flight)
+        if failure.kind is FailureKind.OVERLOADED and failure.wait is not None:
+            self._finder.pause(self._clock(), failure.wait)
+
+    def _slow_down(self, slot: _LocalSlot, failure: Failure) -> None:
+        """Where tokens are counted, a refusal is the ledger's matter as long as it has an answer to it."""
+        now = self._clock()
+        if self._tokens.explains(failure):
+            self._finder.refused_elsewhere(slot.sent, now, failure.wait)
+        else:
+            self._finder.refused(slot.sent, now, _refusal_of(failure))
 
     def _share_of_attempts(self, failure: Failure) -> float:
         """How much of its row's attempts a failure has used up."""
@@ -184,8 +265,11 @@ class LocalAdmission:
         return 1.0 / most
 
     def _alive(self) -> None:
+        """The service answers: that may end an outage, and opens a window that one had closed."""
         if self._outage.alive():
-            self._concurrency.start_small()
+            self._reopening.begin()
+        else:
+            self._reopening.grow()
 
 
 def _weight(failure: Failure) -> int:
@@ -193,31 +277,48 @@ def _weight(failure: Failure) -> int:
     return DOUBT if doubtful else SILENCE
 
 
+def _ceilings(concurrency: int | None, most: int, rpm: float | None, tpm: float | None) -> Ceilings:
+    return Ceilings(
+        in_flight=most if concurrency is None else concurrency,
+        told=concurrency is not None,
+        rate=None if rpm is None else rpm / 60.0,
+        beside_tokens=tpm is not None,
+    )
+
+
+def _refusal_of(failure: Failure) -> Refusal:
+    limit = "concurrency" if failure.kind is FailureKind.CONCURRENCY_LIMITED else failure.limit
+    return Refusal(failure.wait, None if failure.rpm is None else failure.rpm / 60.0, limit)
+
+
+def _tokens_of(completion: Completion) -> int | None:
+    return None if completion.usage is None else completion.usage.completion_tokens
+
+
 class _LocalSlot:
-    """A slot of a `LocalAdmission`."""
+    """A slot of a `LocalAdmission`: what was given for one request."""
 
-    __slots__ = ("_admission", "_budget", "_charge", "_request", "_reservation", "_tokens")
+    __slots__ = ("_admission", "charge", "place", "request", "reservation", "sent")
 
-    def __init__(self, admission: LocalAdmission, tokens: TokenPace, budget: Budget, request: ChatRequest) -> None:
+    def __init__(self, admission: LocalAdmission, request: ChatRequest) -> None:
         self._admission = admission
-        self._tokens = tokens
-        self._request = request
-        self._charge = tokens.charge(request.expected)
-        self._budget = budget
-        self._reservation: Reservation | None = budget.reserve(request)
+        self.request = request
+        self.sent: Sent
+        self.place: int
+        self.charge: Charge | None = None
+        self.reservation: Reservation | None = None
+
+    async def __aenter__(self) -> Self:
+        await self._admission.enter(self)
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.give_back()
 
     def ended(self, verdict: Completion | Failure) -> None:
         """The attempt ended so."""
-        self._settle(verdict)
-        self._admission.ended(self._request, verdict)
+        self._admission.ended(self, verdict)
 
-    def left(self) -> None:
-        """The slot is given back; where nobody said how the attempt ended, it may have been sent all the same."""
-        self._settle(None)
-
-    def _settle(self, verdict: Completion | Failure | None) -> None:
-        self._tokens.ended(self._charge, verdict)
-        self._charge = None
-        if self._reservation is not None:
-            self._budget.settle(self._reservation, verdict)
-            self._reservation = None
+    def give_back(self) -> None:
+        """The slot is free again."""
+        self._admission.give_back(self)

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, NamedTuple
 
-from batch_runner.admission.change import Change
 from batch_runner.failures import MAYBE_BILLED, FailureKind
 from batch_runner.records import Completion
 
@@ -106,6 +105,11 @@ class TokenLedger:
         self._stepped_at = clock()
         self._retest = RETEST_SECONDS
         self._uses = _Uses()
+
+    @property
+    def has_another_way(self) -> bool:
+        """False once even the strictest book was refused: then the limit that was told isn't the one that refuses."""
+        return self._share >= 1.0
 
     def wait(self) -> float:
         """Seconds until the next request may be sent, were nothing given back meanwhile; 0 when it may now."""
@@ -287,12 +291,15 @@ class TokenPace:
 
     def __init__(self, per_minute: float | None) -> None:
         self.ledger = TokenLedger(per_minute, asyncio.get_running_loop().time) if per_minute is not None else None
-        self._changed = Change()
 
-    async def room(self) -> None:
-        """Wait until one more request may be sent. For one waiter at a time."""
-        while self.ledger is not None and (wait := self.ledger.wait()) > 0:
-            await self._changed.wait(wait)
+    @property
+    def left(self) -> float:
+        """Seconds until one more request may be sent, were nothing given back meanwhile; 0 when it may now."""
+        return 0.0 if self.ledger is None else self.ledger.wait()
+
+    def explains(self, failure: Failure) -> bool:
+        """Whether a refusal is the ledger's matter: it may be about tokens, and a stricter way of counting is left to try."""
+        return self.ledger is not None and self.ledger.has_another_way and may_be_about_tokens(failure)
 
     def charge(self, expected: Tokens) -> Charge | None:
         """A request is sent."""
@@ -310,7 +317,6 @@ class TokenPace:
             self.ledger.refused(charge)
         else:
             self.ledger.failed(charge)
-        self._changed.happened()
 
 
 def may_be_about_tokens(failure: Failure) -> bool:

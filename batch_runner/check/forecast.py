@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 ASSUMED_LATENCY_S = 20.0
 """How long an answer of a reasoning model is taken to take where the output tells nothing better."""
 
+ASSUMED_IN_FLIGHT = 64
+"""How many requests a service is taken to answer at once where no `--concurrency` is given: a run finds it out."""
+
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
@@ -60,7 +63,7 @@ def forecast(
         at_caps=_cost(sums, prices),
         at_rpm_s=None if limits.rpm is None else _at(limits.rpm, rows),
         at_tpm_s=None if limits.tpm is None else (_at(limits.tpm, total.prompt_tokens), _at(limits.tpm, total.total_tokens)),
-        in_flight_s=-(-rows // limits.concurrency) * each,
+        in_flight_s=-(-rows // (limits.concurrency or ASSUMED_IN_FLIGHT)) * each,
         latency_s=each,
         measured=latency_s is not None,
     )

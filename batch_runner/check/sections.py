@@ -6,6 +6,7 @@ import re
 import textwrap
 from typing import TYPE_CHECKING, NamedTuple
 
+from batch_runner.check.forecast import ASSUMED_IN_FLIGHT
 from batch_runner.check.remarks import remark_in_words
 from batch_runner.models import family_of
 from batch_runner.reporters.summary import models_in_words
@@ -189,7 +190,10 @@ def _time(seen: Inspection) -> Iterator[str]:
         )
     whose = "as half of the answers so far did" if told.measured else "an assumption"
     each = f"each answered in {duration(told.latency_s)} ({whose})"
-    yield f"{duration(told.in_flight_s):>12}  with {settings.concurrency:,} requests in flight (--concurrency), {each}"
+    at_once = f"{ASSUMED_IN_FLIGHT} requests in flight (an assumption: a run finds out how many it can be)"
+    if settings.concurrency is not None:
+        at_once = f"{settings.concurrency:,} requests in flight (--concurrency)"
+    yield f"{duration(told.in_flight_s):>12}  with {at_once}, {each}"
     limited = told.at_rpm_s is not None or told.at_tpm_s is not None
     yield f"{'the longest one counts; ' if limited else ''}the service's own limits may make it longer"
 

@@ -12,13 +12,13 @@ from batch_runner.exits import ExitStatus
 from batch_runner.leaving import Waits
 from batch_runner.reporters.statement import failure_document
 from batch_runner.reporters.voice import tell
-from batch_runner.wire import HttpTransport
+from batch_runner.transport import HttpTransport
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from batch_runner.settings import Settings
-    from batch_runner.wire import Asker
+    from batch_runner.transport import Asker
 
     T = TypeVar("T")
 

@@ -9,7 +9,7 @@ from batch_runner.exits import ExitStatus
 from batch_runner.inquiry import Account, look, look_again
 from batch_runner.leaving import Waits
 from batch_runner.reporters.statement import before_a_run
-from batch_runner.wire import HttpTransport
+from batch_runner.transport import HttpTransport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from base64 import b64encode
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from batch_runner.endpoint import Endpoint
 from batch_runner.leaving import Waits
 from batch_runner.records import Reply
-from batch_runner.wire import HttpTransport
+from batch_runner.transport import HttpTransport
 
 if TYPE_CHECKING:
     from batch_runner.clock import Clock
@@ -32,8 +31,7 @@ async def deliver(url: str, body: bytes, kind: str, *, seconds: float, attempts:
     """Post `body`, whose media type is `kind`, within `seconds` in all. Raises `Undelivered`."""
     now: Clock = asyncio.get_running_loop().time
     deadline = now() + seconds
-    place, login = _without_login(url)
-    parts = urlsplit(place)
+    parts = urlsplit(url)
     endpoint = Endpoint(f"{parts.scheme}://{parts.netloc}", parts.hostname or "")  # a transport leads to one
     made, trouble = 0, "no time for it"
     while made < attempts and (left := deadline - now()) > 0:
@@ -41,7 +39,7 @@ async def deliver(url: str, body: bytes, kind: str, *, seconds: float, attempts:
             await asyncio.sleep(min(PAUSE_SECONDS * made, left / 2))
         patience = max(0.1, round(min(ATTEMPT_SECONDS, deadline - now()), 1))  # it is told: a tenth is exact enough
         async with HttpTransport(endpoint, timeout=patience, sends=Waits()) as transport:
-            outcome = await transport.post(place, body, kind, more=login)
+            outcome = await transport.post(url, body, kind)
         made += 1
         trouble = _trouble(outcome)
         if not trouble:
@@ -49,14 +47,6 @@ async def deliver(url: str, body: bytes, kind: str, *, seconds: float, attempts:
         if isinstance(outcome, Reply) and outcome.status < 500 and outcome.status not in AGAIN:  # noqa: PLR2004 - its own fault
             break
     raise Undelivered(f"{trouble}{f' ({made} attempts)' if made > 1 else ''}")
-
-
-def _without_login(url: str) -> tuple[str, str]:
-    """An address without a name and password in it, and the line of a head that tells them."""
-    parts = urlsplit(url)
-    login, _, netloc = parts.netloc.rpartition("@")
-    told = f"Authorization: Basic {b64encode(unquote(login).encode()).decode()}\r\n" if login else ""
-    return urlunsplit((parts.scheme, netloc, parts.path, parts.query, "")), told
 
 
 def address_of(value: str) -> str:

@@ -99,11 +99,6 @@ class History:
         return FailureKind(line["failure"]) if line is not None and line["failure"] else None
 
     @property
-    def left_open(self) -> bool:
-        """Whether the last run was killed: no totals line tells how it ended."""
-        return self.index.last_run is not None and not self.index.closed
-
-    @property
     def unattempted(self) -> int:
         """Rows of the input that no run has sent yet, as far as the last run knew its input: with `--limit`, only its part."""
         known, run = self.index.job.rows[UNATTEMPTED], self.index.last_run

@@ -91,8 +91,10 @@ class RequestSettings:
 class LimitSettings:
     """How much at once, how fast."""
 
-    concurrency: int = setting(16, "The most requests in flight.", kind=Count(), short="-c", metavar="N")
-    rpm: float | None = setting(None, "The most requests per minute.", kind=Rate(), metavar="RATE")
+    concurrency: int | None = setting(
+        None, "The most requests in flight. Found out, from 8 on, unless given.", kind=Count(), short="-c", metavar="N"
+    )
+    rpm: float | None = setting(None, "The most requests per minute. Found out unless given.", kind=Rate(), metavar="RATE")
     tpm: float | None = setting(
         None, "The most tokens per minute, prompt and completion, however the service counts them.", kind=Rate(), metavar="RATE"
     )

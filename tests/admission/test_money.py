@@ -40,7 +40,8 @@ class Bench:
         self.budget = Budget([self.cap], lambda cap, _request: self.reached.append(cap.flag))
 
     async def send(self, request: ChatRequest, seconds: float, verdict: Completion | Failure) -> None:
-        await self.budget.room(request)
+        while self.budget.holds_back(request):
+            await asyncio.sleep(0.1)
         reservation = self.budget.reserve(request)
         await asyncio.sleep(seconds)
         self.budget.settle(reservation, verdict)

@@ -15,6 +15,7 @@ pytestmark = pytest.mark.looptime
 Play = Callable[[Coroutine[Any, Any, Any]], Any]
 
 WORST = Tokens(10, 100)
+TOO_FAST = Failure(FailureKind.RATE_LIMITED, Scope.EVERYONE, "")
 ANSWER = Completion(Status.OK, "", "stop", "o1", Usage(10, 0, 5, 0, 15), "", 200)
 REQUEST = ChatRequest("a", "o1", None, b"{}", "v1:ab", expected=WORST, worst=WORST)
 
@@ -33,11 +34,12 @@ class Bench:
     def __init__(
         self,
         *,
-        concurrency: int = 2,
-        rpm: float | None = None,
+        concurrency: int | None = 2,
+        rpm: float | None = 6_000_000,
         tpm: float | None = None,
         raise_to: Any = no_disk,
         max_attempts: int = 5,
+        tell: Callable[[str], None] | None = None,
     ) -> None:
         self.waits = Waits()
         self.exposure = Exposure(Ceiling(), raise_to)
@@ -50,6 +52,7 @@ class Bench:
             waits=self.waits,
             max_attempts=max_attempts,
             random=lambda: 1.0,
+            tell=tell,
         )
         self.sent_at = list[float]()
         self.most_in_flight = 0
@@ -79,15 +82,18 @@ async def test_requests_wait_for_a_free_place() -> None:
 
     await bench.send_many(6)
 
-    assert bench.sent_at == pytest.approx([0, 0, 1, 1, 2, 2])
+    assert bench.sent_at == pytest.approx([0, 0, 1, 1, 2, 2], abs=0.01)
     assert bench.most_in_flight == 2
     bench.assert_nothing_is_held()
 
 
 def test_requests_wait_for_the_pace(play: Play) -> None:
-    bench = Bench(concurrency=10, rpm=60)
+    async def send_four() -> Bench:
+        bench = Bench(concurrency=10, rpm=60)
+        await bench.send_many(4)
+        return bench
 
-    play(bench.send_many(4))
+    bench = play(send_four())
 
     assert bench.sent_at == pytest.approx([0, 1, 2, 3], abs=0.1)
 
@@ -111,22 +117,22 @@ async def test_one_refusal_holds_everyone_back() -> None:
     await bench.send_many(5)
 
     assert left == pytest.approx(30)
-    assert bench.sent_at == pytest.approx([30] * 5)
+    assert bench.sent_at[0] == pytest.approx(30, abs=1)
+    assert min(bench.sent_at) >= 30
 
 
-def test_a_refusal_holds_those_back_who_wait_for_the_pace(play: Play) -> None:
+async def test_a_refusal_holds_those_back_who_wait_for_the_pace() -> None:
     bench = Bench(concurrency=5, rpm=6)
+    refused = bench.admission.slot(REQUEST)
+    await refused.__aenter__()
+    waiting = asyncio.create_task(bench.send())
+    await asyncio.sleep(1)
 
-    async def refuse_meanwhile() -> None:
-        await bench.send()
-        waiting = asyncio.create_task(bench.send())
-        await asyncio.sleep(1)
-        bench.admission._cooldown.refused(50.0)
-        await waiting
+    refused.ended(Failure(FailureKind.RATE_LIMITED, Scope.EVERYONE, "", wait=50.0))
+    refused.give_back()
+    await waiting
 
-    play(refuse_meanwhile())
-
-    assert bench.sent_at[1] >= 52
+    assert bench.sent_at[0] >= 51
 
 
 async def test_an_attempt_without_a_lesson_changes_nothing() -> None:
@@ -163,25 +169,23 @@ async def test_leaving_ends_the_wait_for_a_place() -> None:
     bench.assert_nothing_is_held()
 
 
-def test_leaving_ends_the_wait_for_the_pace(play: Play) -> None:
+async def test_leaving_ends_the_wait_for_the_pace() -> None:
     bench = Bench(concurrency=5, rpm=1)
+    await bench.send()
+    waiting = asyncio.create_task(bench.send())
+    await asyncio.sleep(1)
 
-    async def leave_meanwhile() -> float:
-        await bench.send()
-        waiting = asyncio.create_task(bench.send())
-        await asyncio.sleep(1)
-        bench.waits.end()
-        with pytest.raises(WaitEndedError):
-            await waiting
-        return asyncio.get_running_loop().time()
+    bench.waits.end()
 
-    assert play(leave_meanwhile()) < 3
+    with pytest.raises(WaitEndedError):
+        await waiting
+    assert asyncio.get_running_loop().time() < 3
     bench.assert_nothing_is_held()
 
 
 async def test_leaving_ends_the_wait_for_a_pause_to_end() -> None:
     bench = Bench()
-    bench.admission._cooldown.refused(600.0)
+    await bench.end(replace(TOO_FAST, wait=600.0))
     waiting = asyncio.create_task(bench.send())
     await asyncio.sleep(1)
 
@@ -223,7 +227,7 @@ async def test_a_pause_that_begins_while_the_ceiling_is_written_is_kept() -> Non
         await asyncio.sleep(5)
 
     bench = Bench(raise_to=slow)
-    asyncio.get_running_loop().call_later(2, bench.admission._cooldown.refused, 30.0)
+    asyncio.get_running_loop().call_later(2, bench.admission._finder.pause, 2.0, 30.0)
 
     await bench.send()
 
@@ -232,23 +236,44 @@ async def test_a_pause_that_begins_while_the_ceiling_is_written_is_kept() -> Non
 
 
 @pytest.mark.parametrize(
-    ("failure", "paused"),
+    ("failure", "about_tokens"),
     [
-        pytest.param(Failure(FailureKind.CONCURRENCY_LIMITED, Scope.EVERYONE, ""), True, id="places"),
-        pytest.param(Failure(FailureKind.RATE_LIMITED, Scope.EVERYONE, "", limit="requests"), True, id="requests"),
-        pytest.param(Failure(FailureKind.RATE_LIMITED, Scope.EVERYONE, "", limit="tokens"), False, id="tokens"),
-        pytest.param(Failure(FailureKind.RATE_LIMITED, Scope.EVERYONE, ""), False, id="nobody says"),
-        pytest.param(Failure(FailureKind.RATE_LIMITED, Scope.EVERYONE, "", wait=7.0), True, id="told to wait"),
+        pytest.param(Failure(FailureKind.CONCURRENCY_LIMITED, Scope.EVERYONE, ""), False, id="places"),
+        pytest.param(Failure(FailureKind.RATE_LIMITED, Scope.EVERYONE, "", limit="requests"), False, id="requests"),
+        pytest.param(Failure(FailureKind.RATE_LIMITED, Scope.EVERYONE, "", limit="tokens"), True, id="tokens"),
+        pytest.param(Failure(FailureKind.RATE_LIMITED, Scope.EVERYONE, ""), True, id="nobody says"),
     ],
 )
-async def test_where_tokens_are_counted_the_ledger_guesses_the_pause_of_what_may_be_about_them(
-    failure: Failure, *, paused: bool
+async def test_where_tokens_are_counted_the_ledger_sees_to_refusals_that_may_be_about_them(
+    failure: Failure, *, about_tokens: bool
 ) -> None:
-    bench = Bench(tpm=6_000_000)
+    told: list[str] = []
+    bench = Bench(rpm=None, tpm=6_000_000, tell=told.append)
 
     await bench.end(failure)
 
-    assert (bench.admission.pause_left > 0) is paused
+    assert (bench.admission._tokens.left > 0) is about_tokens
+    assert bool(told) is not about_tokens
+
+
+async def test_where_tokens_are_counted_a_pause_is_kept_all_the_same() -> None:
+    bench = Bench(tpm=6_000_000)
+
+    await bench.end(replace(TOO_FAST, wait=7.0))
+
+    assert bench.admission.pause_left == pytest.approx(7)
+
+
+async def test_refusals_that_no_way_of_counting_tokens_explains_are_about_requests() -> None:
+    told: list[str] = []
+    bench = Bench(rpm=None, tpm=6_000_000, tell=told.append)
+
+    for _ in range(8):
+        await bench.end(ANSWER)
+        await asyncio.sleep(1)
+        await bench.end(TOO_FAST)
+
+    assert told
 
 
 async def test_a_slot_that_is_never_told_how_it_ended_keeps_its_tokens() -> None:
@@ -264,13 +289,15 @@ async def test_a_slot_that_is_never_told_how_it_ended_keeps_its_tokens() -> None
     assert ledger.wait() == pytest.approx(110 / 10, rel=0.01)
 
 
-async def test_a_named_limit_slows_everyone_down_and_never_speeds_up() -> None:
+async def test_a_named_limit_is_kept_and_one_above_what_the_user_told_changes_nothing() -> None:
     bench = Bench(rpm=600)
 
-    await bench.end(Failure(FailureKind.RATE_LIMITED, Scope.EVERYONE, "", rpm=60.0))
-    await bench.end(Failure(FailureKind.RATE_LIMITED, Scope.EVERYONE, "", rpm=6000.0))
+    await bench.end(replace(TOO_FAST, rpm=60.0))
+    named = bench.admission._finder.rate
+    await bench.end(replace(TOO_FAST, rpm=6000.0))
 
-    assert bench.admission._pace.rate == 60.0
+    assert named == pytest.approx(1.0, rel=0.01)
+    assert bench.admission._finder.rate <= 10.0
 
 
 @pytest.mark.parametrize(

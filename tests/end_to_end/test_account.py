@@ -20,8 +20,7 @@ from batch_runner.fake_server import Account, Scenario
 from batch_runner.inquiry import Account as Told
 from batch_runner.inquiry import look
 from batch_runner.leaving import Waits
-from batch_runner.wire import HttpTransport
-from batch_runner.wire.connection import MOST_BYTES
+from batch_runner.transport import MOST_BYTES, HttpTransport
 from tests.end_to_end.conftest import KEY, until
 from tests.end_to_end.test_on_the_wire import REPLY
 

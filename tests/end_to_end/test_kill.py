@@ -180,20 +180,3 @@ async def test_the_in_flight_ceiling_is_on_disk_before_the_first_request_arrives
     assert seen[0]["attempts"] == 2
     assert seen[0]["completion_tokens"] == 1000
     assert seen[0]["prompt_tokens"] > 2 * len("question 0")
-
-
-def test_a_run_killed_after_its_last_row_is_closed_by_the_same_command_which_buys_nothing(place: Place, servers: Servers) -> None:
-    place.write_questions(5)
-    gateway = servers.gateway(Scenario())
-    command = ("run", place.prompts, "--endpoint", gateway.url)
-    place.run(*command)
-    place.out.write_bytes(b"".join(place.out.read_bytes().splitlines(keepends=True)[:-1]))  # as if killed before its totals
-
-    first, closed = place.run(*command), place.totals()
-    second = place.run(*command)
-
-    assert (first.status, second.status) == (0, 0)
-    assert gateway.books().requests == 5
-    assert closed["job"]["ok"] == 5
-    assert lies_between(gateway.books(), closed["job"])
-    assert place.totals() == closed

@@ -233,12 +233,8 @@ def test_tidying_wants_to_know_how_many_nights_to_keep(job: Job) -> None:
 
 
 def test_nights_that_share_one_output_have_a_line_each(place: Place, servers: Servers) -> None:
-    job = Job(
-        place,
-        servers.gateway(),
-        Box(servers),
-        JOB.replace("results/{{date}}.jsonl", "results/all.jsonl").replace('retry_failed_from = "previous"', ""),
-    )
+    own = JOB.replace("results/{{date}}.jsonl", "results/all.jsonl").replace('retry_failed_from = "previous"\nkeep = 2', "")
+    job = Job(place, servers.gateway(), Box(servers), own)
 
     for day in (21, 22):
         job.night(day)

@@ -54,7 +54,7 @@ def test_defaults_are_what_the_groups_say() -> None:
     flat = Settings().flat()
 
     assert flat == {entry.name: entry.default for entry in table()}
-    assert (flat["model"], flat["endpoint"], flat["concurrency"], flat["max_attempts"]) == ("o1-mini", "apicore", 16, 5)
+    assert (flat["model"], flat["endpoint"], flat["concurrency"], flat["max_attempts"]) == ("o1-mini", "apicore", None, 5)
     assert (flat["timeout"], flat["max_completion_tokens"], flat["max_failed"]) == (600.0, None, "0")
 
 

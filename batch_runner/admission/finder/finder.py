@@ -1,0 +1,295 @@
+"""The finder: told of every request's start and end, it says when the next may be sent.
+
+It paces evenly and counts. Three hypotheses, each with its own actuator: a *rate* is held by the pace, a *window* of a minute by
+its count, a *cap* on requests in flight by their number. Where a service slows down instead of refusing, `window` sees it.
+Refusals are a budget, see `allowance`: they are risked to find out more, and not otherwise.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from batch_runner.admission.finder.admitted import MINUTE, TICK, Admitted
+from batch_runner.admission.finder.allowance import Allowance
+from batch_runner.admission.finder.blockage import Blockage
+from batch_runner.admission.finder.cap import Cap
+from batch_runner.admission.finder.climb import FIRST_RATE
+from batch_runner.admission.finder.minute import MinuteWindow
+from batch_runner.admission.finder.rate import HELD, Rate
+from batch_runner.admission.finder.values import Ceilings, Refusal, Sent
+from batch_runner.admission.finder.window import Window
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FIRST_IN_FLIGHT = 8
+"""More would overload a service with ten places before it is known how quick it can be."""
+
+MOST_RATE = 10_000.0
+EPISODE_SECONDS = 1.0
+"""Refusals this close together are about one thing."""
+
+LONG_WAIT_SECONDS, LONG_WAIT_REQUESTS = 2.0, 4.0
+"""A service that asks to wait for so long, and for so many requests' time, has a window that is used up."""
+
+IN_VAIN = 2
+"""So many refusals with nothing let in between them: a window is used up."""
+
+STORM, OF_LATE = 0.3, 0.1
+"""Where so great a share of what ended of late (each weighs so much) got no answer, nothing grows."""
+
+MOST_TICKS_AT_ONCE = 240
+FILL = 2.0
+"""Half a latency to fill a window, not one moment: what is sent together ends together."""
+
+MOST_IN_WINDOW = 1.5
+"""Times its believed count, a window with room may be filled up so fast."""
+
+LEAST_LATENCY = 0.1
+
+
+class Finder:
+    """Decides when a request may be sent, by what became of those before it. `tell` hears each decision in a line."""
+
+    def __init__(self, ceilings: Ceilings, now: float, tell: Callable[[str], None] | None = None) -> None:
+        wide = ceilings.rate is not None or ceilings.beside_tokens or ceilings.told
+        self.in_flight = 0
+        self._beside_tokens = ceilings.beside_tokens
+        self._tell = tell or _silent
+        self._window = Window(ceilings.in_flight if wide else FIRST_IN_FLIGHT, ceilings.in_flight)
+        self._rate = Rate(ceilings, MOST_RATE if ceilings.beside_tokens else FIRST_RATE, now)
+        self._admitted = Admitted(now)
+        self._allowance = Allowance()
+        self._minute = MinuteWindow()
+        self._blockage = Blockage()
+        self._cap = Cap()
+        self._tick_at = now + TICK
+        self._sent = self._refused = self._in_vain = 0
+        self._cut_number, self._cut_at = 0, float("-inf")
+        self._refused_at = self._paused_until = float("-inf")
+        self._losses = 0.0
+
+    # --- what may be sent
+
+    def wait(self, now: float) -> float:
+        """Seconds until the next request may be sent, or until it is worth asking again; 0 when it may now."""
+        self._advance(now)
+        if self.in_flight >= int(self._window.size) or self._blockage.probe is not None:
+            return TICK
+        left = max(self._rate.pace.left(now), self._paused_until - now)
+        return 0.0 if left <= 0 else left
+
+    def sent(self, now: float) -> Sent:
+        """A request goes now."""
+        sent = Sent(self._sent, now, self.in_flight)
+        self._sent += 1
+        self.in_flight += 1
+        self._rate.pace.sent(now)
+        self._allowance.sent(self._rate.pace.rate)
+        self._admitted.sent(sent)
+        if self._blockage.on:
+            self._blockage.probe = sent
+        return sent
+
+    @property
+    def rate(self) -> float:
+        """Requests a second, as they are paced now."""
+        return self._rate.pace.rate
+
+    @property
+    def most_in_flight(self) -> int:
+        """Requests that may be in flight now."""
+        return int(self._window.size)
+
+    def pause_left(self, now: float) -> float:
+        """Seconds until anything may be sent, where the service asked for a pause or lets nothing in; else 0."""
+        until = max(self._paused_until, self._blockage.look_at if self._blockage.on else 0.0)
+        return max(0.0, until - now)
+
+    # --- how it ended
+
+    def left(self, now: float) -> None:
+        """A request gives its place back: it ended, and what was bought is written."""
+        self.in_flight -= 1
+        self._advance(now)
+
+    def answered(self, sent: Sent, now: float, tokens: int | None) -> None:
+        """It was answered with so many tokens; `None`: the service didn't say."""
+        self._window.answered(sent.at, now, tokens)
+        self._losses -= OF_LATE * self._losses
+
+    def lost(self) -> None:
+        """One got no answer, or an error of the service's own: that is no limit, but nothing grows in a storm of them."""
+        self._losses += OF_LATE * (1.0 - self._losses)
+
+    def pause(self, now: float, seconds: float) -> None:
+        """The service asked everyone to wait so long."""
+        self._paused_until = max(self._paused_until, now + seconds)
+
+    def refused_elsewhere(self, sent: Sent, now: float, wait: float | None) -> None:
+        """It was refused for a reason that somebody else sees to; a pause counts all the same."""
+        self._refused += 1
+        self._admitted.refused(sent, now)
+        self._obey(Refusal(wait), now)
+
+    def refused(self, sent: Sent, now: float, refusal: Refusal) -> None:
+        """The service had no room for it."""
+        self._advance(now)
+        self._refused += 1
+        self._refused_at = now
+        self._admitted.refused(sent, now)
+        self._allowance.refused(window=self._minute.on(now))
+        self._obey(refusal, now)
+        if self._blockage.on:
+            if sent is self._blockage.probe:
+                self._rate.pace.hold(self._blockage.refused(now))
+        elif sent.number < self._cut_number:
+            return  # sent before we knew: the same refusal, heard again
+        elif now - self._cut_at < EPISODE_SECONDS and not self._cap.on and refusal.limit != "concurrency":
+            self._rate.refused_again(now)
+        else:
+            self._learn(sent, now, refusal)
+
+    def _obey(self, refusal: Refusal, now: float) -> None:
+        if refusal.wait is not None and refusal.wait > 0:
+            self.pause(now, refusal.wait)
+
+    # --- a refusal that says something new
+
+    def _learn(self, sent: Sent, now: float, refusal: Refusal) -> None:
+        since_cut, self._cut_at, self._cut_number = now - self._cut_at, now, self._sent
+        self._window.doubling = False
+        admitted, estimate = sent.number - self._refused + 1, self._rate.estimate
+        seconds, count = estimate.since_last(sent.at, admitted)
+        estimate.mark(sent.at, admitted, self.rate)
+        if self._is_cap(sent, now, refusal):
+            self._cut_in_flight(sent, now)
+            return
+        first = self._rate.starting
+        self._minute.refused(now, self._admitted.minute(now), seconds, count, first=first)
+        self._in_vain = self._in_vain + 1 if count <= 0 else 0
+        self._cut_rate(sent, now, refusal, since_cut)
+        if first or self._in_vain >= IN_VAIN or self._minute.on(now) or self._is_told_to_wait(refusal):
+            self._rate.pace.hold(self._blockage.begin(now, self.rate))
+
+    def _is_cap(self, sent: Sent, now: float, refusal: Refusal) -> bool:
+        latency = max(LEAST_LATENCY, self._window.latency)
+        wire = 1 + 2.0 * self._admitted.round_trip * sent.in_flight / latency
+        highest = self._admitted.highest(sent.at - MINUTE)
+        before, best = self._cap.on, self._rate.best(now, self._admitted.best_minute)
+        named = refusal.limit == "concurrency"
+        after = self._cap.refused(now, sent.in_flight, highest, wire, self._window, named=named, best=best)
+        if before and not after:
+            self._tell(f"refused with {sent.in_flight} in flight, and more were let in before: no cap on requests in flight")
+        return after
+
+    def _cut_in_flight(self, sent: Sent, now: float) -> None:
+        before, self._rate.starting = self._window.size, False
+        self._admitted.forget_highest()
+        self._window.set(min(before, self._cap.cut(now, sent.in_flight)))
+        self._tell(f"refused with {sent.in_flight} others in flight: at most {self._window.size:.0f} now (was {before:.0f})")
+
+    def _cut_rate(self, sent: Sent, now: float, refusal: Refusal, since_cut: float) -> None:
+        rate, before = self._rate, self.rate
+        if refusal.rate is not None and rate.is_new(refusal.rate):
+            rate.name(refusal.rate, now)
+            self._tell(f"the service says that it takes {_a_minute(refusal.rate)}; now {_a_minute(self.rate)}")
+            return
+        if rate.starting:
+            rate.first_cut(now, self._fill_rate)
+            self._tell(f"refused for the first time, at {_a_minute(before)}; now {_a_minute(self.rate)}")
+            return
+        if self._minute.on(now):
+            found: float | None = self._minute.last
+            rate.set(max(before, HELD * self._minute.last), now)
+        else:
+            found = rate.estimate.at_refusal(sent.at, sent.number - self._refused + 1, before, since_cut)
+        rate.cut(now, found, since_cut)
+        seems = "" if found is None else f": the limit seems to be {_a_minute(found)}"
+        self._tell(f"refused at {_a_minute(before)}{seems}; now {_a_minute(self.rate)}")
+
+    def _is_told_to_wait(self, refusal: Refusal) -> bool:
+        wait = refusal.wait or 0.0
+        return wait > LONG_WAIT_SECONDS and wait * self.rate > LONG_WAIT_REQUESTS
+
+    # --- time passes
+
+    def _advance(self, now: float) -> None:
+        """Catch up with the clock, in steps of `TICK`."""
+        if now < self._tick_at:
+            return
+        self._tick_at = max(self._tick_at, now - MOST_TICKS_AT_ONCE * TICK)
+        while self._tick_at <= now:
+            self._tick(self._tick_at)
+            self._tick_at += TICK
+
+    def _tick(self, now: float) -> None:
+        self._admitted.look(now, self.rate)
+        self._rate.estimate.look(now, self.rate)
+        self._allowance.passed(TICK)
+        if self._blockage.on:
+            self._maybe_let_in_again(now)
+        elif self._losses < STORM:
+            self._grow(now)
+
+    def _maybe_let_in_again(self, now: float) -> None:
+        probe = self._blockage.probe
+        if probe is None or probe.refused or now - probe.at <= self._admitted.silence:
+            return
+        blocked = probe.at - self._blockage.since
+        self._minute.let_in_again(now, blocked)
+        window = self._minute.on(now)
+        self._blockage.end(probe.at, of_a_window=window)
+        self._rate.let_in_again(now, self._minute.last if window else None)
+        self._in_vain, self._cut_number = 0, self._sent
+        seems = f": a window of a minute, {_a_minute(self._minute.last)}" if window else ""
+        self._tell(f"let in again after {blocked:.1f} s{seems}; now {_a_minute(self.rate)}")
+
+    def _grow(self, now: float) -> None:
+        if self._cap.on:
+            if self._cap.may_grow(now, self._admitted, saturated=self._saturated, affordable=self._allowance.enough):
+                self._window.set(self._window.size + self._cap.grow(now))
+            self._rate.set(self._fill_rate, now)
+            return
+        if why := self._window.look(now, self.in_flight, wanted=self.rate * self._window.latency > self._window.size):
+            self._tell(why)
+        if self._rate.starting:
+            self._rate.set(self._rate_at_start(now), now)
+        elif self._rate.climb.due(now, self.rate) and now > self._paused_until and not self._saturated:
+            self._maybe_climb(now)
+
+    def _rate_at_start(self, now: float) -> float:
+        """Before the first refusal. A limit on tokens that was told is pace enough."""
+        if self._beside_tokens:
+            return MOST_RATE
+        return min(self._fill_rate, self._rate.climb.most_at_start(now, self._window.quickest))
+
+    def _maybe_climb(self, now: float) -> None:
+        most = min(self._fill_rate, self._most_in_window(now)) if self._minute.on(now) else self._fill_rate
+        best = self._rate.best(now, self._admitted.best_minute)
+        self._rate.maybe_climb(now, most, best, affordable=self._allowance.enough)
+
+    def _most_in_window(self, now: float) -> float:
+        """A window with room is filled evenly; a whole minute above what was believed, without a refusal, is the new count."""
+        minute = self._admitted.minute(now)
+        if now - self._refused_at > MINUTE and minute > self._rate.believed:
+            self._rate.estimate.believe(minute, now)
+        believed = self._rate.believed
+        return believed * (1.0 if minute < HELD * believed else MOST_IN_WINDOW)
+
+    @property
+    def _fill_rate(self) -> float:
+        """The pace that fills the window in half a latency."""
+        return FILL * self._window.size / self._window.latency if self._window.latency else FIRST_RATE
+
+    @property
+    def _saturated(self) -> bool:
+        return self.in_flight >= int(self._window.size) - 1
+
+
+def _silent(_decision: str) -> None:
+    """Nobody wants to know."""
+
+
+def _a_minute(rate: float) -> str:
+    return f"{60 * rate:,.0f}/min" if rate >= 1 / 6 else f"{60 * rate:.1f}/min"

@@ -1,0 +1,43 @@
+"""What goes into the finder: what was sent, how it was refused, and what the user allows. Rates are per second."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MOST_IN_FLIGHT = 8192
+"""Nobody needs more, and each is an open file."""
+
+
+@dataclass(slots=True)
+class Sent:
+    """One request on its way."""
+
+    number: int
+    at: float
+    in_flight: int
+    """How many others were on their way when it was sent."""
+    refused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What a service said when it refused a request."""
+
+    wait: float | None = None
+    """Seconds it asked us to wait, where it said so."""
+    rate: float | None = None
+    """Requests a second it says it takes, where it said so."""
+    limit: str = ""
+    """Which limit it names: `requests`, `tokens`, `concurrency`; mostly none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ceilings:
+    """What the user allows at most; nothing found goes above it."""
+
+    in_flight: int = MOST_IN_FLIGHT
+    told: bool = False
+    """Whether the user named it; then so many may be in flight from the start."""
+    rate: float | None = None
+    beside_tokens: bool = False
+    """A limit on tokens was told too: the pace may save a second up while that one holds everybody."""

@@ -1,0 +1,108 @@
+"""How many requests are useful in flight: a service that slows down instead of refusing shows it in the time per token."""
+
+from __future__ import annotations
+
+from collections import deque
+from statistics import median
+
+OVERHEAD_TOKENS = 50
+"""An answer takes time even if it is empty: about as long as so many tokens. Without it short answers would look slow."""
+
+LEAST_SECONDS = 1e-6
+SAMPLES, USUAL_SAMPLES, LEAST_SAMPLES = 400, 20, 8
+LEAST_ANSWERS = 8
+SLOWED, SLOWING, CALM = 1.5, 1.3, 1.2
+"""Time per token over the best there was: too many in flight; about right; room for more."""
+
+LEAST_SHRINK = 0.5
+SPREAD = 1.1
+LEAST = 4.0
+FEW = 8
+"""So few in flight are never too many: that answers are slow has another reason."""
+
+NOT_OURS, HALF = 0.75, 0.5
+"""Where half as many in flight are hardly quicker, the service is slow by itself."""
+
+
+class Window:
+    """The most requests in flight, between 1 and a ceiling; opened while answers are as quick as ever."""
+
+    def __init__(self, size: float, ceiling: int) -> None:
+        self.size = min(size, ceiling)
+        self.ceiling = ceiling
+        self.latency = 0.0
+        """Mean seconds of an answer, lately; 0 before the first."""
+        self.answers = 0
+        self.doubling = True
+        self.quickest = float("inf")
+        """The least seconds of an answer."""
+        self._since_change = 0
+        self._peak = 0
+        self._per_token: deque[float] = deque(maxlen=SAMPLES)
+        self._best = float("inf")
+        self._shrunk_from: tuple[float, float] | None = None
+        self._shrunk_at = float("-inf")
+
+    def answered(self, sent_at: float, now: float, tokens: int | None) -> None:
+        """An answer of so many tokens, where the service said so, to a request sent at a moment."""
+        seconds = now - sent_at
+        self.answers += 1
+        self.quickest = min(self.quickest, seconds)
+        self._since_change += sent_at >= self._shrunk_at  # those before it were slowed down by what isn't there any more
+        if self.latency:
+            self.latency += (seconds - self.latency) * max(0.01, 1.0 / (self.answers + 1))
+        else:
+            self.latency = seconds
+        if tokens is not None:
+            self._per_token.append(max(LEAST_SECONDS, seconds) / (tokens + OVERHEAD_TOKENS))
+
+    def look(self, now: float, in_flight: int, *, wanted: bool) -> str:
+        """Once a round of answers: wider or narrower; why, or nothing. `wanted`: the pace could use a wider one."""
+        self._peak = max(self._peak, in_flight)
+        if self._since_change < max(LEAST_ANSWERS, min(self.size, self._peak) / 2):
+            return ""
+        slowness = self._slowness()
+        if slowness > SLOWED and self._peak >= FEW:
+            return self._shrink(slowness, now)
+        if in_flight < int(self.size) - 1:
+            self._since_change = min(self._since_change, int(self.size))
+            return ""
+        return self._open(slowness, wanted=wanted)
+
+    def _slowness(self) -> float:
+        """Time per token over the best there was; 1 while nobody knows."""
+        if len(self._per_token) < LEAST_SAMPLES:
+            return 1.0
+        count = max(USUAL_SAMPLES, min(SAMPLES, int(self.size / 4)))
+        now = median(list(self._per_token)[-count:])
+        self._best = min(self._best, now)
+        return now / self._best
+
+    def _shrink(self, slowness: float, now: float) -> str:
+        before, self.size = self.size, min(self.size, self._peak)
+        self.doubling, self._since_change, self._peak, self._shrunk_at = False, 0, 0, now
+        if self._shrunk_from is None:
+            self._shrunk_from = self.size, slowness
+        size, was = self._shrunk_from
+        if self.size <= HALF * size and slowness > NOT_OURS * was:
+            self._best *= slowness
+            self.size, self._shrunk_from = size, None
+            return f"answers are slow with {before:.0f} in flight, too: the service's own pace; back to {self.size:.0f}"
+        self.size = max(min(LEAST, self.size), self.size * max(LEAST_SHRINK, SLOWING / slowness))
+        return f"answers take {slowness:.1f} times as long a token: {before:.0f} in flight become {self.size:.0f}"
+
+    def _open(self, slowness: float, *, wanted: bool) -> str:
+        before, self._since_change, self._peak = self.size, 0, 0
+        if slowness < CALM:
+            self._shrunk_from = None
+            self.size *= 2 if self.doubling or wanted else SPREAD
+        elif slowness < SLOWING and not self.doubling:
+            self.size += 1
+        else:
+            self.doubling = False
+        self.size = min(self.size, self.ceiling)
+        return f"{before:.0f} in flight are all in use: up to {self.size:.0f}" if int(self.size) > int(before) else ""
+
+    def set(self, size: float) -> None:
+        """A cap on requests in flight was met, or is probed."""
+        self.size = max(1.0, min(size, self.ceiling))

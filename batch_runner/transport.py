@@ -1,0 +1,227 @@
+"""Sends one request: the only module that knows aiohttp as a client."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import socket
+from contextlib import suppress
+from typing import TYPE_CHECKING, Protocol, Self
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+from yarl import URL
+
+from batch_runner import __version__
+from batch_runner.admission.finder.values import MOST_IN_FLIGHT
+from batch_runner.endpoint import FAKE
+from batch_runner.leaving import WaitEndedError, Waits
+from batch_runner.records import ChatRequest, NoAnswer, Outcome, Reply, Unreached
+
+if TYPE_CHECKING:
+    import ssl
+    from types import TracebackType
+
+    from batch_runner.endpoint import Endpoint
+
+MOST_BYTES = 32 * 1024 * 1024
+"""The largest reply read, unpacked. o1's longest answers are below 1 MiB."""
+
+CONNECT_SECONDS = 15.0
+
+KEEP_ALIVE_SECONDS = 4.0
+"""Shorter than the 5 s after which uvicorn and Node close an idle connection. A request that meets that close may or may
+not have been read, and would have to be counted as maybe billed."""
+
+JSON = "application/json"
+
+HEADER_BYTES = 65_536
+"""aiohttp refuses a header above 8,190 bytes; gateways behind a content filter send longer ones."""
+
+OTHER_FILES = 128
+"""Open files that are no connections: outputs, inputs, and what a program around a run has."""
+
+
+class Transport(Protocol):
+    """Something that can send a request and say what came of it. Never raises for what a network or a service does."""
+
+    async def send(self, request: ChatRequest) -> Outcome:
+        """Send once."""
+        ...
+
+
+class Asker(Protocol):
+    """Something that can fetch what an endpoint tells of itself. Never raises for what a network or a service does."""
+
+    async def get(self, url: str) -> Outcome:
+        """Fetch once."""
+        ...
+
+
+class HttpTransport:
+    """Posts requests to an endpoint over a pool of connections, or fetches from it; an async context manager.
+
+    aiohttp's defaults are overridden aloud: no total of 300 s (the wait has its own end), no ceiling of 100 connections
+    (admission has its own), no redirects (they would carry the key to another host), no netrc (it would replace the key).
+    """
+
+    def __init__(self, endpoint: Endpoint, *, timeout: float, sends: Waits, trust: ssl.SSLContext | bool = True) -> None:
+        self._url = URL(endpoint.chat_url)
+        self._key = endpoint.key
+        self._proxy = None if endpoint.host == FAKE else environment_proxy(self._url)
+        self._timeout = timeout
+        self._sends = sends
+        self._trust = trust
+
+    async def __aenter__(self) -> Self:
+        headers = {
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip, deflate",
+            "User-Agent": f"batch-runner/{__version__}",
+        }
+        if self._key is not None:
+            headers["Authorization"] = f"Bearer {self._key}"
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                ssl=self._trust,
+                limit=0,
+                keepalive_timeout=KEEP_ALIVE_SECONDS,
+                socket_factory=_socket_with_keep_alive,
+                ttl_dns_cache=60,
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers=headers,
+            max_field_size=HEADER_BYTES,
+            max_line_size=HEADER_BYTES,
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
+            trace_configs=[_mark_when_sent()],
+            trust_env=False,
+        )
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self._session.close()
+
+    async def send(self, request: ChatRequest) -> Outcome:
+        """Post the request and read its whole reply."""
+        return await self._attempt("POST", self._url, request.body)
+
+    async def post(self, url: str, body: bytes, kind: str) -> Outcome:
+        """Post `body`, whose media type is `kind`, to any address: for a transport without a key."""
+        assert self._key is None, "a key stays with its endpoint"
+        return await self._attempt("POST", URL(url), body, kind)
+
+    async def get(self, url: str) -> Outcome:
+        """Fetch what stands at `url`, a place of the same endpoint: the key goes along."""
+        place = URL(url)
+        assert place.origin() == self._url.origin(), "a key stays with its endpoint"
+        return await self._attempt("GET", place, None)
+
+    async def _attempt(self, method: str, url: URL, body: bytes | None, kind: str = JSON) -> Outcome:
+        clock = asyncio.get_running_loop().time
+        started = clock()
+        sent = _Sent()
+        try:
+            async with self._sends.until(self._timeout):
+                return await self._exchange(method, url, body, kind, sent, started)
+        except WaitEndedError:
+            return self._broken(sent, "hung up while waiting for the answer", clock() - started, interrupted=True)
+        except TimeoutError as error:
+            reason = str(error) or f"no answer within {self._timeout:g} s"
+            return self._broken(sent, reason, clock() - started, timed_out=True)
+        except aiohttp.ClientConnectorCertificateError as error:
+            return Unreached(f"the certificate of {error.host} isn't trusted: {_fault(error)}", clock() - started, untrusted=True)
+        except aiohttp.ClientError as error:
+            return self._broken(sent, _reason(error), clock() - started)
+        except OSError as error:
+            return self._broken(sent, _reason(error), clock() - started)
+
+    async def _exchange(self, method: str, url: URL, body: bytes | None, kind: str, sent: _Sent, started: float) -> Outcome:
+        headers = None if body is None else {"Content-Type": kind}
+        async with self._session.request(
+            method, url, data=body, headers=headers, proxy=self._proxy, allow_redirects=False, trace_request_ctx=sent
+        ) as response:
+            read = await _read(response.content)
+            seconds = asyncio.get_running_loop().time() - started
+            if read is None:
+                return NoAnswer(f"the reply is longer than {MOST_BYTES >> 20} MiB", seconds)
+            told = {name.lower(): value for name, value in response.headers.items()}
+            return Reply(response.status, told, read, seconds)
+
+    @staticmethod
+    def _broken(
+        sent: _Sent, reason: str, seconds: float, *, timed_out: bool = False, interrupted: bool = False
+    ) -> Unreached | NoAnswer:
+        if not sent.happened:
+            return Unreached(reason, seconds, interrupted=interrupted)
+        return NoAnswer(reason, seconds, timed_out=timed_out, interrupted=interrupted)
+
+
+def most_connections() -> int:
+    """How many connections this process may open beside its other files; the system's soft limit is raised for them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_IN_FLIGHT + OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+            soft = most
+    return MOST_IN_FLIGHT if soft == resource.RLIM_INFINITY else max(1, min(MOST_IN_FLIGHT, soft - OTHER_FILES))
+
+
+def environment_proxy(url: URL) -> str | None:
+    """The proxy that HTTP_PROXY, HTTPS_PROXY and NO_PROXY ask for. aiohttp could look itself, but then reads netrc too."""
+    if url.host is None or proxy_bypass(url.host):
+        return None
+    return getproxies().get(url.scheme)
+
+
+class _Sent:
+    """Whether a request has left this machine."""
+
+    __slots__ = ("happened",)
+
+    def __init__(self) -> None:
+        self.happened = False
+
+
+def _mark_when_sent() -> aiohttp.TraceConfig:
+    async def mark(_session: aiohttp.ClientSession, context: object, _params: aiohttp.TraceRequestHeadersSentParams) -> None:
+        context.trace_request_ctx.happened = True  # type: ignore[attr-defined]  # aiohttp's own namespace object
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_headers_sent.append(mark)
+    return trace
+
+
+async def _read(content: aiohttp.StreamReader) -> bytes | None:
+    """The body, or `None` when it is too long: aiohttp unpacks gzip without a bound, so the bytes are counted."""
+    pieces: list[bytes] = []
+    total = 0
+    async for piece in content.iter_any():
+        total += len(piece)
+        if total > MOST_BYTES:
+            return None
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def _fault(error: aiohttp.ClientConnectorCertificateError) -> str:
+    cause = error.certificate_error
+    return getattr(cause, "verify_message", "") or str(cause)
+
+
+def _reason(error: Exception) -> str:
+    text = str(error)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _socket_with_keep_alive(address: tuple[object, ...]) -> socket.socket:
+    """A socket that notices a dead peer within minutes: a long answer sends no byte until it is finished."""
+    family, kind, protocol, _name, _address = address
+    connection = socket.socket(family, kind, protocol)  # type: ignore[arg-type]  # as getaddrinfo gave them
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, seconds in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 30), ("TCP_KEEPCNT", 4)):
+        if hasattr(socket, option):
+            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), seconds)
+    return connection
