@@ -67,7 +67,7 @@ The way of a row, and with it the order of the modules. Each imports only what s
     upkeep/         outputs between runs: compacted, pruned, joined
     execution       builds a run, runs it, says how it ended
     api             run_file
-    nightly/        job files
+    nightly/        job files: nights, turns, schedules
     commands/       the command line, thin
 
 `fake_server/`, the embedded endpoint, imports nothing of these; only `execution` and `commands` import it.
