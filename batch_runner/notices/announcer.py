@@ -145,23 +145,26 @@ class Announcer:
 
 @contextmanager
 def announcing(order: Order, say: Callable[[str], None], clock: Clock = time.time) -> Iterator[Announcer]:
-    """Whoever tells of the run that `order` asks for; `say` is told of those who couldn't be. Raises `CannotStart` for an extra
-    that is missing, or a log that can't be written.
-    """
-    whom, log = order.settings.notify, None
-    if whom.notify:
-        services.check_installed()
-    if whom.metrics is not None:
-        metrics.check_installed()
-    if order.settings.log.log is not None:
-        from batch_runner.notices.log import EventLog  # noqa: PLC0415 - structlog takes 0.1 s
-
-        log = EventLog(order.settings.log, name_of(order), say)
+    """Whoever tells of the run that `order` asks for; `say` is told of those who couldn't be."""
+    log = _log(order, say)
     try:
         yield Announcer(order, say, clock, log)
     finally:
         if log is not None:
             log.close()
+
+
+def _log(order: Order, say: Callable[[str], None]) -> EventLog | None:
+    """The log, where one is wanted and can be opened: a night isn't lost for it."""
+    if order.settings.log.log is None:
+        return None
+    from batch_runner.notices.log import EventLog  # noqa: PLC0415 - structlog takes 0.1 s
+
+    try:
+        return EventLog(order.settings.log, name_of(order), say)
+    except Undelivered as why:
+        say(f"--log {order.settings.log.log}: {why}; the run goes on without it")
+        return None
 
 
 def name_of(order: Order) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from batch_runner.notices import metrics, services
 from batch_runner.notices.courier import Undelivered, address_of, shown
 from batch_runner.settings.notices import COMMANDS
 
@@ -19,13 +20,19 @@ def whom(settings: Settings) -> Iterator[str]:
     addresses = (("ping", told.ping), ("webhook", told.webhook), *(("notify", address) for address in told.notify))
     for name, address in addresses:
         if address is not None:
-            yield f"{name} {_place(address)}"
+            yield f"{name} {_place(address)}{_missing(name)}"
     for name, file in (("metrics", told.metrics), ("summary", told.summary), ("log", settings.log.log)):
         if file is not None:
-            yield f"{name} {file}"
+            yield f"{name} {file}{_missing(name)}"
     for name in COMMANDS:
         if words := getattr(told, name):
             yield f"{name} {words[0]}"
+
+
+def _missing(name: str) -> str:
+    """What isn't installed and is needed for it."""
+    needs = {"notify": services, "metrics": metrics}.get(name)
+    return f"; {needs.MISSING}" if needs is not None and not needs.is_installed() else ""
 
 
 def _place(address: str) -> str:

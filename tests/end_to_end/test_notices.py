@@ -286,6 +286,15 @@ def test_a_log_on_standard_error_is_nothing_but_events(place: Place, gateway: Se
     assert KEY not in end.err
 
 
+def test_no_run_is_lost_for_a_log_that_can_not_be_opened(place: Place, gateway: ServedHere) -> None:
+    place.write_questions(2)
+
+    end = run(place, gateway, "--log", place.folder)
+
+    assert end.status == 0
+    assert f"--log {place.folder}: can't be written: Is a directory; the run goes on without it" in end.err
+
+
 def test_a_log_tells_why_a_run_did_not_begin(place: Place) -> None:
     here(place, "run", "gone.jsonl", "--endpoint", "fake", "--log", "run.log", "--log-format", "json")
 
