@@ -179,7 +179,7 @@ def _run(command: str, folder: Path) -> str:
 
 def _without_times(text: str) -> str:
     text = re.sub(r"^time .*$", "time", text, flags=re.MULTILINE)
-    text = re.sub(r"genai-prices [\d.]+", "genai-prices", text)
+    text = re.sub(r"genai-prices [\d.]+( of [\d-]+)?", "genai-prices", text)
     return re.sub(r"\d{8}T\d{6}Z-[0-9a-f]{6}", "RUN", text)
 
 

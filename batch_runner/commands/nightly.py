@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from batch_runner.commands.announcing import telling_refusals
 from batch_runner.commands.rehearsing import dry_run
-from batch_runner.commands.running import leaving_tidily, run_order, shown
-from batch_runner.commands.terminal import print_json
+from batch_runner.commands.running import leaving_tidily, run_order
+from batch_runner.commands.terminal import print_json, shown
 from batch_runner.commands.tidying import tidied
 from batch_runner.deadline import Deadline
 from batch_runner.exits import ExitStatus

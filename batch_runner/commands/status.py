@@ -109,7 +109,7 @@ def _asked(output: str | None, job_file: str | None) -> _Asked:
 
 def _newest_night(job_file: str) -> _Asked:
     """The output of a job's newest night. Raises `CannotStart`."""
-    from batch_runner.commands.running import shown
+    from batch_runner.commands.terminal import shown
     from batch_runner.failures import CannotStart
     from batch_runner.nightly.diary import Diary
     from batch_runner.nightly.job_file import read_job

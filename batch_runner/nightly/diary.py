@@ -11,7 +11,7 @@ import orjson
 
 from batch_runner.exits import ExitStatus
 from batch_runner.records import ANSWERED, Status
-from batch_runner.reporters.summary import cost_document
+from batch_runner.reporters.costs import cost_document
 from batch_runner.totals import UNATTEMPTED, Totals
 
 if TYPE_CHECKING:

@@ -22,7 +22,6 @@ from batch_runner.reporters.several import Several
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
-    from batch_runner.account import Quota
     from batch_runner.clock import Clock
     from batch_runner.intent import Order
     from batch_runner.notices.log import EventLog
@@ -67,9 +66,9 @@ class Announcer:
             seconds = min(START_SECONDS, self._whom.notify_timeout)
             await self._told("--ping", self._whom.ping, lambda url: self._pinged(ping.start_url(url, self._rid), b"", seconds, 1))
 
-    async def ended(self, report: RunReport, command: Sequence[str] = (), quotas: tuple[Quota, Quota] | None = None) -> None:
+    async def ended(self, report: RunReport, command: Sequence[str] = ()) -> None:
         """Tell how the run ended; `command` is how it was called, without secrets."""
-        await self._tell(News.of(report, self._name, timestamp(self._clock()), command, quotas, fine=self._whom.fine))
+        await self._tell(News.of(report, self._name, timestamp(self._clock()), command, fine=self._whom.fine))
 
     async def refused(self, error: BaseException) -> None:
         """Tell that no run began, or that it broke; not where another one is at it, which tells its own end."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from batch_runner.notices.courier import Undelivered
-from batch_runner.reporters.summary import cost_document
+from batch_runner.reporters.costs import cost_document
 from batch_runner.totals import ROW_COUNTS
 
 if TYPE_CHECKING:

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from batch_runner.account import Quota
     from batch_runner.progress import RunReport
 
 SCHEMA = 1
@@ -43,19 +42,10 @@ class News:
     """Whether that is a success: exit status 0, or one that the settings call fine."""
 
     @classmethod
-    def of(
-        cls,
-        report: RunReport,
-        name: str,
-        at: str,
-        command: Sequence[str] = (),
-        quotas: tuple[Quota, Quota] | None = None,
-        *,
-        fine: Sequence[int] = (),
-    ) -> News:
+    def of(cls, report: RunReport, name: str, at: str, command: Sequence[str] = (), *, fine: Sequence[int] = ()) -> News:
         """Of a run that has ended; `command` is how it was called, without secrets."""
-        lines = tuple(summary_lines(report, command, str(report.output), quotas))
-        document = summary_document(report, command, report.output, quotas)
+        lines = tuple(summary_lines(report, command, str(report.output)))
+        document = summary_document(report, command, report.output)
         well = report.exit_status in {ExitStatus.OK, *fine}
         return cls(name, report.output, report.exit_status, report.reason, lines, at, document, report, well)
 

@@ -126,7 +126,7 @@ def test_a_webhook_gets_what_json_prints(place: Place, gateway: ServedHere, box:
 
     ((_, _, body),) = box.got
     document = json.loads(body)
-    assert document["summary"] == end.document
+    assert document["summary"] | {"pilot": None} == end.document  # which the command alone knows of
     assert (document["state"], document["name"]) == ("success", "prompts.results.jsonl")
 
 
