@@ -286,6 +286,25 @@ def test_a_log_on_standard_error_is_nothing_but_events(place: Place, gateway: Se
     assert KEY not in end.err
 
 
+def test_not_even_a_fault_of_ours_makes_a_good_run_a_bad_one(
+    place: Place, gateway: ServedHere, box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.write_questions(2)
+    monkeypatch.setattr("batch_runner.notices.announcer.write_summary", _faulty)
+    first = run(place, gateway, "--summary", "s.md", "--ping", box.url)
+    monkeypatch.setattr("batch_runner.notices.ping.end_url", _faulty)
+    second = run(place, gateway, "--ping", box.url)
+
+    assert (first.status, second.status) == (0, 0)
+    assert box.paths == ["/start", "", "/start"]
+    assert "--summary s.md: 'out of order'" in first.err
+    assert "a fault in batch-runner kept others from being told (KeyError: 'out of order')" in second.err
+
+
+def _faulty(*_arguments: object) -> str:
+    raise KeyError("out of order")
+
+
 def test_no_run_is_lost_for_a_log_that_can_not_be_opened(place: Place, gateway: ServedHere) -> None:
     place.write_questions(2)
 
