@@ -121,7 +121,7 @@ def order_of(night: Tonight, settings: Settings, deadline: Deadline | None) -> O
             raise CannotStart(f"there is no earlier night than {night.night.day}, so none of its rows can be sent again")
         inputs = ()
     return Order(
-        _dated(settings, night.night.day),
+        dated(settings, night.night.day),
         inputs,
         output,
         job=night.job.name,
@@ -131,7 +131,7 @@ def order_of(night: Tonight, settings: Settings, deadline: Deadline | None) -> O
     )
 
 
-def _dated(settings: Settings, day: date) -> Settings:
+def dated(settings: Settings, day: date) -> Settings:
     """Settings with the date of the night in the names of what is written of it."""
     summary, log = ((name or "").replace(DATE, day.isoformat()) or None for name in (settings.notify.summary, settings.log.log))
     return replace(settings, notify=replace(settings.notify, summary=summary), log=replace(settings.log, log=log))
