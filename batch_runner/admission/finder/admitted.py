@@ -33,6 +33,7 @@ class Admitted:
         self._silent: deque[Sent] = deque()
         self._totals: deque[tuple[float, int]] = deque([(now, 0)], maxlen=KEPT_TICKS)
         self._highest: deque[tuple[float, int]] = deque()
+        self._highest_from = now
         self._best: deque[tuple[float, float]] = deque()
 
     @property
@@ -57,7 +58,8 @@ class Admitted:
             sent = silent.popleft()
             if not sent.refused:
                 self.total += 1
-                most = max(most, sent.in_flight)
+                if sent.at >= self._highest_from:
+                    most = max(most, sent.in_flight)
         self._totals.append((heard_until, self.total))
         if most >= 0:
             _push(self._highest, now, most)
@@ -86,9 +88,10 @@ class Admitted:
         """The most in flight beside a request that was let in, in the last minute and since a moment; -1: nothing was."""
         return next((most for at, most in self._highest if at > since), -1)
 
-    def forget_highest(self) -> None:
-        """Only what is let in from here on says how many may be in flight."""
+    def forget_highest(self, now: float) -> None:
+        """Only what is sent from here on says how many may be in flight."""
         self._highest.clear()
+        self._highest_from = now
 
 
 def _push(peaks: deque[tuple[float, int]] | deque[tuple[float, float]], now: float, value: float) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 EARNED = 0.008
 """By each request sent: the share of refusals that probing may come to."""
 
-EARNED_SLOWLY = 0.007
+EARNED_SLOWLY = 0.006
 SLOW_RATE = 5.0
 """Below so many requests a second less is earned: each probe is a greater share of a minute there."""
 

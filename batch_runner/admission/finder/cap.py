@@ -19,7 +19,9 @@ LEAST_ANSWERS = 3
 HOLD_SECONDS, STEP_SECONDS = 8.0, 1.0
 """After a cut the number is held; then one more is tried, two more a second later, then four."""
 
-AT_ONCE_SECONDS, AGAIN_CUT = 1.0, 0.9
+AT_ONCE_SECONDS, AGAIN, AGAIN_CUT = 1.0, 3, 0.9
+"""Refused again so soon, and the fourth time: it is far fewer."""
+
 FALSE_BELOW, FADES = 0.6, 0.7
 """Below so much of what the service took before, the cap is probably none, and costs nothing to probe; each cut says less so."""
 
@@ -38,7 +40,7 @@ class Cap:
         self._rate_before = 0.0
         self._cut_at = self._grown_at = float("-inf")
         self._step = 1
-        self._in_a_row = 0
+        self._in_a_row = self._refused_beside = 0
 
     def refused(self, now: float, in_flight: int, highest: int, wire: float, window: Window, *, named: bool, best: float) -> bool:
         """A refusal beside so many in flight: whether it is a cap's.
@@ -70,22 +72,25 @@ class Cap:
         """Refused beside so many; how many may be in flight now. Again and again at once: it is far fewer."""
         self._rate_before *= FADES
         self._in_a_row = self._in_a_row + 1 if now - self._cut_at < AT_ONCE_SECONDS else 0
-        most = in_flight - self._in_a_row if self._in_a_row <= 1 else AGAIN_CUT * in_flight
         self._cut_at = self._grown_at = now
-        self._step = 1
-        return most
+        self._step, self._refused_beside = 1, in_flight
+        return float(in_flight - self._in_a_row // 2) if self._in_a_row < AGAIN else AGAIN_CUT * in_flight
 
-    def may_grow(self, now: float, admitted: Admitted, *, saturated: bool, affordable: bool) -> bool:
-        """Whether to try more: all places are in use, the last cut is a while ago, and a refusal may be risked."""
-        if (
-            not saturated
-            or now - self._cut_at <= HOLD_SECONDS
-            or now - self._grown_at <= max(STEP_SECONDS, 2 * admitted.round_trip)
-        ):
+    def may_grow(self, now: float, size: float, admitted: Admitted, *, affordable: bool) -> bool:
+        """Whether to try more, all places being in use: the last cut is a while ago, and a refusal may be risked.
+
+        It costs nothing up to where the last refusal was, or where far less is taken than before: that is probably no cap.
+        """
+        pause = max(STEP_SECONDS, 2 * admitted.round_trip)
+        if now - self._cut_at <= HOLD_SECONDS or now - self._grown_at <= pause:
             return False
-        return affordable or self._step > 1 or admitted.minute(now) < FALSE_BELOW * self._rate_before
+        free = size + 1 <= self._refused_beside or admitted.minute(now) < FALSE_BELOW * self._rate_before
+        return free or affordable or self._step > 1
 
-    def grow(self, now: float) -> int:
+    def grow(self, now: float, size: float) -> int:
         """So many more."""
-        step, self._step, self._grown_at = self._step, 2 * self._step, now
+        self._grown_at = now
+        if size + 1 <= self._refused_beside:
+            return 1
+        step, self._step = self._step, 2 * self._step
         return step

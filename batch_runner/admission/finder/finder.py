@@ -185,7 +185,7 @@ class Finder:
 
     def _cut_in_flight(self, sent: Sent, now: float) -> None:
         before, self._rate.starting = self._window.size, False
-        self._admitted.forget_highest()
+        self._admitted.forget_highest(now)
         self._window.set(min(before, self._cap.cut(now, sent.in_flight)))
         self._tell(f"refused with {sent.in_flight} others in flight: at most {self._window.size:.0f} now (was {before:.0f})")
 
@@ -247,8 +247,9 @@ class Finder:
 
     def _grow(self, now: float) -> None:
         if self._cap.on:
-            if self._cap.may_grow(now, self._admitted, saturated=self._saturated, affordable=self._allowance.enough):
-                self._window.set(self._window.size + self._cap.grow(now))
+            size, affordable = self._window.size, self._allowance.enough
+            if self._saturated and self._cap.may_grow(now, size, self._admitted, affordable=affordable):
+                self._window.set(size + self._cap.grow(now, size))
             self._rate.set(self._fill_rate, now)
             return
         if why := self._window.look(now, self.in_flight, wanted=self.rate * self._window.latency > self._window.size):

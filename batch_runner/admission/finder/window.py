@@ -20,7 +20,7 @@ SLOWED, SLOWING, CALM = 1.5, 1.3, 1.2
 LEAST_SHRINK = 0.5
 SPREAD = 1.1
 SMALL = 64
-"""Below it a round is of answers to requests sent since the last step: that takes a latency each time, and sees every overload."""
+"""Below it a round is of answers to requests sent since the last step: each takes a latency, and shows an overload at once."""
 
 LEAST = 4.0
 FEW = 8
