@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from batch_runner.admission.finder.admitted import Admitted
     from batch_runner.admission.finder.window import Window
 
-VOTES, VOTES_AT_FEW, FEW = 3, 5, 10
+VOTES, VOTES_AT_FEW, FEW = 3, 6, 30
 """So many refusals make a cap, more where few are in flight: there chance brings them to one level."""
 
 VOTES_APART = 1.0
@@ -22,7 +22,7 @@ HOLD_SECONDS, STEP_SECONDS = 8.0, 1.0
 AT_ONCE_SECONDS, AGAIN, AGAIN_CUT = 1.0, 3, 0.9
 """Refused again so soon, and the fourth time: it is far fewer."""
 
-FALSE_BELOW, FADES = 0.6, 0.7
+FALSE_BELOW, FADES = 0.85, 0.85
 """Below so much of what the service took before, the cap is probably none, and costs nothing to probe; each cut says less so."""
 
 
@@ -70,8 +70,9 @@ class Cap:
 
     def cut(self, now: float, in_flight: int) -> float:
         """Refused beside so many; how many may be in flight now. Again and again at once: it is far fewer."""
-        self._rate_before *= FADES
         self._in_a_row = self._in_a_row + 1 if now - self._cut_at < AT_ONCE_SECONDS else 0
+        if now - self._cut_at > HOLD_SECONDS:
+            self._rate_before *= FADES
         self._cut_at = self._grown_at = now
         self._step, self._refused_beside = 1, in_flight
         return float(in_flight - self._in_a_row // 2) if self._in_a_row < AGAIN else AGAIN_CUT * in_flight
