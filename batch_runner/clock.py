@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
+from math import modf
 
 Clock = Callable[[], float]
 """Seconds since 1970, as `time.time` gives them."""
@@ -11,7 +13,16 @@ Clock = Callable[[], float]
 
 def timestamp(seconds: float) -> str:
     """`2026-11-24T18:35:40.123Z`."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    fraction, whole = modf(seconds)
+    micro = round(fraction * 1e6)  # as `fromtimestamp` rounds
+    carried, micro = divmod(micro, 1_000_000)
+    return f"{_second(int(whole) + carried)}.{micro // 1000:03d}Z"
+
+
+@lru_cache(maxsize=8)
+def _second(seconds: int) -> str:
+    """A run writes the time thousands of times in each second, and all but the end of it stays the same."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat().removesuffix("+00:00")
 
 
 def compact_timestamp(seconds: float) -> str:

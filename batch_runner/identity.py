@@ -39,12 +39,17 @@ NOT_ASKED = frozenset(
 
 def fingerprint(body: Mapping[str, Any]) -> str:
     """The request as asked for: a version tag and a hash of the body without what `NOT_ASKED` names."""
-    return f"{FINGERPRINT_VERSION}:{_hash(_as_asked(body), 16)}"
+    return fingerprint_of(as_asked(body))
+
+
+def fingerprint_of(asked: bytes) -> str:
+    """The fingerprint of what `as_asked` gives."""
+    return f"{FINGERPRINT_VERSION}:{_hash(asked, 16)}"
 
 
 def key_of_request(body: Mapping[str, Any]) -> int:
     """The key of a request's fingerprint, without its text."""
-    return int.from_bytes(blake2b(_as_asked(body), digest_size=16).digest()[:8], "big")
+    return int.from_bytes(blake2b(as_asked(body), digest_size=16).digest()[:8], "big")
 
 
 def line_fingerprint(line: bytes, reason: str) -> str:
@@ -140,7 +145,8 @@ def decide_rejected(status: Status | None, *, same: bool) -> Action:
     return Action.RECORD
 
 
-def _as_asked(body: Mapping[str, Any]) -> bytes:
+def as_asked(body: Mapping[str, Any]) -> bytes:
+    """What of a body says what is asked, as one JSON text."""
     return dumps({key: value for key, value in body.items() if key not in NOT_ASKED}, sort_keys=True)
 
 

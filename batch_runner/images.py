@@ -42,7 +42,7 @@ def embedded(messages: list[dict[str, Any]], folder: Path | None) -> list[dict[s
 
 def size_of(row: PromptRow | Rejected) -> int:
     """About how many bytes a row holds while it is open: its line, and the images its request carries."""
-    if isinstance(row, Rejected):
+    if isinstance(row, Rejected) or row.text is not None:
         return len(row.line)
     contents = [message.get("content") for message in row.asks["messages"]]
     parts = [part for content in contents if isinstance(content, list) for part in content]

@@ -56,4 +56,10 @@ def loads_leniently(text: bytes) -> Any:
 
 def whole_text(text: str) -> str:
     """`text` without lone surrogates, which no UTF-8 file can hold."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text

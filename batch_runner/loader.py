@@ -96,7 +96,8 @@ class Draft(NamedTuple):
         line, asked = self.line, self.asked
         if isinstance(asked, Unusable):
             return Rejected(self.id, line.source, line.text, asked.reason)
-        return PromptRow(self.id, line.source, line.text, asked.asks, asked.as_written, asked.extra)
+        text = asked.asks["messages"][0]["content"] if asked.plain else None
+        return PromptRow(self.id, line.source, line.text, asked.asks, asked.as_written, asked.extra, text)
 
 
 class RowSource(Protocol):

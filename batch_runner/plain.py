@@ -17,6 +17,7 @@ from batch_runner.complaints import WrongLineError
 from batch_runner.forms import AS_IT_COMES, LISTS, LONG_NUMBER, OVERRIDING, Asked, id_name, prompt_name
 from batch_runner.identity import id_from_content
 from batch_runner.loader import Draft
+from batch_runner.records import PromptRow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,6 +39,8 @@ class PlainRows(NamedTuple):
     prompts: list[str]
     fields: list[dict[str, Any]]
     prompt_field: str
+    own_fields: tuple[str, ...]
+    """Names of the fields that mean nothing to us."""
     used: frozenset[str]
 
     def asked(self, place: int) -> Asked:
@@ -45,6 +48,18 @@ class PlainRows(NamedTuple):
         asks = _asks(self.prompts[place])
         own_id = self.ids[place] if self.own_ids else None
         return Asked(own_id, asks, asks, self.fields[place], self.used, self.prompt_field, None, False, True)
+
+    def row(self, place: int) -> PromptRow:
+        """One of them, to be sent."""
+        prompt, fields = self.prompts[place], self.fields[place]
+        return PromptRow(
+            self.ids[place],
+            f"{self.block.name}:{self.block.numbers[place]}",
+            self.block.texts[place],
+            _asks(prompt),
+            extra={name: fields[name] for name in self.own_fields},
+            text=prompt,
+        )
 
     def draft(self, place: int) -> Draft:
         """One of them, read."""
@@ -63,7 +78,10 @@ def read_plain(block: Block, shape: Shape = AS_IT_COMES) -> PlainRows | None:
     prompt_field, id_field = names
     prompts = columns[prompt_field]
     ids = [id_from_content(_asks(prompt)) for prompt in prompts] if id_field is None else _ids(columns[id_field])
-    return None if ids is None else PlainRows(block, ids, id_field is not None, prompts, rows, prompt_field, shape.used)
+    if ids is None:
+        return None
+    own_fields = tuple(name for name in columns if name not in shape.used and name != prompt_field)
+    return PlainRows(block, ids, id_field is not None, prompts, rows, prompt_field, own_fields, shape.used)
 
 
 def _asks(prompt: str) -> dict[str, Any]:

@@ -7,27 +7,41 @@ is sent.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from random import Random
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from batch_runner.failures import CannotStart
 from batch_runner.identity import Action, Occurrences
 from batch_runner.loader import draft
+from batch_runner.plain import read_plain
 from batch_runner.records import Rejected
+from batch_runner.selection import blocks
 
 if TYPE_CHECKING:
     from array import array
     from collections import Counter
     from collections.abc import Iterator, Mapping
 
+    from numpy.typing import NDArray
+
     from batch_runner.findings import Place
     from batch_runner.forms import Shape
-    from batch_runner.loader import RowSource
+    from batch_runner.loader import Block, RowSource
     from batch_runner.records import PromptRow
     from batch_runner.weighing import Weighing
 
 RECORDED = 0x80
 """Set in an action's byte when the output holds a record of the row."""
+CODES_AT_ONCE = 1_000_000
+"""Looked through at a time, so that the peak stays small."""
+
+RowAt = Callable[[int], "tuple[PromptRow | Rejected, bool]"]
+"""Gives one row of a block, and whether its id is its own."""
+
 PASSED_OVER = frozenset({Action.KEEP, Action.LEAVE_OUT})
 
 
@@ -92,26 +106,47 @@ class Plan:
         """True when the output needs no line."""
         return self.to_record == 0
 
+    def parted(self, count: int, seed: int) -> tuple[Plan, Plan]:
+        """Two plans: `count` of the rows to be sent, at random, the same for the same `seed`; and everything else."""
+        codes = np.frombuffer(self.actions, dtype=np.uint8)
+        picked = Random(seed).sample(range(self.to_send), min(count, self.to_send))  # noqa: S311 - a sample, no secret
+        places = _places_of(codes, np.array(sorted(picked), dtype=np.int64))
+        first, rest = np.where(codes == Action.LEAVE_OUT, codes, np.uint8(Action.KEEP)), codes.copy()
+        first[places], rest[places] = codes[places], Action.KEEP
+        return self._doing(first.tobytes()), self._doing(rest.tobytes())
+
+    def _doing(self, actions: bytes) -> Plan:
+        """The same plan with other actions."""
+        return replace(
+            self,
+            actions=actions,
+            new=actions.count(Action.SEND),
+            again=actions.count(Action.SEND | RECORDED),
+            changed=actions.count(Action.CHANGED | RECORDED),
+            rejected=actions.count(Action.RECORD) + actions.count(Action.RECORD | RECORDED),
+        )
+
     def items(self, source: RowSource) -> Iterator[tuple[PromptRow | Rejected, bool]]:
         """The second pass: every row that needs a line in the output, and whether there is a record of it already."""
-        occurrences, met = Occurrences(), set[str]()
-        lines = source.lines()
-        for number, check in enumerate(self.checks):
-            line = next(lines, None)
-            if line is None:
-                raise CannotStart("the input became shorter while the run went on: the same command goes on with it as it is now")
-            if zlib.crc32(line.text) != check:
-                raise _changed(line.source)
-            codes = self.actions[number * self.repeat : (number + 1) * self.repeat]
-            if not self.repeated and all(code & ~RECORDED in PASSED_OVER for code in codes):
-                continue
-            read = draft(line, self.shape)
-            row = read.row
-            if read.id in self.repeated:
-                if not read.own_id and read.id in met:
-                    row = replace(row, id=occurrences.next(read.id))
-                met.add(read.id)
-            yield from self._copies(row, codes)
+        occurrences, met, number = Occurrences(), set[str](), 0
+        for block in blocks(source, len(self.checks)):
+            read: RowAt | None = None
+            for place, text in enumerate(block.texts):
+                if zlib.crc32(text) != self.checks[number]:
+                    raise _changed(block.line(place).source)
+                codes = self.actions[number * self.repeat : (number + 1) * self.repeat]
+                number += 1
+                if not self.repeated and all(code & ~RECORDED in PASSED_OVER for code in codes):
+                    continue
+                read = read or _reader(block, self.shape)
+                row, own_id = read(place)
+                if row.id in self.repeated:
+                    first = row.id not in met
+                    met.add(row.id)
+                    row = row if own_id or first else replace(row, id=occurrences.next(row.id))
+                yield from self._copies(row, codes)
+        if number < len(self.checks):
+            raise CannotStart("the input became shorter while the run went on: the same command goes on with it as it is now")
 
     def _copies(self, row: PromptRow | Rejected, codes: bytes | bytearray) -> Iterator[tuple[PromptRow | Rejected, bool]]:
         for copy, code in enumerate(codes, start=1):
@@ -121,6 +156,37 @@ class Plan:
             if isinstance(row, Rejected) != (action == Action.RECORD):
                 raise _changed(row.source)  # an image that it names is another one now, or gone
             yield (row if self.repeat == 1 else replace(row, id=f"{row.id}#{copy}")), bool(code & RECORDED)
+
+
+def _sends(codes: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Which codes stand for a row to be sent."""
+    actions = codes & np.uint8(RECORDED - 1)
+    sent: NDArray[np.bool_] = (actions == Action.SEND) | (actions == Action.CHANGED)
+    return sent
+
+
+def _places_of(codes: NDArray[np.uint8], ranks: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where the rows to be sent of these `ranks` (ascending, from 0) stand; a million codes at a time, to stay small."""
+    found, before = [np.empty(0, dtype=np.int64)], 0
+    for start in range(0, len(codes), CODES_AT_ONCE):
+        here = np.flatnonzero(_sends(codes[start : start + CODES_AT_ONCE]))
+        wanted = ranks[(ranks >= before) & (ranks < before + len(here))] - before
+        found.append(here[wanted] + start)
+        before += len(here)
+    return np.concatenate(found)
+
+
+def _reader(block: Block, shape: Shape) -> RowAt:
+    """How the rows of a block are read: all at once where they are plain, each by itself where they aren't."""
+    rows = read_plain(block, shape)
+    if rows is not None:
+        return lambda place: (rows.row(place), rows.own_ids)
+
+    def read(place: int) -> tuple[PromptRow | Rejected, bool]:
+        each = draft(block.line(place), shape)
+        return each.row, each.own_id
+
+    return read
 
 
 def _changed(source: str) -> CannotStart:

@@ -74,6 +74,8 @@ class PromptRow:
     """True for an OpenAI Batch line, whose body is sent as it stands."""
     extra: Mapping[str, Any] = field(default_factory=dict)
     """The row's own fields."""
+    text: str | None = None
+    """The prompt, where one text is all that the row asks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,7 @@ class Reply:
 
     status: int
     headers: Mapping[str, str]
-    """Names in lower case."""
+    """Asked for by names in lower case."""
     body: bytes
     seconds: float
 
@@ -178,10 +180,14 @@ class Bill:
     """What attempts whose answer never came have cost at their worst."""
 
     def __add__(self, other: Bill) -> Bill:
-        return Bill(self.spent + other.spent, self.maybe_billed + other.maybe_billed)
+        owed = self.maybe_billed if other.maybe_billed is NO_USAGE else self.maybe_billed + other.maybe_billed
+        return Bill(self.spent + other.spent, owed)
 
     def __bool__(self) -> bool:
         return bool(self.spent or self.maybe_billed)
+
+
+NO_BILL = Bill()
 
 
 @dataclass(frozen=True, slots=True)

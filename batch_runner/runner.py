@@ -51,9 +51,8 @@ class Runner:
 
     async def run(self) -> None:
         """Send what the plan says. Whatever ends the run early, answers in flight are recorded first."""
-        pool = asyncio.TaskGroup()
-        async with alongside(self._tick(pool)), pool:
-            self._widen(pool)
+        async with alongside(self._tick()), asyncio.TaskGroup() as self._pool:
+            self._widen()
         self._look_after_output()
         self._state.totals.wall_ms = round(1000 * self._seconds())
         self._state.reporter.update(self._snapshot())
@@ -64,15 +63,26 @@ class Runner:
         unfinished = self._state.totals.rows[Status.UNFINISHED] + self._state.leaving.kept_short
         return self._recorded < self._plan.to_record or unfinished > 0
 
-    def _widen(self, pool: asyncio.TaskGroup) -> None:
-        """Open more rows, twice as many at most, when none of them waits for leave to send, and more may be in flight."""
+    @property
+    def _most_open(self) -> int:
+        """A row is open for each request in flight, and others while some of them wait for a retry."""
+        most = max(OPEN_ROWS_PER_SLOT * self._state.admission.most_in_flight, FEWEST_OPEN_ROWS)
+        return min(most, self._plan.to_record)
+
+    def _widen(self) -> None:
+        """Open more rows, twice as many at most, where none waits for leave to send and more may be in flight."""
         admission = self._state.admission
-        most = min(max(OPEN_ROWS_PER_SLOT * admission.most_in_flight, FEWEST_OPEN_ROWS), self._plan.to_record)
         if self._fed or admission.waiting:
             return
-        for _ in range(self._open_rows, min(most, max(FEWEST_OPEN_ROWS, 2 * self._open_rows))):
-            pool.create_task(self._work())
+        free = max(admission.most_in_flight - admission.in_flight, FEWEST_OPEN_ROWS - self._open_rows)
+        for _ in range(min(free, max(FEWEST_OPEN_ROWS, self._open_rows))):
+            self._one_more()
+
+    def _one_more(self) -> None:
+        """Open one more row, within the window."""
+        if self._open_rows < self._most_open:
             self._open_rows += 1
+            self._pool.create_task(self._work())
 
     async def _work(self) -> None:
         """Take rows one after the other until there are none, or the run leaves."""
@@ -105,7 +115,7 @@ class Runner:
     async def _handle(self, row: PromptRow | Rejected, *, recorded: bool) -> None:
         past = await asyncio.to_thread(self._history.past, row.id) if recorded else NO_PAST
         if isinstance(row, PromptRow):
-            result = await self._worker.complete(row, past)
+            result = await self._worker.complete(row, past, self._one_more)
         else:
             result = await self._worker.reject(row, past)
         if result is not None:
@@ -129,9 +139,9 @@ class Runner:
         else:
             self._state.leaving.drain(ExitStatus.CANNOT_START if isinstance(error, CannotStart) else ExitStatus.BUG)
 
-    async def _tick(self, pool: asyncio.TaskGroup) -> None:
+    async def _tick(self) -> None:
         while True:
-            self._widen(pool)
+            self._widen()
             self._look_after_output()
             self._state.reporter.update(self._snapshot())
             await asyncio.sleep(TICK_SECONDS)

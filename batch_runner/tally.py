@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from batch_runner.failures import MAYBE_BILLED, NOT_THE_ROWS, TRANSIENT, Failure, FailureKind
 from batch_runner.identity import line_fingerprint
 from batch_runner.records import (
+    NO_BILL,
     UNTOLD_USAGE,
     Attempt,
     Bill,
@@ -24,12 +26,12 @@ from batch_runner.records import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from batch_runner.pricing import Prices
 
 MOST_INPUT_BYTES = 1024 * 1024
 """A longer input line isn't kept in the output; its `source` leads back to it."""
+
+NO_BILLS: Mapping[str, Bill] = {}
 
 LOST_IN_AN_OUTAGE = 0.5
 """Of an attempt that may have been billed: a row that asks whether an outage is over isn't given up for it at once."""
@@ -69,7 +71,8 @@ class Tally:
         """Count an attempt that was sent `at` and ended so, in an `outage` or not; returns what it has cost."""
         bill = self._cost(verdict)
         if bill:
-            self._bills[self._request.model] = self._bills.get(self._request.model, Bill()) + bill
+            before = self._bills.get(self._request.model)
+            self._bills[self._request.model] = bill if before is None else before + bill
         kind = verdict.status if isinstance(verdict, Completion) else verdict.kind
         self._attempts = _stretched(self._attempts, Attempt(at, outcome.seconds, kind))
         self.made += 1
@@ -84,11 +87,11 @@ class Tally:
             kept = self._kept(self._answer, finished_at)
             cut_off_again = completion.status is Status.TRUNCATED is kept.status
             return replace(kept, max_completion_tokens=self._request.max_completion_tokens) if cut_off_again else kept
-        usage = completion.usage
-        result = self._result(completion.status, finished_at)
-        return replace(
-            result,
-            cost_usd=None if usage is None else self._usd(result.model, result.bill, usage.prompt_tokens),
+        usage, prompt_tokens = completion.usage, None if completion.usage is None else completion.usage.prompt_tokens
+        return self._result(
+            completion.status,
+            finished_at,
+            cost_usd=None if usage is None else self._usd(self._request.model, self._bill, prompt_tokens),
             answer=completion.answer,
             finish_reason=completion.finish_reason,
             message=completion.message,
@@ -120,8 +123,10 @@ class Tally:
         """
         if self._answer is not None:
             return self._kept(self._answer, finished_at)
-        return replace(
-            self._result(status, finished_at),
+        return self._result(
+            status,
+            finished_at,
+            cost_usd=self._usd(self._request.model, self._bill, None),
             failure=failure.kind,
             message=failure.message,
             http_status=failure.http_status,
@@ -140,9 +145,14 @@ class Tally:
             return Bill(maybe_billed=Usage.at_worst(self._request.worst))
         return Bill()
 
-    def _result(self, status: Status, finished_at: str) -> Result:
+    @property
+    def _bill(self) -> Bill:
+        """What the row has cost under the model that is asked now."""
+        return self._bills.get(self._request.model, NO_BILL)
+
+    def _result(self, status: Status, finished_at: str, **told: Any) -> Result:
+        """A result with what is known of any row, and what else is `told`."""
         model = self._request.model
-        bill = self._bills.get(model, Bill())
         return Result(
             id=self._row.id,
             status=status,
@@ -152,12 +162,12 @@ class Tally:
             run_id=self._run_id,
             model=model,
             max_completion_tokens=self._request.max_completion_tokens,
-            bill=bill,
-            other_bills=_others(self._bills, model),
-            cost_usd=self._usd(model, bill, None),
+            bill=self._bill,
+            other_bills=_others(self._bills, model) if len(self._bills) > 1 or model not in self._bills else NO_BILLS,
             attempts=tuple(self._attempts),
             extra=self._row.extra,
             input="" if status is Status.OK else kept_input(self._row.line),
+            **told,
         )
 
 

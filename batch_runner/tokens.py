@@ -23,6 +23,9 @@ TALK_TOKENS = 3
 IMAGE_TOKENS = 40_000
 """More than any chat model counts for one image."""
 
+IMAGE = b'"image_url"'
+"""What an image is named in a body."""
+
 DATA_URL = re.compile(rb"data:image/[\w.+-]+;base64,[A-Za-z0-9+/=]*")
 
 CONTINUED = bytes(range(0x80, 0xC0))
@@ -47,19 +50,26 @@ class TokenCounter:
 
 def prompt_estimate(body: Mapping[str, Any]) -> int:
     """Prompt tokens by character classes, images aside."""
-    text = _without_images(dumps(body["messages"]))
+    return text_tokens(dumps(body["messages"])) + talk_tokens(body)
+
+
+def text_tokens(data: bytes) -> int:
+    """The tokens of a JSON text by character classes, images aside."""
+    text = _without_images(data)
+    if text.isascii():
+        return int(len(text) / NARROW_PER_TOKEN)
     wide = len(text.translate(None, NOT_WIDE))
     narrow = len(text.translate(None, CONTINUED)) - wide
-    return int(narrow / NARROW_PER_TOKEN + wide * WIDE_TOKENS) + _talk(body)
+    return int(narrow / NARROW_PER_TOKEN + wide * WIDE_TOKENS)
 
 
 def prompt_bound(body: Mapping[str, Any], data: bytes) -> int:
     """More prompt tokens than `body`, sent as `data`, can have: no tokenizer makes more tokens than there are UTF-8 bytes; an
     image is the exception.
     """
-    images = data.count(b'"image_url"') if b'"image_url"' in data else 0
+    images = data.count(IMAGE)
     text = _without_images(data) if images else data
-    return len(text) + _talk(body) + images * IMAGE_TOKENS
+    return len(text) + talk_tokens(body) + images * IMAGE_TOKENS
 
 
 def token_counter() -> TokenCounter:
@@ -78,7 +88,7 @@ def _counted(bodies: Sequence[Mapping[str, Any]], batch_count: Callable[[list[st
         counts = iter(batch_count([text for each in texts for text in each], ENCODING))
     except UnicodeEncodeError:  # a lone surrogate
         counts = iter(batch_count([whole_text(text) for each in texts for text in each], ENCODING))
-    return [sum(next(counts) for _ in each) + _talk(body) for each, body in zip(texts, bodies, strict=True)]
+    return [sum(next(counts) for _ in each) + talk_tokens(body) for each, body in zip(texts, bodies, strict=True)]
 
 
 def _texts(body: Mapping[str, Any]) -> Iterator[str]:
@@ -99,5 +109,6 @@ def _without_images(data: bytes) -> bytes:
     return DATA_URL.sub(b"", data) if b";base64," in data else data
 
 
-def _talk(body: Mapping[str, Any]) -> int:
+def talk_tokens(body: Mapping[str, Any]) -> int:
+    """What a model counts beside the texts of a conversation."""
     return TALK_TOKENS * (len(body["messages"]) + 1)

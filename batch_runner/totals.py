@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import orjson
 
-from batch_runner.records import Bill, Status, Usage
+from batch_runner.records import NO_BILL, NO_PAST, Bill, Status, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -59,6 +59,9 @@ class Totals:
     def row(self, result: Result, past: Past) -> None:
         """Count how a row stands at the end of this run, where it stood as `past` tells; its attempts are counted apart."""
         self.rows[result.status] += 1
+        if past is NO_PAST and result.bill.spent is result.usage and not result.other_bills:
+            self.stands(result.status, result.model, result.usage)  # one attempt, and its answer stands: nothing was in vain
+            return
         self.vain(result.bills, result.model, result.usage)
         for model, bill in past.bills.items():
             _add(self.in_vain, model, Usage() - bill.spent)
@@ -88,7 +91,7 @@ class Totals:
     def bill(self, model: str, bill: Bill) -> None:
         """Count what one attempt has cost."""
         if bill:
-            self.bills[model] = self.bills.get(model, Bill()) + bill
+            self.bills[model] = self.bills.get(model, NO_BILL) + bill
 
     def answered(self, model: str, model_answered: str, seconds: float, *, usage_known: bool) -> None:
         """Count one answer."""

@@ -21,7 +21,7 @@ LEAN_BACK_SECONDS = 1.5
 QUICK_RETURN_SECONDS = 4.0
 """A refusal this soon after the last cut says that the cut was too small."""
 
-LEAN_STEP, FIRST_LEAN = 0.1, 0.5
+LEAN_STEP, FIRST_LEAN, MOST_LEAN = 0.1, 0.5, 1.3
 PACES = 40
 
 
@@ -84,7 +84,7 @@ class Estimate:
         if counted is None or seconds_since_cut < QUICK_RETURN_SECONDS:
             return counted
         taken = min(rate, self._pace_before(at - LEAN_BACK_SECONDS))
-        return max(counted, counted + self._lean * (taken - counted))
+        return max(counted, min(MOST_LEAN * counted, counted + self._lean * (taken - counted)))
 
     def _counted(self, at: float, admitted: int, rate: float) -> float | None:
         before = self._marks[-2] if len(self._marks) > 1 else self._start
