@@ -68,6 +68,10 @@ class Cap:
         long_enough = now - self._votes[0].at >= max(LEAST_SPAN, span * window.latency)
         return long_enough and max(levels) - min(levels) <= wire
 
+    def begin(self, rate: float) -> None:
+        """A cap is known from before; the service takes so much a second."""
+        self.on, self._rate_before = True, rate
+
     def cut(self, now: float, in_flight: int) -> float:
         """Refused beside so many; how many may be in flight now. Again and again at once: it is far fewer."""
         self._in_a_row = self._in_a_row + 1 if now - self._cut_at < AT_ONCE_SECONDS else 0

@@ -23,6 +23,8 @@ QUICK_RETURN_SECONDS = 4.0
 
 LEAN_STEP, FIRST_LEAN, MOST_LEAN = 0.1, 0.5, 1.3
 PACES = 40
+SAME = 0.1
+"""Estimates this near to each other are of one limit."""
 
 
 class _Mark(NamedTuple):
@@ -42,6 +44,8 @@ class Estimate:
         self.value: float | None = None
         """The last estimate that was believed."""
         self.at = float("-inf")
+        self.was: float | None = None
+        """What was believed before it changed."""
         self.counted: float | None = None
         """The last one as it was counted, without leaning."""
         self._start = _Mark(now, 0)
@@ -71,6 +75,8 @@ class Estimate:
 
     def believe(self, value: float, now: float) -> None:
         """The limit is this."""
+        if self.value is not None and abs(value / self.value - 1) > SAME:
+            self.was = self.value
         self.value, self.at = value, now
 
     def doubt(self) -> None:

@@ -121,6 +121,11 @@ class Window:
         self.size = min(self.size, self.ceiling)
         return f"{before:.0f} in flight are all in use: up to {self.size:.0f}" if int(self.size) > int(before) else ""
 
+    @property
+    def shrunk(self) -> bool:
+        """Whether answers were slow with more in flight."""
+        return self._shrunk_from is not None
+
     def set(self, size: float) -> None:
         """A cap on requests in flight was met, or is probed."""
         self.size = max(1.0, min(size, self.ceiling))
