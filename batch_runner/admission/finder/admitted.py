@@ -17,6 +17,7 @@ TICK = 0.25
 
 MINUTE = 60.0
 KEPT_TICKS = 600
+FIRST_ROUND_TRIP, OF_LATE = 0.1, 0.1
 LEAST_SILENCE, ROUND_TRIPS = 0.4, 3
 """Seconds, and round trips of a refusal, without which a request was let in; the longer of the two."""
 
@@ -29,7 +30,9 @@ class Admitted:
 
     def __init__(self, now: float) -> None:
         self.total = 0
-        self.round_trip = 0.1
+        self.round_trip = FIRST_ROUND_TRIP
+        """Seconds until a refusal is heard."""
+        self._heard = 0
         self._silent: deque[Sent] = deque()
         self._totals: deque[tuple[float, int]] = deque([(now, 0)], maxlen=KEPT_TICKS)
         self._highest: deque[tuple[float, int]] = deque()
@@ -48,7 +51,8 @@ class Admitted:
     def refused(self, sent: Sent, now: float) -> None:
         """A request was refused after so long."""
         sent.refused = True
-        self.round_trip += 0.1 * ((now - sent.at) - self.round_trip)
+        self._heard += 1
+        self.round_trip += max(OF_LATE, 1.0 / self._heard) * ((now - sent.at) - self.round_trip)
 
     def look(self, now: float, rate: float) -> None:
         """Count what has been silent for long enough."""

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from batch_runner.admission.finder.admitted import Admitted
     from batch_runner.admission.finder.window import Window
 
-VOTES, VOTES_AT_FEW, FEW = 3, 6, 30
+VOTES, VOTES_AT_FEW, FEW = 3, 6, 60
 """So many refusals make a cap, more where few are in flight: there chance brings them to one level."""
 
 VOTES_APART = 1.0
@@ -16,6 +16,9 @@ LEAST_SPAN, SPAN_OF_LATENCY, SPAN_AT_FEW = 3.0, 0.7, 2.0
 """They are spread over so long. In flight grows for a whole latency after any start, so early refusals always look like a cap."""
 
 LEAST_ANSWERS = 3
+CONTRADICTS = 3
+"""So many let in between two refusals, the second beside far fewer than the first: no cap does that."""
+
 HOLD_SECONDS, STEP_SECONDS = 8.0, 1.0
 """After a cut the number is held; then one more is tried, two more a second later, then four."""
 
@@ -42,13 +45,16 @@ class Cap:
         self._step = 1
         self._in_a_row = self._refused_beside = 0
 
-    def refused(self, now: float, in_flight: int, highest: int, wire: float, window: Window, *, named: bool, best: float) -> bool:
+    def refused(
+        self, now: float, in_flight: int, highest: int, wire: float, window: Window, *, let_in: int, named: bool, best: float
+    ) -> bool:
         """A refusal beside so many in flight: whether it is a cap's.
 
-        `highest` were let in together lately, give or take `wire`; `best` a second is what the service took. `named`: it says
-        itself that it is a cap.
+        `highest` were let in together lately, give or take `wire`; `let_in` were since the last refusal, `best` a second is what
+        the service took. `named`: it says itself that it is a cap.
         """
-        if not named and (in_flight <= wire or in_flight < highest - wire):
+        contradicted = self.on and let_in >= CONTRADICTS and in_flight < self._refused_beside - wire
+        if not named and (contradicted or in_flight <= wire or in_flight < highest - wire):
             self._votes.clear()
             self.on = False
             return False

@@ -200,7 +200,7 @@ class Finder:
         admitted, estimate = sent.number - self._refused + 1, self._rate.estimate
         seconds, count = estimate.since_last(sent.at, admitted)
         estimate.mark(sent.at, admitted, self.rate)
-        if self._is_cap(sent, now, refusal):
+        if self._is_cap(sent, now, refusal, count):
             self._cut_in_flight(sent, now)
             return
         first = self._rate.starting
@@ -210,13 +210,13 @@ class Finder:
         if first or self._in_vain >= IN_VAIN or self._minute.on(now) or self._is_told_to_wait(refusal):
             self._rate.pace.hold(self._blockage.begin(now, self.rate))
 
-    def _is_cap(self, sent: Sent, now: float, refusal: Refusal) -> bool:
+    def _is_cap(self, sent: Sent, now: float, refusal: Refusal, let_in: int) -> bool:
         latency = max(LEAST_LATENCY, self._window.latency)
         wire = 1 + 2.0 * self._admitted.round_trip * sent.in_flight / latency
         highest = self._admitted.highest(sent.at - MINUTE)
         before, best = self._cap.on, self._rate.best(now, self._admitted.best_minute)
         named = refusal.limit == "concurrency"
-        after = self._cap.refused(now, sent.in_flight, highest, wire, self._window, named=named, best=best)
+        after = self._cap.refused(now, sent.in_flight, highest, wire, self._window, let_in=let_in, named=named, best=best)
         if before and not after:
             self._tell(f"refused with {sent.in_flight} in flight, and more were let in before: no cap on requests in flight")
         return after
