@@ -95,6 +95,7 @@ def lines() -> Iterator[Line]:
     yield from places()
     yield from changed()
     yield from slow_limits()
+    yield from tokens()
     yield from rough()
 
 
@@ -163,6 +164,18 @@ def changed() -> Iterator[Line]:
         yield Line(f"{most} at once, halved and doubled", Service(limits=(limit_,)), asked, seconds=CHANGED_SECONDS)
 
 
+def tokens() -> Iterator[Line]:
+    """A limit on tokens of which nobody tells, not even that it is one on tokens."""
+    words = {"reserve": "counts prompt + cap", "refund": "gives back", "use": "counts use"}
+    for counting, how in words.items():
+        for use in (0.02, 0.2):
+            limit = RateLimit("tokens", 1_000_000, counting=counting)  # type: ignore[arg-type]  # one of the three
+            usual = round(0.6 * use * 8192)
+            service = Service(limits=(limit,), latency=usual / 100, usual_tokens=usual, most_tokens=8192)
+            name = f"1 M tokens/min, {how}, {use:.0%} of the cap used, untold"
+            yield Line(name, service, Asked(used=0.9, refused=0.02), warm_up=300.0, seconds=1200.0)
+
+
 def slow_limits() -> Iterator[Line]:
     """Few requests a minute: every probe is a great share of them."""
     for name in ("bucket of 1 s", "bucket of 60 s", "fixed window", "sliding window"):
@@ -212,7 +225,7 @@ def used_between(simulation: Simulation, since: int, until: int) -> float:
     granted = simulation.granted(since, until)
     if simulation.counts_places:
         return sum(simulation.places_used(second) for second in range(since, until)) / granted
-    return sum(simulation.books.admitted[since:until]) / granted
+    return simulation.let_in(since, until) / granted
 
 
 def found_after(simulation: Simulation, changed_at: float, share: float) -> float:

@@ -56,6 +56,7 @@ class Finder:
     ) -> None:
         wide = ceilings.rate is not None or ceilings.beside_tokens or ceilings.told
         self.in_flight = 0
+        self._began = now
         self._beside_tokens = ceilings.beside_tokens
         self._tell = tell or _silent
         self._window = Window(ceilings.in_flight if wide else FIRST_IN_FLIGHT, ceilings.in_flight)
@@ -128,7 +129,7 @@ class Finder:
 
     def _age(self, now: float) -> float:
         """Of what is believed: as old as what was remembered, until a refusal said something."""
-        return self._remembered.age + now if self._remembered is not None and not self._refused else 0.0
+        return self._remembered.age + now - self._began if self._remembered is not None and not self._refused else 0.0
 
     @property
     def _useful_in_flight(self) -> int:
