@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from batch_runner.account import Quota
+    from batch_runner.admission.finder import Learned
     from batch_runner.exits import ExitStatus
     from batch_runner.failures import Failure
     from batch_runner.output.journal import Stall
@@ -45,6 +46,8 @@ class Snapshot:
     draining: bool
     stall: Stall | None = None
     """While the disk is full: what waits for it."""
+    learned: Learned | None = None
+    """What is known of the service's limits, if anything."""
 
     @property
     def waiting_for(self) -> str:
@@ -94,6 +97,8 @@ class RunReport:
     """Those that the run was told to count with."""
     drift: tuple[str, ...] = ()
     """In what a night departs from those before it."""
+    learned: Learned | None = None
+    """What was found out about the service's limits."""
     notes: tuple[str, ...] = ()
     """What a look at the key's account said beforehand, where a program asked for one."""
     quotas: tuple[Quota, Quota] | None = None
@@ -117,6 +122,10 @@ class Reporter(Protocol):
 
     def recorded(self, row: PromptRow | Rejected, result: Result) -> None:
         """A row has its last word in the output."""
+        ...
+
+    def decided(self, decision: str) -> None:
+        """A decision about limits, where they are to be explained."""
         ...
 
     def stopping(self, reason: str) -> None:

@@ -133,6 +133,10 @@ class EventLog:
         message = one_line(result.message, MOST_MESSAGE) if result.failure is not None or self._texts else ""  # else a refusal
         self._log.warning("row_not_ok", **told, status=result.status.value, **why, message=message, **texts)
 
+    def decided(self, decision: str) -> None:
+        """A decision about limits."""
+        self._log.info("limits", decision=decision)
+
     def stopping(self, reason: str) -> None:
         """The service or a cap ends the run."""
         self._log.error("stopping", reason=one_line(reason, MOST_MESSAGE))
