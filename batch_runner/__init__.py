@@ -34,8 +34,8 @@ The way of a row, and with it the order of the modules. Each imports only what s
     tokens          how many tokens a prompt has
     pricing/        tokens -> money
     chat            row -> request, reply -> completion
-    growth          how a row whose answer was cut off is asked again
     stencil         plain prompt -> request, without building it anew each time
+    growth          how a row whose answer was cut off is asked again
     account         what a service tells of a key's account: models, quota
     hints           what a refusal says of when to come back, and how fast
     error_replies   error replies in every dialect -> failure kind and scope, as tables
@@ -61,14 +61,17 @@ The way of a row, and with it the order of the modules. Each imports only what s
     runner          the pool and its drain
     intent          what somebody wants run, before any output is opened
     preparation     an order -> a run that could begin
+    projection      what some random rows foretell of the others
+    pilot           a few random rows first
     reporters/      live line, timed lines, heartbeat, summary
     notices/        who is told of a run: addresses, services, commands, files, a log
     check/          what a run would do, cost and take, told beforehand
     results/        reading an output
     upkeep/         outputs between runs: compacted, pruned, joined
+    preflight       a look at the key's account before a run, and after
     execution       builds a run, runs it, says how it ended
     api             run_file
-    nightly/        job files
+    nightly/        job files: nights, turns, schedules
     commands/       the command line, thin
 
 `fake_server/`, the embedded endpoint, imports nothing of these; only `execution` and `commands` import it.

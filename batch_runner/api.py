@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from batch_runner.failures import BatchRunnerError, CannotStart
 from batch_runner.intent import Order
 from batch_runner.loader import STDIN
 from batch_runner.notices.announcer import announcing
+from batch_runner.preflight import look_after, look_before, warnings
 from batch_runner.preparation import prepare
 from batch_runner.settings import read_settings
 
@@ -37,8 +39,8 @@ async def run_file(
 
     `inputs`: a path, a glob, or several of them. `output`: a JSONL file, by default `NAME.results.jsonl` beside a single
     input. `settings`: the flags of `batch-runner run` with `_` for `-`, values as on the command line or in their own type
-    (`rpm="3k/min"`, `rpm=3000`). The environment is read for keys only. `preflight` is the commands' alone: nothing is asked
-    here but the rows.
+    (`rpm="3k/min"`, `rpm=3000`). The environment is read for keys only. With `preflight=True`, which isn't the default here,
+    the key's account is looked at before and after: see `notes` and `quotas` of the report.
 
     Setting `stop` drains the run: nothing new is sent, answers on their way are recorded, `exit_status` is 130.
 
@@ -48,7 +50,7 @@ async def run_file(
     logger `batch_runner`.
     """
     named = tuple(str(name) for name in ((inputs,) if isinstance(inputs, str | Path) else inputs))
-    order = Order(read_settings(settings), named, None if output is None else Path(output))
+    order = Order(read_settings({"preflight": False} | settings), named, None if output is None else Path(output))
     if STDIN in named:
         raise CannotStart("standard input is read by the command only: give a file")
 
@@ -63,7 +65,10 @@ async def run_file(
             with ExitStack() as held:
                 prepared = await asyncio.to_thread(held.enter_context, prepare(order, clock=time.time))
                 await announcer.started()
+                account = await look_before(prepared)
+                notes = tuple(await asyncio.to_thread(list, warnings(account, prepared)))
                 report = await carry_out(prepared, reporter=announcer.reporter, watch=leave_when_told)
+                report = replace(report, notes=notes, quotas=await look_after(prepared, account, report))
         except BatchRunnerError as error:
             await announcer.refused(error)
             raise

@@ -19,7 +19,7 @@ from batch_runner.deadline import leave_in_time
 from batch_runner.endpoint import FAKE, FAKE_KEY, Endpoint
 from batch_runner.exits import ExitStatus, deserved, gravest
 from batch_runner.failures import BatchRunnerError, Bug, OutputLost
-from batch_runner.growth import Growth
+from batch_runner.growth import Growth, first_request
 from batch_runner.health import Health
 from batch_runner.leaving import AtStake, Leaving
 from batch_runner.output.compact import compact, is_due
@@ -28,7 +28,7 @@ from batch_runner.output.lines import Run, run_line, totals_line
 from batch_runner.output.rescue import Rescue
 from batch_runner.preparation import Prepared, recorded_settings
 from batch_runner.progress import RunReport
-from batch_runner.records import Status
+from batch_runner.records import NO_PAST, PromptRow, Status
 from batch_runner.reporters.heartbeat import Heartbeat
 from batch_runner.reporters.several import Several
 from batch_runner.reporters.wording import full_length_in_words, lines
@@ -67,11 +67,16 @@ class Ending:
     broken: Exception | None
 
 
-async def carry_out(prepared: Prepared, *, reporter: Reporter, watch: Watch | None = None) -> RunReport:
-    """Run what was prepared. Raises `Bug` when a fault of ours ended the run."""
-    if prepared.plan.nothing_to_do:
-        return _nothing_to_do(prepared, Several(reporter, _heartbeat(prepared)))
+async def carry_out(prepared: Prepared, *, reporter: Reporter, watch: Watch | None = None, tidily: bool = True) -> RunReport:
+    """Run what was prepared. Raises `Bug` when a fault of ours ended the run.
+
+    `tidily`: replaced lines may be removed at its end; not while more is to be run over the same history.
+    """
     reporter = Several(reporter, _heartbeat(prepared))
+    if prepared.plan.nothing_to_do:
+        return _nothing_to_do(prepared, reporter)
+    if prepared.caps and (reached := await asyncio.to_thread(_cap_reached, prepared)):
+        return _nothing_sent(prepared, reporter, ExitStatus.SPEND_CAP, reached)
     async with AsyncExitStack() as open_things:
         endpoint = await _ready(prepared, open_things)
         if prepared.plan.to_send:  # the first look at the list takes a while
@@ -83,7 +88,9 @@ async def carry_out(prepared: Prepared, *, reporter: Reporter, watch: Watch | No
             in_time = leave_in_time(leaving, prepared.deadline, time.time, time.monotonic, reporter.stopping)
             await open_things.enter_async_context(alongside(in_time))
         ending = await _send_all(prepared, endpoint, leaving, reporter)
-        report = await _whatever_comes(asyncio.to_thread(_compacted, _report(prepared, ending), prepared.history))
+        report = _report(prepared, ending)
+        if tidily:
+            report = await _whatever_comes(asyncio.to_thread(_compacted, report, prepared.history))
     reporter.ended(report)
     if ending.broken is not None and not isinstance(ending.broken, BatchRunnerError):
         raise Bug(f"{type(ending.broken).__name__}: {ending.broken}") from ending.broken
@@ -198,13 +205,30 @@ def _run_of(prepared: Prepared) -> Run:
 
 
 def _nothing_to_do(prepared: Prepared, reporter: Reporter) -> RunReport:
-    job = replace(prepared.history.job_so_far(real=prepared.real), rows=prepared.plan.standing)
     only = [state for state in prepared.settings.retry.only if state != "all"]
     reason = f"nothing to send: no row is {' or '.join(only)}" if only else "nothing to send: every row has its record"
     if prepared.plan.full_length:
         reason = f"nothing to send: {full_length_in_words(prepared.plan.full_length)}"
-    deserved_status = _as_rows_deserve(prepared, job.rows)
-    report = RunReport(job, Totals(), deserved_status, reason, prepared.output, prices=prepared.prices)
+    return _nothing_sent(prepared, reporter, _as_rows_deserve(prepared, prepared.plan.standing), reason)
+
+
+def _cap_reached(prepared: Prepared) -> str:
+    """Why nothing can be sent, where not even the first row fits under a cap: a run would only add its own lines to the output,
+    each time it is started. Empty where it fits, or where lines are to be recorded that can't be sent.
+    """
+    if prepared.plan.rejected:
+        return ""
+    row, recorded = next(prepared.plan.items(prepared.source))
+    assert isinstance(row, PromptRow)
+    past = prepared.history.past(row.id) if recorded else NO_PAST
+    request = first_request(row, past, Stencil(prepared.defaults), Growth.of(prepared.settings))
+    full = next((cap for cap in prepared.caps if not cap.holds(request)), None)
+    return "" if full is None else reached_in_words(full, full.worst(request))
+
+
+def _nothing_sent(prepared: Prepared, reporter: Reporter, status: ExitStatus, reason: str) -> RunReport:
+    job = replace(prepared.history.job_so_far(real=prepared.real), rows=prepared.plan.standing)
+    report = RunReport(job, Totals(), status, reason, prepared.output, prices=prepared.prices)
     reporter.ended(report)
     return report
 

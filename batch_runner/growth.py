@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from batch_runner.models import family_of
+from batch_runner.records import Status
 
 if TYPE_CHECKING:
+    from batch_runner.records import ChatRequest, Past, PromptRow
     from batch_runner.settings import Settings
+    from batch_runner.stencil import Stencil
     from batch_runner.usage import Usage
 
 NO_USE = 0
@@ -59,3 +62,12 @@ def _longest(model: str, usage: Usage) -> int:
     if family.window is None:
         return family.most_completion
     return min(family.most_completion, family.window - (usage.prompt_tokens or 0))
+
+
+def first_request(row: PromptRow, past: Past, stencil: Stencil, growth: Growth) -> ChatRequest:
+    """What is sent first for a row: never the very request whose answer was cut off already."""
+    request, cut = stencil.request(row), past.answer
+    if cut is None or cut.status is not Status.TRUNCATED or cut.fingerprint != request.fingerprint:
+        return request
+    cap = growth.again(request.model, request.max_completion_tokens, cut.max_completion_tokens, cut.usage)
+    return request if cap in {request.max_completion_tokens, NO_USE} else stencil.request(row, cap)

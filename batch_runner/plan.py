@@ -9,7 +9,10 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from random import Random
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from batch_runner.failures import CannotStart
 from batch_runner.identity import Action, Occurrences
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Iterator, Mapping
 
+    from numpy.typing import NDArray
+
     from batch_runner.findings import Place
     from batch_runner.forms import Shape
     from batch_runner.loader import Block, RowSource
@@ -33,6 +38,7 @@ RECORDED = 0x80
 """Set in an action's byte when the output holds a record of the row."""
 RowAt = Callable[[int], "tuple[PromptRow | Rejected, bool]"]
 """Gives one row of a block, and whether its id is its own."""
+CODES_AT_ONCE = 1_000_000
 PASSED_OVER = frozenset({Action.KEEP, Action.LEAVE_OUT})
 
 
@@ -97,6 +103,26 @@ class Plan:
         """True when the output needs no line."""
         return self.to_record == 0
 
+    def parted(self, count: int, seed: int) -> tuple[Plan, Plan]:
+        """Two plans: `count` of the rows to be sent, at random, the same for the same `seed`; and everything else."""
+        codes = np.frombuffer(self.actions, dtype=np.uint8)
+        picked = Random(seed).sample(range(self.to_send), min(count, self.to_send))  # noqa: S311 - a sample, no secret
+        places = _places_of(codes, np.array(sorted(picked), dtype=np.int64))
+        first, rest = np.where(codes == Action.LEAVE_OUT, codes, np.uint8(Action.KEEP)), codes.copy()
+        first[places], rest[places] = codes[places], Action.KEEP
+        return self._doing(first.tobytes()), self._doing(rest.tobytes())
+
+    def _doing(self, actions: bytes) -> Plan:
+        """The same plan with other actions."""
+        return replace(
+            self,
+            actions=actions,
+            new=actions.count(Action.SEND),
+            again=actions.count(Action.SEND | RECORDED),
+            changed=actions.count(Action.CHANGED | RECORDED),
+            rejected=actions.count(Action.RECORD) + actions.count(Action.RECORD | RECORDED),
+        )
+
     def items(self, source: RowSource) -> Iterator[tuple[PromptRow | Rejected, bool]]:
         """The second pass: every row that needs a line in the output, and whether there is a record of it already."""
         occurrences, met, number = Occurrences(), set[str](), 0
@@ -140,6 +166,24 @@ def _reader(block: Block, shape: Shape) -> RowAt:
         return each.row, each.own_id
 
     return read
+
+
+def _sends(codes: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Which codes stand for a row to be sent."""
+    actions = codes & np.uint8(RECORDED - 1)
+    sent: NDArray[np.bool_] = (actions == Action.SEND) | (actions == Action.CHANGED)
+    return sent
+
+
+def _places_of(codes: NDArray[np.uint8], ranks: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where the rows to be sent of these `ranks` (ascending, from 0) stand; a million codes at a time, to stay small."""
+    found, before = [np.empty(0, dtype=np.int64)], 0
+    for start in range(0, len(codes), CODES_AT_ONCE):
+        here = np.flatnonzero(_sends(codes[start : start + CODES_AT_ONCE]))
+        wanted = ranks[(ranks >= before) & (ranks < before + len(here))] - before
+        found.append(here[wanted] + start)
+        before += len(here)
+    return np.concatenate(found)
 
 
 def _changed(source: str) -> CannotStart:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections import Counter
     from pathlib import Path
 
+    from batch_runner.account import Quota
     from batch_runner.exits import ExitStatus
     from batch_runner.failures import Failure
     from batch_runner.output.journal import Stall
@@ -93,6 +94,10 @@ class RunReport:
     """Those that the run was told to count with."""
     drift: tuple[str, ...] = ()
     """In what a night departs from those before it."""
+    notes: tuple[str, ...] = ()
+    """What a look at the key's account said beforehand, where a program asked for one."""
+    quotas: tuple[Quota, Quota] | None = None
+    """What the service told of the key's quota before and after."""
 
 
 class Reporter(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from batch_runner.chat import cap_of, request_body, worst
@@ -15,6 +16,17 @@ if TYPE_CHECKING:
     from batch_runner.findings import Findings, Judged
     from batch_runner.forms import Asked
     from batch_runner.loader import Block, Line
+
+
+@dataclass(slots=True)
+class Load:
+    """What the rows that ask one model weigh together."""
+
+    rows: int = 0
+    bytes: int = 0
+    """Of their input lines; of a body that is no plain prompt, its own."""
+    completion: int = 0
+    """Tokens, if every answer uses its whole cap."""
 
 
 class Weighing:
@@ -39,6 +51,8 @@ class Weighing:
         """Rows without the answer that their conversation ends with."""
         self.models: dict[str, bool] = {}
         """The models asked for, and whether a row of theirs has no cap of its own."""
+        self.loads: dict[str, Load] = {}
+        """By model, what its rows come to together."""
         self.largest = Tokens(0, 0)
         """The worst of any row, prompt and completion taken apart."""
 
@@ -54,14 +68,14 @@ class Weighing:
         if self._plain.refusals or self._plain.mends:
             for place in range(len(prompts)):
                 self.findings.add(self._plain, block.line(place).source, 1)
-        self._count(self._run.model, len(prompts), uncapped=self._uncapped)
+        self._count(self._run.model, len(prompts), sum(map(len, block.texts)), self._common.completion, uncapped=self._uncapped)
         if self._may_grow(max(map(len, block.texts))):
             for text, prompt in zip(block.texts, prompts, strict=True):
                 if self._may_grow(len(text)):
                     self._grow_by(prompt)
 
     def _weigh_plain(self, asked: Asked, line: Line, sent: int) -> Judged:
-        self._count(self._run.model, sent, uncapped=self._uncapped)
+        self._count(self._run.model, sent, sent * len(line.text), self._common.completion, uncapped=self._uncapped)
         if self._may_grow(len(line.text)):
             self._grow_by(asked.asks["messages"][0]["content"])
         return self._plain
@@ -76,15 +90,19 @@ class Weighing:
 
     def _weigh(self, asked: Asked, sent: int) -> Judged:
         judged = self.findings.judge(request_body(asked.asks, self._run, as_written=asked.as_written))
-        self._count(judged.body["model"], sent, uncapped=cap_of(judged.body) is None)
+        most = worst(judged.body, dumps(judged.body))
+        self._count(judged.body["model"], sent, sent * most.prompt, most.completion, uncapped=cap_of(judged.body) is None)
         self.as_written += sent * asked.as_written
         self.cut += sent * bool(asked.cut)
         self.ending_in_answer += sent * (asked.asks["messages"][-1]["role"] == "assistant")
-        most = worst(judged.body, dumps(judged.body))
         self._grow(most.prompt, most.completion)
         return judged
 
-    def _count(self, model: str, sent: int, *, uncapped: bool) -> None:
+    def _count(self, model: str, sent: int, size: int, completion: int, *, uncapped: bool) -> None:
+        load = self.loads.setdefault(model, Load())
+        load.rows += sent
+        load.bytes += size
+        load.completion += sent * completion
         self.uncapped += sent * uncapped
         self.models[model] = self.models.get(model, False) or uncapped
 

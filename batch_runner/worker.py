@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from batch_runner import retry
 from batch_runner.exits import ExitStatus
 from batch_runner.failures import MAYBE_BILLED, SLOW_DOWN, TRANSIENT, Failure, FailureKind, Scope
-from batch_runner.growth import DOUBLED, NO_USE, Growth
+from batch_runner.growth import DOUBLED, NO_USE, Growth, first_request
 from batch_runner.leaving import WaitEndedError
 from batch_runner.output.lines import row_line
 from batch_runner.records import Completion, Status, Unreached
@@ -63,25 +63,22 @@ class Worker:
         `aside` is called whenever it begins to wait for its next attempt: somebody else may use the time. `None`: the run left
         before anything was sent. A truncated answer is in the journal before it is asked for once more.
         """
-        request = self._request(row, past)
+        request = first_request(row, past, self.stencil, self.patience.growth)
         tally = Tally(row, request, past, self.state.run_id, self.prices)
         failure: Failure | None = None
         answer: Result | None = None
         try:
             while True:
                 end = await self._attempt(row, request, tally)
-                if not isinstance(end, Retry):
-                    cap = self._larger_cap(request, end)
-                    if cap == NO_USE:
-                        return end
+                if isinstance(end, Retry):
+                    failure = end.failure
+                    aside()
+                    await self._wait(end)
+                elif (cap := self._larger_cap(request, end)) == NO_USE:
+                    return end
+                else:
                     request, answer, failure = self.stencil.request(row, cap), end, None
                     tally.grown(request, end)
-                    continue
-                failure = end.failure
-                aside()
-                await self.state.leaving.patient.sleep(end.wait)
-                if failure.scope is not Scope.EVERYONE:
-                    await self.state.admission.permit_retry()
         except WaitEndedError:
             self.state.leaving.kept_short += answer is not None
             if failure is None:
@@ -92,14 +89,10 @@ class Worker:
         """Write down that `row` can't be sent."""
         return await self._record(rejected_result(row, past, run_id=self.state.run_id, finished_at=self.state.now()))
 
-    def _request(self, row: PromptRow, past: Past) -> ChatRequest:
-        """What is sent first: never the very request whose answer was cut off already."""
-        request, cut = self.stencil.request(row), past.answer
-        if cut is None or cut.status is not Status.TRUNCATED or cut.fingerprint != request.fingerprint:
-            return request
-        asked = request.max_completion_tokens
-        cap = self.patience.growth.again(request.model, asked, cut.max_completion_tokens, cut.usage)
-        return request if cap in {asked, NO_USE} else self.stencil.request(row, cap)
+    async def _wait(self, end: Retry) -> None:
+        await self.state.leaving.patient.sleep(end.wait)
+        if end.failure.scope is not Scope.EVERYONE:
+            await self.state.admission.permit_retry()
 
     def _larger_cap(self, request: ChatRequest, end: Result) -> int:
         """The cap to ask for at once, where the last attempt's answer was cut off."""

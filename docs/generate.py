@@ -16,10 +16,16 @@ from batch_runner.exits import MEANINGS
 from batch_runner.failures import FailureKind
 from batch_runner.health import STREAKS
 from batch_runner.nightly.job_keys import job_table
+from batch_runner.notices.commands import VARIABLES
+from batch_runner.notices.log import EVENTS
+from batch_runner.notices.metrics import METRICS
+from batch_runner.reporters.heartbeat import KEYS
+from batch_runner.results.states import MEANINGS as STATES
+from batch_runner.results.states import STALE, STALE_MEANING
 from batch_runner.settings import Setting, table
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("README.md", "docs/errors.md", "docs/nightly.md", "docs/running.md")
+PAGES = ("README.md", "docs/errors.md", "docs/monitoring.md", "docs/nightly.md", "docs/running.md")
 PART = re.compile(r"(<!-- generated: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -82,6 +88,36 @@ def _default(entry: Setting) -> str:
     return f"`{default:g}`" if isinstance(default, float) else f"`{default}`"
 
 
+def states() -> str:
+    """One row for each state of an output."""
+    rows = [
+        f"| {status} | {state} | {meaning} |" for state, (status, meaning) in sorted(STATES.items(), key=lambda item: item[1])
+    ]
+    return _table("| status | state | meaning |", [*rows, f"| {STALE} | | {STALE_MEANING} |"])
+
+
+def heartbeat() -> str:
+    """One row for each key of the heartbeat."""
+    return _table("| key | meaning |", [f"| `{key}` | {meaning} |" for key, meaning in KEYS.items()])
+
+
+def metrics() -> str:
+    """One row for each metric."""
+    rows = [f"| `{metric.name}` | {f'`{metric.label}`' if metric.label else ''} | {metric.help} |" for metric in METRICS]
+    return _table("| metric | label beside `name` | meaning |", rows)
+
+
+def variables() -> str:
+    """One row for each variable that a command finds."""
+    return _table("| variable | value |", [f"| `{name}` | {meaning} |" for name, meaning in VARIABLES.items()])
+
+
+def events() -> str:
+    """One row for each event of the log."""
+    rows = [f"| `{event}` | {level} | {meaning} |" for event, (level, meaning) in EVENTS.items()]
+    return _table("| event | level | what it tells |", rows)
+
+
 MAKERS = {
     "exit-codes": exit_codes,
     "failure-kinds": failure_kinds,
@@ -89,6 +125,11 @@ MAKERS = {
     "streaks": streaks,
     "settings": settings,
     "job-keys": job_keys,
+    "states": states,
+    "heartbeat": heartbeat,
+    "metrics": metrics,
+    "variables": variables,
+    "events": events,
 }
 
 

@@ -22,6 +22,7 @@ from batch_runner.failures import FailureKind
 from batch_runner.forms import OVERRIDES, PROMPT_NAMES, Unusable, read_line
 from batch_runner.nightly.job_keys import job_table
 from batch_runner.nightly.schedule import NO_FAILURES
+from batch_runner.notices.metrics import METRICS
 from batch_runner.output.lines import Run, run_line
 from batch_runner.reporters.statement import failure_document, models_document, quota_document
 from batch_runner.settings import table
@@ -178,8 +179,23 @@ def _run(command: str, folder: Path) -> str:
 
 def _without_times(text: str) -> str:
     text = re.sub(r"^time .*$", "time", text, flags=re.MULTILINE)
-    text = re.sub(r"genai-prices [\d.]+", "genai-prices", text)
+    text = re.sub(r"genai-prices [\d.]+( of [\d-]+)?", "genai-prices", text)
     return re.sub(r"\d{8}T\d{6}Z-[0-9a-f]{6}", "RUN", text)
+
+
+def test_the_page_on_monitoring_names_flags_keys_and_metrics_that_there_are() -> None:
+    page = (ROOT / "docs" / "monitoring.md").read_text(encoding="utf-8")
+    flags = {entry.flag for entry in table()}
+    of_commands = {"--job", "--max-age", "--watch", "--verify", "--json", "--dry-run", "--fail-on-drift"}
+    keys = {entry.name for entry in (*table(), *job_table())}
+    metrics = {metric.name for metric in METRICS}
+
+    assert set(re.findall(r"`(--[a-z-]+)", page)) <= flags | of_commands
+    assert {flag for entry in table() if entry.group in {"notify", "log"} for flag in [entry.flag]} <= set(
+        re.findall(r"--[a-z-]+", page)
+    ) | {"--notify-timeout", "--command-timeout"}
+    assert {line.split(" = ")[0] for line in page.split("```toml\n")[1].split("```")[0].splitlines() if " = " in line} <= keys
+    assert set(re.findall(r"batch_runner_\w+", page)) == metrics
 
 
 def test_the_page_on_durability_names_tests_and_flags_that_exist() -> None:

@@ -718,3 +718,34 @@ def test_repeated_ids_pass_where_only_a_look_is_taken(bench: Bench) -> None:
     assert (plan.doubled, plan.doubled_rows) == ({"x": "in.jsonl:2"}, 2)
     with pytest.raises(CannotStart, match="ids must not repeat"):
         observed(bench)
+
+
+@given(
+    statuses=st.lists(st.sampled_from([*Status, None]), min_size=1, max_size=30),
+    count=st.integers(1, 40),
+    seed=st.integers(0, 3),
+)
+@settings(max_examples=25, deadline=None)
+def test_a_plan_is_parted_into_some_of_its_rows_and_everything_else(
+    tmp_path_factory: pytest.TempPathFactory, statuses: list[Status | None], count: int, seed: int
+) -> None:
+    bench = Bench(tmp_path_factory.mktemp("parted"))
+    bench.write(*(f'{{"id":"r{number}","prompt":"{number}"}}' for number in range(len(statuses))), "{")
+    with bench.output.open("ab") as out:
+        out.write(run_line(Run("r", AT, REAL), Totals()))
+        for number, status in enumerate(statuses):
+            if status is not None:
+                row = draft(Line(f'{{"id":"r{number}","prompt":"{number}"}}'.encode(), "in.jsonl:1")).row
+                assert isinstance(row, PromptRow)
+                out.write(row_line(bench._result(row, status, None)))
+    plan = bench.plan()
+
+    first, rest = plan.parted(count, seed)
+    sent = [[row.id for row, _ in part.items(bench.source) if isinstance(row, PromptRow)] for part in (plan, first, rest)]
+
+    assert first.to_send == len(sent[1]) == min(count, plan.to_send)
+    assert rest.to_send == len(sent[2]) == plan.to_send - first.to_send
+    assert sorted(sent[1] + sent[2]) == sorted(sent[0])
+    assert (first.rejected, rest.rejected) == (0, plan.rejected)
+    assert first.rows == rest.rows == plan.rows
+    assert plan.parted(count, seed)[0].actions == first.actions

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from batch_runner.leaving import Waits
 
 T = TypeVar("T")
+LEAST_SECONDS = 0.001
+"""Event loops keep time in milliseconds: to wait for less is to spin."""
 
 
 class Line(Generic[T]):
@@ -30,6 +32,7 @@ class Line(Generic[T]):
         self._let_in = let_in
         self._waiting: deque[tuple[T, asyncio.Future[None]]] = deque()
         self._timer: asyncio.TimerHandle | None = None
+        self._asks_at = math.inf
         waits.also(self._end)
 
     def __len__(self) -> int:
@@ -46,6 +49,8 @@ class Line(Generic[T]):
 
     async def stand(self, who: T, give_back: Callable[[T], None]) -> None:
         """Wait to be let in; raises `WaitEndedError` when the run drains first. Who is let in and can't come gives it back."""
+        if self._waits.ended:  # maybe since the last question, and by it
+            raise WaitEndedError
         future = asyncio.get_running_loop().create_future()
         self._waiting.append((who, future))
         if len(self._waiting) == 1:
@@ -87,12 +92,12 @@ class Line(Generic[T]):
         if seconds == math.inf:
             return
         loop = asyncio.get_running_loop()
-        at = loop.time() + seconds
+        at = loop.time() + max(seconds, LEAST_SECONDS)
         if self._timer is not None:
-            if self._timer.when() <= at:
+            if self._asks_at <= at:
                 return  # asks early, and sets itself anew
             self._timer.cancel()
-        self._timer = loop.call_at(at, self._time_is_up)
+        self._timer, self._asks_at = loop.call_at(at, self._time_is_up), at
 
     def _time_is_up(self) -> None:
         self._timer = None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from batch_runner.check.forecast import ASSUMED_IN_FLIGHT
 from batch_runner.check.remarks import remark_in_words
 from batch_runner.models import family_of
-from batch_runner.reporters.summary import models_in_words
+from batch_runner.reporters.costs import models_in_words
 from batch_runner.reporters.wording import choosers, duration, money, one_line, rows, short
 from batch_runner.spending import cap_in_words
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from batch_runner.failures import BatchRunnerError
+from batch_runner.notices.announcer import announcing
 from batch_runner.reporters.voice import tell
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Iterator
     from types import TracebackType
 
+    from batch_runner.intent import Order
     from batch_runner.nightly.book import Book
     from batch_runner.notices.announcer import Announcer
 
@@ -33,6 +35,16 @@ class Refusals:
             self._book.refused(error)
         if isinstance(error, Exception | SystemExit):
             announce(self._announcer.refused(error))
+
+
+@contextmanager
+def telling_refusals(order: Order, book: Book | None = None) -> Iterator[None]:
+    """Whatever is refused in here is told to those whom `order` names."""
+    try:
+        yield
+    except BatchRunnerError as error:
+        with announcing(order, tell) as announcer, Refusals(announcer, book):
+            raise error from None
 
 
 def announce(telling: Coroutine[Any, Any, None]) -> None:

@@ -25,7 +25,8 @@ def merge(outputs: tuple[str, ...], output: str, *, as_json: bool) -> int:
       batch-runner merge part-1.results.jsonl part-2.results.jsonl -o all.results.jsonl
       batch-runner merge 'part-*.results.jsonl' -o all.results.jsonl --json
     """
-    from batch_runner.reporters.summary import standing_in_words, token_lines
+    from batch_runner.reporters.costs import token_lines
+    from batch_runner.reporters.summary import standing_in_words
     from batch_runner.reporters.voice import tell
     from batch_runner.reporters.wording import rows
     from batch_runner.totals import row_counts

@@ -6,13 +6,15 @@ import time
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from batch_runner.commands.announcing import telling_refusals
 from batch_runner.commands.rehearsing import dry_run
-from batch_runner.commands.running import leaving_tidily, run_order, shown
-from batch_runner.commands.terminal import print_json
+from batch_runner.commands.running import leaving_tidily, run_order
+from batch_runner.commands.terminal import print_json, shown
 from batch_runner.commands.tidying import tidied
 from batch_runner.deadline import Deadline
 from batch_runner.exits import ExitStatus
 from batch_runner.failures import UsageMistake
+from batch_runner.intent import Order
 from batch_runner.nightly.book import Book
 from batch_runner.nightly.outlook import Outlook
 from batch_runner.nightly.placing import placement
@@ -48,7 +50,9 @@ def run_job(job: Job, settings: Settings, face: Face, *, day: date | None, wait:
                 if night.resumed:
                     face.say(f"going on with the night of {night.night.day}, which was left unfinished")
                 book = Book(night, fail_on_drift=fail_on_drift or job.keys.fail_on_drift, clock=time.time, say=tell)
-                status = run_order(order_of(night, settings, deadline), face, book)
+                with telling_refusals(Order(settings, night.inputs, night.output, job=job.name), book):
+                    order = order_of(night, settings, deadline)
+                status = run_order(order, face, book)
                 for line in tidied(night.outputs, job.keys):
                     face.say(line)
                 return status

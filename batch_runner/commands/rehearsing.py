@@ -1,4 +1,4 @@
-"""`--dry-run` of `run`, `retry` and `job run`: everything up to the first request, and no further."""
+"""What comes before the whole: `--dry-run`, everything up to the first request; and the option for a pilot."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from batch_runner.commands.terminal import Face, print_json
+from batch_runner.settings.kinds import Count
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +22,14 @@ DRY_RUN = "--dry-run"
 
 dry_run_option = click.option(
     DRY_RUN, is_flag=True, help="Tell what would be done and may cost, show the first request as curl; send and write nothing."
+)
+
+pilot_option = click.option(
+    "--pilot",
+    type=Count(),
+    metavar="N",
+    help="Send N random rows first, tell what they foretell of the others, and ask; where nobody answers, --yes or a cap on cost "
+    "goes on.",
 )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from batch_runner.commands.options import WORDS, SettingsCommand, setting_options, settings_from
-from batch_runner.commands.rehearsing import DRY_RUN, dry_run_option
+from batch_runner.commands.rehearsing import DRY_RUN, dry_run_option, pilot_option
 from batch_runner.commands.rehearsing import dry_run as rehearse
 from batch_runner.commands.terminal import face_from, face_options
 
@@ -39,9 +39,10 @@ def _take_over_settings(ctx: click.Context, _param: click.Parameter, output: str
 @click.argument("output", metavar="OUT", is_eager=True, callback=_take_over_settings)
 @face_options
 @dry_run_option
+@pilot_option
 @setting_options
 @click.pass_context
-def retry(ctx: click.Context, /, output: str, *, dry_run: bool, **_settings: object) -> int:
+def retry(ctx: click.Context, /, output: str, *, dry_run: bool, pilot: int | None, **_settings: object) -> int:
     """Send the rows of OUT again that failed or have no last word, with the settings of the run that made OUT.
 
     \b
@@ -58,4 +59,4 @@ def retry(ctx: click.Context, /, output: str, *, dry_run: bool, **_settings: obj
 
     from batch_runner.commands.running import run_order
 
-    return run_order(order, face_from(ctx))
+    return run_order(order, face_from(ctx), pilot=pilot)

@@ -8,7 +8,7 @@ import click
 
 from batch_runner.commands.options import SettingsCommand, setting_options, settings_from
 from batch_runner.commands.rehearsing import dry_run as rehearse
-from batch_runner.commands.rehearsing import dry_run_option
+from batch_runner.commands.rehearsing import dry_run_option, pilot_option
 from batch_runner.commands.terminal import face_from, face_options
 
 
@@ -17,9 +17,12 @@ from batch_runner.commands.terminal import face_from, face_options
 @click.option("-o", "--output", metavar="OUT", help="Where answers go. Default, for one input: NAME.results.jsonl beside it.")
 @face_options
 @dry_run_option
+@pilot_option
 @setting_options
 @click.pass_context
-def run(ctx: click.Context, /, inputs: tuple[str, ...], output: str | None, *, dry_run: bool, **_settings: object) -> int:
+def run(
+    ctx: click.Context, /, inputs: tuple[str, ...], output: str | None, *, dry_run: bool, pilot: int | None, **_settings: object
+) -> int:
     """Send each row of INPUT (JSONL, text, CSV, TSV, Parquet, globs, - for standard input) and append the answers to OUT.
 
     The same line again resumes.
@@ -40,4 +43,4 @@ def run(ctx: click.Context, /, inputs: tuple[str, ...], output: str | None, *, d
 
     from batch_runner.commands.running import run_order
 
-    return run_order(order, face_from(ctx))
+    return run_order(order, face_from(ctx), pilot=pilot)

@@ -10,42 +10,42 @@ import sys
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from batch_runner.commands.announcing import Refusals, announce
+from batch_runner.commands.notes import notes
 from batch_runner.commands.options import without_secrets
-from batch_runner.commands.preflight import look_after, look_before, warnings
-from batch_runner.commands.terminal import Face, print_json
-from batch_runner.endpoint import is_loopback
+from batch_runner.commands.piloting import check_pilot, send_in_two, without_pilot
+from batch_runner.commands.terminal import Face, print_json, shown
 from batch_runner.execution import carry_out
 from batch_runner.exits import ExitStatus
+from batch_runner.inquiry import Account
 from batch_runner.loader import STDIN
-from batch_runner.models import family_of
 from batch_runner.notices.announcer import announcing
 from batch_runner.output.kept_inputs import stdin_copy_path
+from batch_runner.preflight import look_after, look_before, warnings
 from batch_runner.preparation import Prepared, prepare
 from batch_runner.reporters.lines import Lines
+from batch_runner.reporters.outlook import outlook_document
 from batch_runner.reporters.several import Several
 from batch_runner.reporters.summary import summary_document, summary_lines
 from batch_runner.reporters.systemd import Systemd
 from batch_runner.reporters.voice import tell
-from batch_runner.reporters.wording import choosers, duration, full_length_in_words, one_line, requests, rows
+from batch_runner.reporters.wording import duration, requests
 from batch_runner.settings.notices import STDERR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
     from types import FrameType
 
-    from batch_runner.account import Quota
-    from batch_runner.findings import Findings
     from batch_runner.intent import Order
     from batch_runner.leaving import AtStake, Leaving
     from batch_runner.nightly.book import Book
     from batch_runner.notices.announcer import Announcer
+    from batch_runner.pilot import Outlook
+    from batch_runner.pricing import Prices
     from batch_runner.progress import Reporter, RunReport
 
-MOST_FORETOLD = 5
 T = TypeVar("T")
 
 SHOW_CURSOR = "\x1b[?25h"
@@ -61,41 +61,48 @@ CAUSES = {
 }
 
 
-def run_order(order: Order, face: Face, book: Book | None = None) -> int:
-    """Run `order` as a command does, and tell those who are to be told; returns the exit status. `book` keeps a job's history."""
+def run_order(order: Order, face: Face, book: Book | None = None, pilot: int | None = None) -> int:
+    """Run `order` as a command does, and tell those who are to be told; returns the exit status. `book` keeps a job's history;
+    so many rows go first as a `pilot`.
+    """
+    if pilot is not None:
+        check_pilot(order.settings, face)
     events_only = order.settings.log.log == STDERR
     manager = Systemd()
     manager.ready()
     with announcing(order, _silence if events_only else tell) as announcer:
         with Refusals(announcer, book):
-            report, quotas = _run(order, replace(face, quiet=True) if events_only else face, announcer, manager, book)
-        announce(announcer.ended(report, _command(report), quotas))
+            report = _run(order, replace(face, quiet=True) if events_only else face, announcer, manager, book, pilot)
+        announce(announcer.ended(report, _command(report)))
     return int(report.exit_status)
 
 
-def _run(
-    order: Order, face: Face, announcer: Announcer, manager: Systemd, book: Book | None
-) -> tuple[RunReport, tuple[Quota, Quota] | None]:
-    """How it ended, and the key's quota before and after, where that was told."""
+def _run(order: Order, face: Face, announcer: Announcer, manager: Systemd, book: Book | None, pilot: int | None) -> RunReport:
+    """How it ended."""
     with leaving_tidily():
         if order.settings.notify.before:
             asyncio.run(_unless_told_to_leave(announcer.before()))
         with prepare(order, clock=time.time, confirm=face.confirm()) as prepared:
-            for line in _notes(prepared):
+            for line in notes(prepared):
                 face.say(line)
-            reporter = Several(_reporter(face), announcer.reporter, manager)
             _let_the_collector_rest()
             with asyncio.Runner(loop_factory=_loop_factory()) as runner:
                 runner.run(_unless_told_to_leave(announcer.started()))
-                account = runner.run(_unless_told_to_leave(look_before(prepared, face)))
+                unheard = face.quiet and not face.as_json
+                account = Account() if unheard else runner.run(_unless_told_to_leave(look_before(prepared)))
                 for line in warnings(account, prepared):
                     face.say(line)
-                report = runner.run(_under_signals(prepared, reporter, face, manager))
-                quotas = runner.run(look_after(prepared, account, report))
+
+                def send(part: Prepared, /, *more: Reporter, last: bool) -> RunReport:
+                    reporter = Several(_reporter(part.prices, face), announcer.reporter, manager, *more)
+                    return runner.run(_under_signals(part, reporter, face, manager, last=last))
+
+                report, outlook = send_in_two(prepared, pilot or prepared.plan.to_send, face, send)
+                report = replace(report, quotas=runner.run(look_after(prepared, account, report)))
         if book is not None:
             report = book.judged(report)
-        _sum_up(report, order, face, quotas)
-    return report, quotas
+        _sum_up(report, order, face, outlook)
+    return report
 
 
 def _let_the_collector_rest() -> None:
@@ -128,6 +135,13 @@ def _leave(number: int, _frame: FrameType | None) -> None:
     raise SystemExit(int(CAUSES[signal.Signals(number)]))
 
 
+def _leave_between(number: int, _frame: FrameType | None) -> None:
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
+    tell("told to leave; what was sent is recorded")
+    raise SystemExit(int(CAUSES[signal.Signals(number)]))
+
+
 async def _unless_told_to_leave(question: Coroutine[Any, Any, T]) -> T:
     """What comes of `question`. A signal cancels it first: an exit from the midst of a loop leaves its tasks in pieces."""
     loop, asked, told = asyncio.get_running_loop(), asyncio.create_task(question), list[signal.Signals]()
@@ -157,7 +171,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return factory
 
 
-async def _under_signals(prepared: Prepared, reporter: Reporter, face: Face, manager: Systemd) -> RunReport:
+async def _under_signals(prepared: Prepared, reporter: Reporter, face: Face, manager: Systemd, *, last: bool) -> RunReport:
     async def watch(leaving: Leaving) -> None:
         exits = _Exits(leaving, face)
         loop = asyncio.get_running_loop()
@@ -169,9 +183,10 @@ async def _under_signals(prepared: Prepared, reporter: Reporter, face: Face, man
         finally:
             for number in heard:
                 loop.remove_signal_handler(number)
-                signal.signal(number, signal.SIG_IGN)  # all is written: nothing but the summary is left to end
+                # all is written: when it was the last, nothing but the summary is left to end
+                signal.signal(number, signal.SIG_IGN if last else _leave_between)
 
-    return await carry_out(prepared, reporter=reporter, watch=watch)
+    return await carry_out(prepared, reporter=reporter, watch=watch, tidily=last)
 
 
 class _Exits:
@@ -233,79 +248,12 @@ def _tokens(at_stake: AtStake) -> str:
     return f"{at_stake.prompt_tokens:,} prompt and {at_stake.completion_tokens:,} completion tokens"
 
 
-def _reporter(face: Face) -> Reporter:
+def _reporter(prices: Prices, face: Face) -> Reporter:
     if face.live:
         from batch_runner.reporters.live import Live
 
-        return Live(face.console(), verbose=face.verbose)
-    return Several() if face.quiet else Lines(verbose=face.verbose)
-
-
-def _notes(prepared: Prepared) -> Iterator[str]:
-    """What is good to know before the first request."""
-    yield from _found(prepared)
-    if not prepared.plan.nothing_to_do:
-        yield _plan_told(prepared)
-        yield from _warnings(prepared)
-
-
-def _found(prepared: Prepared) -> Iterator[str]:
-    plan = prepared.plan
-    unreadable = prepared.history.index.unreadable_lines
-    if unreadable:
-        yield f"{shown(prepared.output)} has lines that can't be read ({unreadable:,}): their rows count as new"
-    for path in prepared.taken_in:
-        yield f"took in what the last run had to put into {shown(path)}"
-    for name in prepared.left_out:
-        yield f"passed over {name}: it is an output of batch-runner"
-    if plan.left_out:
-        yield f"{rows(plan.left_out)} of the input left out by {choosers(prepared.settings)}"
-    if plan.full_length and not plan.nothing_to_do:
-        yield f"not sent again: {full_length_in_words(plan.full_length)}"
-
-
-def _plan_told(prepared: Prepared) -> str:
-    plan = prepared.plan
-    parts = [
-        (plan.new, "new"),
-        (plan.again, "again"),
-        (plan.changed, "changed"),
-        (plan.rejected, "invalid"),
-        (plan.kept, "done"),
-    ]
-    told = ", ".join(f"{count:,} {word}" for count, word in parts if count)
-    return f"{rows(plan.rows)}: {told} → {prepared.endpoint.host}, {shown(prepared.output)}"
-
-
-def _warnings(prepared: Prepared) -> Iterator[str]:
-    weighing, url = prepared.plan.weighing, prepared.endpoint.url
-    if url.startswith("http://") and not is_loopback(prepared.endpoint.host):
-        yield f"{url} isn't encrypted: key, prompts and answers can be read on the way"
-    if weighing.uncapped:
-        most = weighing.largest.completion
-        yield f"{rows(weighing.uncapped)} without --max-completion-tokens: an answer may use up to {most:,} tokens"
-    if weighing.as_written and (prepared.defaults.system or prepared.defaults.params):
-        yield f"{rows(weighing.as_written)} in OpenAI Batch form: sent as written, without the run's own parameters"
-    if weighing.ending_in_answer:
-        ending = rows(weighing.ending_in_answer)
-        yield f"{ending} with an answer of the assistant's at the end, sent so: --drop-answer cuts it off"
-    if weighing.cut:
-        yield f"{rows(weighing.cut)} without the answer that the conversation ends with; it travels in `extra`"
-    if prepared.defaults.system and "system" in family_of(prepared.defaults.model).roles:
-        yield f"{prepared.defaults.model} takes no system messages: --system stands at the head of each first user turn"
-    for mend, count in weighing.findings.mended.items():
-        yield f"--fix: {mend} in {rows(count)}"
-    yield from _refusals_foretold(weighing.findings)
-
-
-def _refusals_foretold(findings: Findings) -> Iterator[str]:
-    """What the models are known to refuse, before it is paid for in time."""
-    for finding in findings.refused[:MOST_FORETOLD]:
-        ask = f"{rows(finding.named.rows)} ask{'s' if finding.named.rows == 1 else ''} {one_line(finding.model, 40)}"
-        mends = ", --fix mends it" if finding.refusal.mend else ""
-        yield f"{ask} for what it refuses ({finding.refusal.what}): batch-runner check tells more{mends}"
-    if len(findings.refused) > MOST_FORETOLD:
-        yield f"and {len(findings.refused) - MOST_FORETOLD} more that is refused"
+        return Live(face.console(), prices, verbose=face.verbose)
+    return Several() if face.quiet else Lines(prices, verbose=face.verbose)
 
 
 def _silence(_line: str) -> None:
@@ -316,26 +264,18 @@ def _command(report: RunReport) -> list[str]:
     """The command that goes on: as it was called, without what is meant once or secret."""
     copy = shown(stdin_copy_path(report.output))  # where standard input can be read once more
     words = [copy if word == STDIN else word for word in without_secrets(sys.argv[1:]) if word != FRESH]
-    return ["batch-runner", *words]
+    return ["batch-runner", *without_pilot(words)]
 
 
-def _sum_up(report: RunReport, order: Order, face: Face, quotas: tuple[Quota, Quota] | None) -> None:
+def _sum_up(report: RunReport, order: Order, face: Face, outlook: Outlook | None) -> None:
     command = _command(report)
     if face.as_json:
-        print_json(summary_document(report, command, report.output, quotas))
+        foretold = None if outlook is None else outlook_document(outlook, report.prices)
+        print_json(summary_document(report, command, report.output) | {"pilot": foretold})
     if face.quiet:
         if report.reason and report.exit_status is not ExitStatus.OK and order.settings.log.log != STDERR:
             tell(report.reason)
         return
     name = str(order.output) if order.output is not None else shown(report.output)
-    for line in summary_lines(report, command, name, quotas):
+    for line in summary_lines(report, command, name):
         tell(line)
-
-
-def shown(path: Path) -> str:
-    """A path as a user would type it here; in `/`, where schedulers start things, in full."""
-    here = Path(os.path.realpath("."))
-    try:
-        return str(path if here == Path("/") else path.relative_to(here))
-    except ValueError:
-        return str(path)

@@ -107,11 +107,12 @@ def _asked(output: str | None, job_file: str | None) -> _Asked:
 
 def _newest_night(job_file: str) -> _Asked:
     """The output of a job's newest night. Raises `CannotStart`."""
-    from batch_runner.commands.running import shown
+    from batch_runner.commands.terminal import shown
     from batch_runner.failures import CannotStart
     from batch_runner.nightly.diary import Diary
     from batch_runner.nightly.job_file import read_job
     from batch_runner.nightly.tonight import tonight
+    from batch_runner.settings import read_settings
 
     job = read_job(job_file)
     night = tonight(job, time.time())
@@ -119,7 +120,9 @@ def _newest_night(job_file: str) -> _Asked:
     path = max(nights)[1] if nights else night.output
     if not nights and not path.exists():
         raise CannotStart(f"{job_file}: the job {job.name} has no night yet, nothing stands at {shown(path)}")
-    return _Asked(Path(os.path.realpath(path)), shown(path), Diary(night.diary).last_good_end)
+    return _Asked(
+        Path(os.path.realpath(path)), shown(path), Diary(night.diary).last_good_end(read_settings(job.settings).notify.fine)
+    )
 
 
 def _exit_status(standing: Standing, max_age: float | None) -> int:

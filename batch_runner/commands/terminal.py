@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -97,3 +98,12 @@ def face_from(ctx: click.Context) -> Face:
 def print_json(document: dict[str, Any]) -> None:
     """One document on stdout."""
     show(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+
+
+def shown(path: Path) -> str:
+    """A path as a user would type it here; in `/`, where schedulers start things, in full."""
+    here = Path(os.path.realpath("."))
+    try:
+        return str(path if here == Path("/") else path.relative_to(here))
+    except ValueError:
+        return str(path)

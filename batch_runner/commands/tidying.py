@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from batch_runner.commands.running import shown
+from batch_runner.commands.terminal import shown
 from batch_runner.nightly.retention import Fate, carry_out_step, steps
 from batch_runner.reporters.wording import size
 

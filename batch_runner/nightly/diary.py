@@ -11,10 +11,11 @@ import orjson
 
 from batch_runner.exits import ExitStatus
 from batch_runner.records import ANSWERED, Status
-from batch_runner.reporters.summary import cost_document
+from batch_runner.reporters.costs import cost_document
 from batch_runner.totals import UNATTEMPTED, Totals
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from batch_runner.progress import RunReport
@@ -176,10 +177,10 @@ class Diary:
         """Those of earlier nights, the earliest first."""
         return [entry for entry in self.entries if entry.night < night]
 
-    @property
-    def last_good_end(self) -> str:
-        """When a night ended with 0 last; empty when none did."""
-        return max((entry.ended for entry in self._entries.values() if entry.exit_status == ExitStatus.OK), default="")
+    def last_good_end(self, fine: Sequence[int] = ()) -> str:
+        """When a night ended with 0 last, or with a status that is `fine`; empty when none did."""
+        good = {ExitStatus.OK, *fine}
+        return max((entry.ended for entry in self._entries.values() if entry.exit_status in good), default="")
 
     def add(self, entry: Entry) -> None:
         """Write a line. Raises `OSError`."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from batch_runner.nightly.layers import Keys, Layer
 
 RETRY = "retry_failed_from"
+KEEPS = ("keep", "keep_packed")
 TOP = (EXTENDS, "inputs", "output")
 GROUPS = (JOB, *dict.fromkeys(entry.group for entry in table()))
 HOMES = {entry.name: entry.group for entry in (*table(), *job_table())}
@@ -49,6 +50,11 @@ def complaints_about_all(documents: list[dict[str, Any]]) -> Iterator[tuple[Keys
     if inputs and retried == ITSELF:
         yield (JOB, RETRY), f'{RETRY} = "{ITSELF}" sends rows of the output again: leave `inputs` out'
     output = next((document["output"] for document in reversed(documents) if "output" in document), None)
+    keeps = [key for key in KEEPS if any(has(document, (JOB, key)) for document in documents)]
+    if keeps and DATE not in str(output):
+        yield (JOB, keeps[0]), f"{keeps[0]} is about nights with an output each: write {DATE} into `output`"
+    elif keeps == [KEEPS[1]]:
+        yield (JOB, KEEPS[1]), f"{KEEPS[1]} counts what {KEEPS[0]} has packed: say how many nights to {KEEPS[0]} as they are"
     if retried is not None and output is None:
         yield (JOB, RETRY), f"{RETRY} needs an `output`"
     elif retried == PREVIOUS and DATE not in str(output):

@@ -56,10 +56,7 @@ class JobKeys:
         None, "The most that all runs of a night may cost, lost answers at their worst.", kind=Dollars(), metavar="USD"
     )
     max_cost_per_job: float | None = setting(
-        None,
-        "The most that all nights of the job may cost that still have their outputs.",
-        kind=Dollars(),
-        metavar="USD",
+        None, "The most that all nights of the job may cost together.", kind=Dollars(), metavar="USD"
     )
 
 

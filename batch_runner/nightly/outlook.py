@@ -125,4 +125,4 @@ def _whereabouts(settings: Settings) -> str:
     if os.environ.get(variable):
         return f"in the variable {variable}"
     optional = request.api_key_env is None and is_loopback(resolve(settings).host)
-    return "none is needed" if optional else f"in the variable {variable}, which is not set here"
+    return "none is set, none is sent" if optional else f"in the variable {variable}, which is not set here"

@@ -138,10 +138,11 @@ def _allowances(night: Tonight, *, real: bool) -> Iterator[Allowance]:
 
 
 def _of_other_nights(night: Tonight, *, real: bool) -> Totals:
-    """What all nights but this one came to."""
-    spent = Totals()
+    """What all nights but this one came to: by their outputs, or by the job's history where those are packed or gone."""
+    spent, there = Totals(), set[str]()
     for _, path in night.outputs.nights():
         begun = glance(path)
+        there.add(os.path.realpath(path))
         if path == night.output or begun is None:
             continue
         if begun.spent is not None:
@@ -149,8 +150,7 @@ def _of_other_nights(night: Tonight, *, real: bool) -> Totals:
             continue
         with History(path) as history:
             spent = spent.merge(history.job_so_far(real=real))
-    packed = {os.path.realpath(path) for _, path in night.outputs.packed()}
-    for entry in Diary(night.diary).entries if packed else ():
-        if entry.output in packed:
+    for entry in Diary(night.diary).entries if night.outputs.dated else ():
+        if entry.output not in there:
             spent = spent.merge(entry.totals)
     return spent

@@ -22,7 +22,6 @@ from batch_runner.reporters.several import Several
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
-    from batch_runner.account import Quota
     from batch_runner.clock import Clock
     from batch_runner.intent import Order
     from batch_runner.notices.log import EventLog
@@ -67,9 +66,9 @@ class Announcer:
             seconds = min(START_SECONDS, self._whom.notify_timeout)
             await self._told("--ping", self._whom.ping, lambda url: self._pinged(ping.start_url(url, self._rid), b"", seconds, 1))
 
-    async def ended(self, report: RunReport, command: Sequence[str] = (), quotas: tuple[Quota, Quota] | None = None) -> None:
+    async def ended(self, report: RunReport, command: Sequence[str] = ()) -> None:
         """Tell how the run ended; `command` is how it was called, without secrets."""
-        await self._tell(News.of(report, self._name, timestamp(self._clock()), command, quotas))
+        await self._tell(News.of(report, self._name, timestamp(self._clock()), command, fine=self._whom.fine))
 
     async def refused(self, error: BaseException) -> None:
         """Tell that no run began, or that it broke; not where another one is at it, which tells its own end."""
@@ -85,7 +84,7 @@ class Announcer:
         self._written("--summary", whom.summary, lambda path: write_summary(path, news))
         await asyncio.gather(*self._addressed(news))
         facts = commands.facts_after(news)
-        end = ("--on-success", whom.on_success) if news.exit_status is ExitStatus.OK else ("--on-failure", whom.on_failure)
+        end = ("--on-success", whom.on_success) if news.well else ("--on-failure", whom.on_failure)
         for flag, words in (end, ("--after", whom.after)):
             if words:
                 await self._ran(flag, words, facts)
@@ -95,11 +94,10 @@ class Announcer:
         import orjson  # noqa: PLC0415 - only where something is posted
 
         whom, seconds = self._whom, self._whom.notify_timeout
+        status = 0 if news.well else int(news.exit_status)
         if whom.ping is not None:
             body = ping.body_of(news)
-            yield self._told(
-                "--ping", whom.ping, lambda url: self._pinged(ping.end_url(url, int(news.exit_status), self._rid), body, seconds)
-            )
+            yield self._told("--ping", whom.ping, lambda url: self._pinged(ping.end_url(url, status, self._rid), body, seconds))
         if whom.webhook is not None:
             document = orjson.dumps(news.document)
             yield self._told("--webhook", whom.webhook, lambda url: deliver(url, document, JSON, seconds=seconds))

@@ -20,6 +20,7 @@ import structlog
 from batch_runner.exits import ExitStatus
 from batch_runner.failures import SLOW_DOWN, CannotStart
 from batch_runner.records import PromptRow, Status
+from batch_runner.reporters.lines import LONG_PAUSE_SECONDS
 from batch_runner.reporters.wording import one_line
 from batch_runner.settings.notices import STDERR
 
@@ -36,11 +37,16 @@ MOST_WAITING = 10_000
 CLOSE_SECONDS = 10.0
 PROGRESS_SECONDS = 60.0
 MOST_MESSAGE = 1000
+LONG_WAITS = frozenset({"space", "answers", "service"})
+"""What is waited for long enough to be told, beside a long pause."""
 
 EVENTS = {
     "run_started": ("info", "rows begin to be sent: `to_record` of them"),
     "progress": ("info", "once a minute: `recorded`, `to_record`, `rows_per_minute`, `tokens`, `in_flight`, `waiting_for`"),
-    "waiting": ("info", "what is waited for has changed: `waiting_for` as in the heartbeat; empty when it goes on"),
+    "waiting": (
+        "info",
+        "what is waited for has changed: `space`, `answers`, `service`, a `pause` of half a minute or more, or nothing",
+    ),
     "attempt_failed": ("debug", "an attempt brought no answer, and another one follows in `wait_s`: `row_id`, `attempt`, `kind`"),
     "row_ok": ("debug", "a row is answered: `row_id`, `attempts`, `latency_s`, tokens"),
     "row_not_ok": ("warning", "a row has another last word: `row_id`, `status`, `kind`, `message`"),
@@ -80,12 +86,19 @@ class EventLog:
 
     def update(self, snapshot: Snapshot) -> None:
         """Progress once a minute, and what is waited for as soon as that changes."""
-        if snapshot.waiting_for != self._waits:
-            self._waits = snapshot.waiting_for
+        if (waits := self._long_wait(snapshot)) != self._waits:
+            self._waits = waits
             self._log.info("waiting", waiting_for=self._waits, pause_left_s=round(snapshot.pause_left, 1))
         if snapshot.seconds >= self._next:
             self._next = snapshot.seconds + PROGRESS_SECONDS
             self._log.info("progress", **_progress(snapshot))
+
+    def _long_wait(self, snapshot: Snapshot) -> str:
+        """What is waited for, where that is worth a line: retries and short pauses come and go."""
+        waits = snapshot.waiting_for
+        if waits == "pause":
+            return waits if snapshot.pause_left > LONG_PAUSE_SECONDS or self._waits == waits else ""
+        return waits if waits in LONG_WAITS else ""
 
     def attempt_failed(self, row_id: str, failure: Failure, wait: float | None, attempt: int) -> None:
         """A retry is no error: what came of the row is told when it is recorded."""
@@ -225,7 +238,7 @@ def _logger(handler: logging.Handler, settings: LogSettings) -> Any:
     renderer: Any = (
         structlog.processors.JSONRenderer(serializer=lambda event, **_options: orjson.dumps(event, default=str).decode())
         if as_json
-        else structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0, pad_level=False)
+        else structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0, pad_level=False, sort_keys=False)
     )
     return structlog.wrap_logger(
         sink,

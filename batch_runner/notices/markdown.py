@@ -9,7 +9,7 @@ from batch_runner.advice import ADVICE
 from batch_runner.exits import MEANINGS
 from batch_runner.failures import FailureKind
 from batch_runner.notices.courier import Undelivered
-from batch_runner.reporters.summary import cost_lines, token_lines
+from batch_runner.reporters.costs import cost_lines, token_lines
 from batch_runner.reporters.wording import duration, one_line
 
 if TYPE_CHECKING:

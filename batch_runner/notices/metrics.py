@@ -6,10 +6,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from batch_runner.exits import ExitStatus
 from batch_runner.failures import CannotStart
 from batch_runner.notices.courier import Undelivered
-from batch_runner.reporters.summary import cost_document
+from batch_runner.reporters.costs import cost_document
 from batch_runner.totals import ROW_COUNTS
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ class Metric(NamedTuple):
 
 
 END = Metric("batch_runner_last_end_timestamp_seconds", "When the last run ended, well or not.")
-SUCCESS = Metric("batch_runner_last_success_timestamp_seconds", "When a run ended with 0 last; kept over failed ones.")
+SUCCESS = Metric("batch_runner_last_success_timestamp_seconds", "When a run ended well last (0, or `--fine`); kept over others.")
 STATUS = Metric("batch_runner_last_exit_status", "How the last run ended.")
 ROWS = Metric("batch_runner_rows", "Rows of the input as they stood when the last run ended.", "status")
 TOKENS = Metric("batch_runner_run_tokens", "Tokens of the last run; cached are part of prompt, reasoning of completion.", "kind")
@@ -85,7 +84,7 @@ def samples(news: News, succeeded: float | None) -> Iterator[Sample]:
     """What is told of a run; `succeeded` is when an earlier one ended well, in seconds since 1970."""
     at = datetime.fromisoformat(news.at).timestamp()
     yield Sample(END, at)
-    yield Sample(SUCCESS, at if news.exit_status is ExitStatus.OK else succeeded or 0.0)
+    yield Sample(SUCCESS, at if news.well else succeeded or 0.0)
     yield Sample(STATUS, float(news.exit_status))
     if news.report is not None:
         yield from _of_report(news.report)

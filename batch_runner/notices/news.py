@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from batch_runner.account import Quota
     from batch_runner.progress import RunReport
 
 SCHEMA = 1
@@ -39,15 +38,16 @@ class News:
     summary: dict[str, Any] | None = None
     """The document that `--json` prints; `None` for a run that didn't begin."""
     report: RunReport | None = None
+    well: bool = False
+    """Whether that is a success: exit status 0, or one that the settings call fine."""
 
     @classmethod
-    def of(
-        cls, report: RunReport, name: str, at: str, command: Sequence[str] = (), quotas: tuple[Quota, Quota] | None = None
-    ) -> News:
+    def of(cls, report: RunReport, name: str, at: str, command: Sequence[str] = (), *, fine: Sequence[int] = ()) -> News:
         """Of a run that has ended; `command` is how it was called, without secrets."""
-        lines = tuple(summary_lines(report, command, str(report.output), quotas))
-        document = summary_document(report, command, report.output, quotas)
-        return cls(name, report.output, report.exit_status, report.reason, lines, at, document, report)
+        lines = tuple(summary_lines(report, command, str(report.output)))
+        document = summary_document(report, command, report.output)
+        well = report.exit_status in {ExitStatus.OK, *fine}
+        return cls(name, report.output, report.exit_status, report.reason, lines, at, document, report, well)
 
     @classmethod
     def refused(cls, status: ExitStatus, reason: str, name: str, output: Path | None, at: str) -> News:
@@ -58,7 +58,7 @@ class News:
     @property
     def state(self) -> str:
         """`success` or `failure`."""
-        return SUCCESS if self.exit_status is ExitStatus.OK else FAILURE
+        return SUCCESS if self.well else FAILURE
 
     @property
     def title(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from array import array
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,16 +47,20 @@ class KeptInputs:
         self._history = history
         self._states = states
         self._shape = shape
+        self._places: array[int] | None = None
+        """Where those rows stand in the file, once it was gone through: they are the same rows from then on."""
         self._long_ones = long_ones
 
     def lines(self) -> Iterator[Line]:
         """The input line of each such row, under the id it has in the output; lines too long to be kept come last."""
         elsewhere: dict[str, list[str]] = {}
-        for place in self._history.index.living_places():
+        found = array("q")
+        for place in self._history.index.living_places() if self._places is None else self._places:
             line = self._history.raw_line(place)
             head = HEAD.match(line)
             if head is None or head[2].decode() not in self._states:
                 continue
+            found.append(place)
             try:
                 kept = orjson.loads(line)
             except orjson.JSONDecodeError:
@@ -64,6 +69,7 @@ class KeptInputs:
                 yield Line(kept["input"].encode(), kept["source"], kept["id"])
             elif self._long_ones:
                 elsewhere.setdefault(kept["source"], []).append(kept["id"])
+        self._places = found
         yield from self._from_input_files(elsewhere)
 
     def _from_input_files(self, wanted: dict[str, list[str]]) -> Iterator[Line]:

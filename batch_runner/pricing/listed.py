@@ -1,13 +1,18 @@
 """OpenAI's own prices, as the installed genai-prices knows them. It is imported here only, when a price is needed: it takes
-a fifth of a second. Its snapshot calls itself as old as the process, so its version stands for its date.
+a fifth of a second. Its snapshot calls itself as old as the process, so its version and its last change stand for its date.
 """
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 from batch_runner.pricing.money import Price, Rates
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PROVIDER = "openai"
 
@@ -28,11 +33,26 @@ def listed_price(model: str) -> Price | None:
     return Price(_rates(parts, 0), tuple((start, _rates(parts, start + 1)) for start in starts))
 
 
+@lru_cache(maxsize=1)
 def list_version() -> str:
-    """How the list is called where its prices are shown: `genai-prices 0.2.3`."""
+    """How the list is called where its prices are shown: `genai-prices 0.2.3 of 2026-11-09`, the day of the last change of any
+    price that it knows of; it holds later ones, too, that were announced beforehand.
+    """
     from importlib.metadata import version  # noqa: PLC0415 - needed for display only
 
-    return f"genai-prices {version('genai-prices')}"
+    changes = [day for day in _changes() if day <= datetime.now(UTC).date()]
+    return f"genai-prices {version('genai-prices')}" + (f" of {max(changes)}" if changes else "")
+
+
+def _changes() -> Iterator[date]:
+    """The days from which on some price in the list holds."""
+    from genai_prices.data import providers  # noqa: PLC0415 - see above
+
+    for model in (model for provider in providers for model in provider.models):
+        for price in model.prices if isinstance(model.prices, list) else ():
+            day = getattr(price.constraint, "start_date", None)
+            if isinstance(day, date):
+                yield day
 
 
 def _rates(parts: tuple[Any, ...], prompt_tokens: int) -> Rates:

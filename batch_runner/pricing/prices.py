@@ -12,7 +12,7 @@ from batch_runner.pricing.listed import list_version, listed_price
 from batch_runner.pricing.money import Cost, Price
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from decimal import Decimal
 
     from batch_runner.records import Usage
@@ -49,12 +49,25 @@ class Prices:
         """
         return reduce(add, (self._cost(model, usage) for model, usage in usages.items() if usage), Cost())
 
+    def at_dearest(self, models: Iterable[str], usage: Usage) -> Cost:
+        """What `usage` costs at most, were it all of the dearest of `models`; unpriced while one of them is, or none is named."""
+        if not usage:
+            return Cost()
+        known = {model: self.of(model) for model in models}
+        unpriced = frozenset(model for model, price in known.items() if price is None)
+        prices = [price for price in known.values() if price is not None]
+        if unpriced or not prices:
+            return Cost(unpriced=unpriced or frozenset({""}))
+        dearest = max(prices, key=lambda price: price.dearest.cost(usage))
+        return Cost(dearest.dearest.cost(usage), listed=dearest.listed, own=not dearest.listed)
+
     def basis(self, cost: Cost) -> str:
         """Whose prices `cost` is made of, in words."""
+        own = f"prices of {self.source}" if cost.own or (self.source and not cost.listed) else ""
+        if own and not cost.listed:
+            return own
         equivalent = f"list-price equivalent, {list_version()}"
-        if not cost.own:
-            return equivalent
-        return f"prices of {self.source}" + (f", else {equivalent}" if cost.listed else "")
+        return f"{own}, else {equivalent}" if own else equivalent
 
     def _look_up(self, model: str) -> Price | None:
         own = self.own.get(model) or self.own.get(SNAPSHOT.sub("", model))

@@ -13,7 +13,7 @@ import orjson
 
 from batch_runner.clock import timestamp
 from batch_runner.output.heartbeat import heartbeat_path, process_since
-from batch_runner.reporters.summary import cost_document
+from batch_runner.reporters.costs import cost_document
 from batch_runner.reporters.wording import one_line
 from batch_runner.totals import row_counts
 

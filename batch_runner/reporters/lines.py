@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from batch_runner.clock import timestamp
 from batch_runner.records import Status
 from batch_runner.reporters.voice import tell
-from batch_runner.reporters.wording import duration, in_brackets, one_line, short, stall_in_words
+from batch_runner.reporters.wording import duration, in_brackets, money, one_line, short, stall_in_words
 
 if TYPE_CHECKING:
     from batch_runner.failures import Failure
+    from batch_runner.pricing import Prices
     from batch_runner.progress import RunReport, Snapshot
     from batch_runner.records import PromptRow, Rejected, Result
 
@@ -24,7 +25,8 @@ LONG_PAUSE_SECONDS = 30.0
 class Lines:
     """One line after ten seconds, then less and less often, down to every five minutes."""
 
-    def __init__(self, *, verbose: bool) -> None:
+    def __init__(self, prices: Prices, *, verbose: bool) -> None:
+        self._prices = prices
         self._verbose = verbose
         self._next = FIRST_SECONDS
         self._gap = FIRST_SECONDS
@@ -45,7 +47,7 @@ class Lines:
         if snapshot.seconds >= self._next:
             self._gap = min(MOST_SECONDS, self._gap * 1.5)
             self._next = snapshot.seconds + self._gap
-            self._say(progress_in_words(snapshot))
+            self._say(progress_in_words(snapshot, self._prices))
 
     def attempt_failed(self, row_id: str, failure: Failure, wait: float | None, _attempt: int) -> None:
         """A line, when asked to be verbose."""
@@ -67,18 +69,18 @@ class Lines:
         tell(f"{timestamp(time.time())} {text}")
 
 
-def progress_in_words(snapshot: Snapshot) -> str:
-    """`120/400 rows, 118 ok, 2 failed, 240/min, 56.1k tokens, 1 min 10 s left`."""
+def progress_in_words(snapshot: Snapshot, prices: Prices | None = None, width: int = 1000) -> str:
+    """`120/400 rows, 118 ok, 2 failed, 240/min, 56.1k tokens, $0.21 of about $0.70, 1 min 10 s left`.
+
+    Where that is wider than `width`, it goes without what is missed least.
+    """
     if snapshot.stall is not None:
         return f"{snapshot.recorded:,}/{snapshot.to_record:,} rows, {stall_in_words(snapshot.stall)}"
     rows = snapshot.totals.rows
     counts = [f"{rows[status]:,} {status}" for status in Status if rows[status]]
-    parts = [
-        f"{snapshot.recorded:,}/{snapshot.to_record:,} rows",
-        *counts,
-        f"{short(snapshot.rows_per_minute)}/min",
-        f"{short(snapshot.totals.spent.total_tokens or 0)} tokens",
-    ]
+    pace, tokens = f"{short(snapshot.rows_per_minute)}/min", f"{short(snapshot.totals.spent.total_tokens or 0)} tokens"
+    cost = "" if prices is None else cost_so_far(snapshot, prices)
+    parts = [f"{snapshot.recorded:,}/{snapshot.to_record:,} rows", *counts, pace, tokens, *([cost] if cost else [])]
     if snapshot.draining:
         parts.append(f"leaving, {snapshot.in_flight} in flight")
     elif snapshot.outage_seconds > 0:
@@ -91,7 +93,22 @@ def progress_in_words(snapshot: Snapshot) -> str:
         parts.append(f"{snapshot.trouble}: trying again")
     elif snapshot.seconds_left is not None:
         parts.append(f"{duration(snapshot.seconds_left)} left")
+    for least in (pace, tokens, *counts[:1], cost):
+        if least in parts and len(", ".join(parts)) > width:
+            parts.remove(least)
     return ", ".join(parts)
+
+
+def cost_so_far(snapshot: Snapshot, prices: Prices) -> str:
+    """`$0.21 of about $0.70`: what the run has spent, and what it will have if the other rows cost as much; empty while nobody
+    knows.
+    """
+    cost = prices.cost(snapshot.totals.spent_by_model)
+    if cost.unpriced or not cost.usd:
+        return ""
+    if not snapshot.recorded or snapshot.recorded >= snapshot.to_record:
+        return money(cost.usd)
+    return f"{money(cost.usd)} of about {money(cost.usd * snapshot.to_record / snapshot.recorded)}"
 
 
 def _next_try(snapshot: Snapshot) -> str:

@@ -16,19 +16,24 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from batch_runner.failures import Failure
+    from batch_runner.pricing import Prices
     from batch_runner.progress import RunReport, Snapshot
     from batch_runner.records import PromptRow, Rejected, Result
+
+
+BAR = 16
 
 
 class Live:
     """A bar and the numbers that matter; gone when the run ends, the summary takes its place."""
 
-    def __init__(self, console: Console, *, verbose: bool) -> None:
+    def __init__(self, console: Console, prices: Prices, *, verbose: bool) -> None:
         self._console = console
+        self._prices = prices
         self._verbose = verbose
         self._pauses = PauseNews()
         words = TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis"))
-        self._bar = Progress(BarColumn(bar_width=16), words, console=console, transient=True, refresh_per_second=4)
+        self._bar = Progress(BarColumn(bar_width=BAR), words, console=console, transient=True, refresh_per_second=4)
 
     def started(self, _run_id: str, to_record: int) -> None:
         """Draw it."""
@@ -39,7 +44,8 @@ class Live:
         """Redraw it."""
         if (news := self._pauses.of(snapshot, time.time())) is not None:
             self._console.print(f"{timestamp(time.time())} {news}", markup=False)
-        self._bar.update(self._task, completed=snapshot.recorded, description=progress_in_words(snapshot))
+        words = progress_in_words(snapshot, self._prices, self._console.width - BAR - 1)
+        self._bar.update(self._task, completed=snapshot.recorded, description=words)
 
     def attempt_failed(self, row_id: str, failure: Failure, wait: float | None, _attempt: int) -> None:
         """A line above it, when asked to be verbose."""

@@ -38,8 +38,10 @@ class Several:
     def recorded(self, row: PromptRow | Rejected, result: Result) -> None:
         """A row has its last word."""
         for reporter in self._reporters:
-            with suppress(OSError):
+            try:  # comes for each row, and `suppress` costs four times as much
                 reporter.recorded(row, result)
+            except OSError:
+                continue
 
     def stopping(self, reason: str) -> None:
         """The service ended the run."""

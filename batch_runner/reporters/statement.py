@@ -36,6 +36,7 @@ MOST_TOLD = 400
 """Characters of what a service or a network said."""
 
 SMALLEST = Decimal("0.000001")
+CENT = Decimal("0.01")
 
 ADVISED = {
     Kind.UNREACHABLE: ADVICE[Kind.UNREACHABLE],
@@ -59,8 +60,8 @@ CAUTION = {
 LIMITED_WORDS = ("less left", "more left", "as much left")
 UNLIMITED_WORDS = ("more used", "less used", "as much used")
 
-Cost = tuple[Decimal, Decimal]
-"""What a run may cost in dollars: as expected, and at most."""
+Estimate = tuple[Decimal, Decimal]
+"""What a run may cost in dollars: as expected, and with whole caps."""
 
 
 def model_lines(models: Sequence[Model], own: str, today: date) -> Iterator[str]:
@@ -153,7 +154,9 @@ def quota_untold(untold: Untold, host: str) -> str:
     return f"{host} tells nothing of what is left, as one-api and new-api gateways do; asked: {asked}"
 
 
-def before_a_run(account: Account, *, model: str | None, host: str, now: datetime, estimate: Cost | None = None) -> Iterator[str]:
+def before_a_run(
+    account: Account, *, model: str | None, host: str, now: datetime, estimate: Estimate | None = None
+) -> Iterator[str]:
     """What is good to know of the key before a run that asks for `model`, if for any: nothing of what the service didn't tell."""
     if account.refusal is not None:
         yield f"{host} refuses this key: {one_line(account.refusal.message)}"
@@ -162,13 +165,15 @@ def before_a_run(account: Account, *, model: str | None, host: str, now: datetim
         yield from _of_the_quota(account.quota, now, estimate)
 
 
-def after_a_run(before: Quota, after: Quota) -> Iterator[str]:
-    """The gateway's own word on what a run cost, beside our count of tokens."""
+def after_a_run(before: Quota, after: Quota, ours: Estimate | None = None) -> Iterator[str]:
+    """The gateway's own word on what a run cost, beside `ours`: what was spent, and that with what lost answers may have cost."""
     spent = spent_between(before, after)
     if spent is None:
         return
     more, less, same = UNLIMITED_WORDS if after.unlimited else LIMITED_WORDS
     told = f"{_amount(abs(spent), after.unit)} {more if spent > 0 else less} than before" if spent else f"{same} as before"
+    if ours is not None:
+        told += f"; we count {_plain(ours[0])}{f' to {_plain(ours[1])}' if ours[1] > ours[0] else ''} USD"
     yield f"{'gateway':<8} {told} ({CAUTION[after.unit]}; it may settle later, and others may use this key)"
 
 
@@ -200,17 +205,23 @@ def _of_the_model(account: Account, model: str | None, host: str, now: datetime)
             yield f"{model} {_last_day(each.shutdown, now.date())}, says {host}"
 
 
-def _of_the_quota(quota: Quota, now: datetime, estimate: Cost | None) -> Iterator[str]:
+def _of_the_quota(quota: Quota, now: datetime, estimate: Estimate | None) -> Iterator[str]:
     if quota.expires is not None and quota.expires - now < KEY_ENDS_SOON:
         yield f"this key {'expires' if quota.expires > now else 'expired'} {_expiry(quota.expires, now)}"
     if quota.left is None:
         return
     told = f"left on this key: {_amount(quota.left, quota.unit)}, {CAUTION[quota.unit]}"
     if estimate is not None:
-        expected, most = estimate
-        short = ", more than is left" if most > _dollars(quota.left, quota.unit) else ""
-        told += f"; this run may need {_plain(expected)} to {_plain(most)} USD{short}"
+        told += f"; {_needed(estimate, _dollars(quota.left, quota.unit))}"
     yield told
+
+
+def _needed(estimate: Estimate, left: Decimal) -> str:
+    """What a run may need, beside what is left, both in dollars."""
+    expected, most = (_plain(amount.quantize(CENT) if amount > 1 else amount) for amount in estimate)
+    if estimate[0] > left:
+        return f"this run needs {expected} USD at least, more than is left"
+    return f"this run may need {expected} to {most} USD" + (", more than is left" if estimate[1] > left else "")
 
 
 def _standing(own: str, models: Sequence[Model]) -> str:

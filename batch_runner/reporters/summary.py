@@ -11,32 +11,29 @@ from batch_runner.advice import ADVICE
 from batch_runner.exits import ExitStatus
 from batch_runner.failures import FailureKind
 from batch_runner.records import Status
+from batch_runner.reporters.costs import cost_document, cost_lines, length_lines, rest_line, suggested_cap, token_lines
 from batch_runner.reporters.statement import after_a_run, change_document
-from batch_runner.reporters.wording import duration, money, one_line, rows
+from batch_runner.reporters.wording import duration, one_line, rows
 from batch_runner.totals import UNATTEMPTED, row_counts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from decimal import Decimal
     from pathlib import Path
 
-    from batch_runner.account import Quota
-    from batch_runner.pricing import Prices
     from batch_runner.progress import RunReport
     from batch_runner.totals import Totals
 
 SCHEMA = 1
 MOST_REASON = 1000
 """Characters: the paths in it must stay whole."""
-NAMED_MODELS = 5
 CAPS = {"--max-cost": 2, "--max-total-tokens": 0}
 """The caps on cost, and how many decimals one is written with."""
 
 
-def summary_lines(
-    report: RunReport, command: Sequence[str], output: str, quotas: tuple[Quota, Quota] | None = None
-) -> Iterator[str]:
+def summary_lines(report: RunReport, command: Sequence[str], output: str) -> Iterator[str]:
     """The summary at the end of a run; `command` is how it was called (empty: by a program), `output` its output as the user
-    names it, `quotas` what the service told of the key's quota before and after.
+    names it.
     """
     if report.reason:
         yield one_line(report.reason, MOST_REASON)
@@ -47,7 +44,10 @@ def summary_lines(
     if report.run.attempts:
         yield from token_lines(report.run)
         yield from cost_lines(report.run, report.prices)
-        yield from after_a_run(*quotas) if quotas is not None else ()
+        yield from rest_line(report.totals, report.run, report.prices)
+        yield from _all_runs(report)
+        yield from after_a_run(*report.quotas, _counted(report)) if report.quotas is not None else ()
+        yield from length_lines(report.run)
         yield from _pace_lines(report.run)
     if report.totals.rows[UNATTEMPTED] and "retry" in command[1:2]:
         yield f"{rows(report.totals.rows[UNATTEMPTED])} never sent: only a run of the input has them, retry doesn't"
@@ -63,53 +63,6 @@ def standing_in_words(job: Totals) -> str:
     counts = [(status, job.rows[status]) for status in (*Status, UNATTEMPTED) if job.rows[status]]
     told = ", ".join(f"{count:,} {status}" for status, count in counts)
     return f"{rows(sum(count for _, count in counts))}: {told}" if counts else "no rows"
-
-
-def token_lines(totals: Totals) -> Iterator[str]:
-    """Tokens spent, and what may have been billed beside them."""
-    spent, owed = totals.spent, totals.maybe_billed
-    yield (
-        f"tokens   {spent.prompt_tokens:,} prompt ({spent.cached_tokens:,} cached), "
-        f"{spent.completion_tokens:,} completion ({spent.reasoning_tokens:,} reasoning)"
-    )
-    if owed:
-        yield f"{'':<8} at most {owed.prompt_tokens:,} prompt, {owed.completion_tokens:,} completion may have been billed besides"
-    if totals.usage_missing:
-        yield f"{'':<8} {rows(totals.usage_missing)} came without a usage"
-
-
-def cost_lines(totals: Totals, prices: Prices) -> Iterator[str]:
-    """The same in money, as far as prices are known."""
-    spent, owed = prices.cost(totals.spent_by_model), prices.cost(totals.owed_by_model)
-    unknown = sorted(spent.unpriced | owed.unpriced)
-    if unknown and not (spent.listed or spent.own):
-        yield f"cost     unknown: no price of {models_in_words(unknown)}, --prices FILE gives one"
-        return
-    yield f"cost     {'at least ' if spent.at_least or totals.usage_missing else ''}{money(spent.usd)} ({prices.basis(spent)})"
-    if unknown:
-        yield f"{'':<8} besides {models_in_words(unknown)}, whose price isn't known: --prices FILE gives one"
-    if owed.usd:
-        yield f"{'':<8} {money(owed.usd)} more may have been billed"
-    if totals.unclosed:
-        yield f"{'':<8} what killed runs may have cost isn't in it: they told no model"
-
-
-def models_in_words(models: Sequence[str]) -> str:
-    """`a, b, c and 4 more`."""
-    more = f" and {len(models) - NAMED_MODELS} more" if len(models) > NAMED_MODELS else ""
-    return ", ".join(one_line(model, 40) for model in models[:NAMED_MODELS]) + more
-
-
-def cost_document(totals: Totals, prices: Prices) -> dict[str, Any]:
-    """The same for a program."""
-    spent, owed = prices.cost(totals.spent_by_model), prices.cost(totals.owed_by_model)
-    return {
-        "usd": spent.known,
-        "maybe_billed_usd": owed.known,
-        "at_least": spent.at_least or totals.usage_missing > 0,
-        "unpriced": sorted(spent.unpriced | owed.unpriced),
-        "prices": prices.basis(spent + owed),
-    }
 
 
 def next_command(report: RunReport, command: Sequence[str], output: str) -> list[str]:
@@ -156,9 +109,7 @@ def _with_more(command: Sequence[str], reason: str) -> list[str]:
     return words
 
 
-def summary_document(
-    report: RunReport, command: Sequence[str], output: Path, quotas: tuple[Quota, Quota] | None = None
-) -> dict[str, Any]:
+def summary_document(report: RunReport, command: Sequence[str], output: Path) -> dict[str, Any]:
     """The summary as `--json` prints it."""
     return {
         "schema": SCHEMA,
@@ -175,9 +126,24 @@ def summary_document(
         "run": report.run.as_json(),
         "cost": {"job": cost_document(report.totals, report.prices), "run": cost_document(report.run, report.prices)},
         "drift": list(report.drift),
-        "account": None if quotas is None else change_document(*quotas),
+        "account": None if report.quotas is None else change_document(*report.quotas),
         "next": shlex.join(next_command(report, command, str(output))) if command else "",
     }
+
+
+def _all_runs(report: RunReport) -> Iterator[str]:
+    """What the output has cost so far, where this run isn't all of it."""
+    if report.totals.attempts == report.run.attempts and not report.totals.unclosed:
+        return
+    first, *more = cost_lines(report.totals, report.prices, report.run.bills)
+    yield first.replace("cost     ", "all runs ", 1)
+    yield from more
+
+
+def _counted(report: RunReport) -> tuple[Decimal, Decimal] | None:
+    """What we think this run cost, without and with its lost answers; `None` while a price is missing."""
+    spent, owed = (report.prices.cost(usages) for usages in (report.run.spent_by_model, report.run.owed_by_model))
+    return None if spent.unpriced or owed.unpriced else (spent.usd, spent.usd + owed.usd)
 
 
 def _pace_lines(run: Totals) -> Iterator[str]:
@@ -193,11 +159,7 @@ def _pace_lines(run: Totals) -> Iterator[str]:
 
 
 def _larger_cap(report: RunReport, command: Sequence[str]) -> int:
-    """Twice the mean completion of all answers, at least 4,096, and twice the cap of `command`: a start for rows whose cap was
-    too small.
-    """
-    answers = max(1, sum(report.totals.rows[status] for status in (Status.OK, Status.TRUNCATED)))
-    mean = (report.totals.spent.completion_tokens or 0) // answers
+    """What rows need whose cap was too small, by the answers of this run; at least 4,096, and twice the cap of `command`."""
     place = command.index("--max-completion-tokens") + 1 if "--max-completion-tokens" in command else len(command)
     asked = int(command[place]) if place < len(command) and command[place].isascii() and command[place].isdigit() else 0
-    return max(4096, 2 * mean, 2 * asked)
+    return max(4096, suggested_cap(report.run) or 0, 2 * asked)

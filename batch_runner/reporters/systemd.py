@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from batch_runner.progress import RunReport, Snapshot
     from batch_runner.records import PromptRow, Rejected, Result
 
-BEAT_SECONDS = 2.0
+BEAT_SECONDS = 1.0
 MORE_SECONDS = 60.0
 """What a run on its way out asks for, again with each beat."""
 PATIENT_SECONDS = 86_400.0

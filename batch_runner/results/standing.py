@@ -19,7 +19,8 @@ from batch_runner.output.journal import Stall
 from batch_runner.output.lines import read_result
 from batch_runner.pricing.file import read_prices
 from batch_runner.records import Status
-from batch_runner.reporters.summary import MOST_REASON, cost_document, cost_lines, standing_in_words, token_lines
+from batch_runner.reporters.costs import cost_document, cost_lines, token_lines
+from batch_runner.reporters.summary import MOST_REASON, standing_in_words
 from batch_runner.reporters.wording import duration, in_brackets, money, one_line, rows, stall_in_words
 from batch_runner.results.states import MEANINGS, STALE, OutputState, Traces, seconds_since, state_of
 from batch_runner.totals import UNATTEMPTED, row_counts
@@ -125,7 +126,7 @@ def standing_lines(standing: Standing, name: str) -> Iterator[str]:
         yield f"         {ADVICE[FailureKind(kind)]}"
     yield from _last_error_lines(standing)
     yield from token_lines(standing.job)
-    yield from cost_lines(standing.job, standing.prices)
+    yield from cost_lines(standing.job, standing.prices, _asked(standing.run))
     if standing.unreadable_lines:
         yield f"lines that can't be read: {standing.unreadable_lines:,}; a row without another line is sent again"
 
@@ -151,6 +152,12 @@ def standing_document(standing: Standing) -> dict[str, Any]:
         "heartbeat": dict(standing.heartbeat),
         "unreadable_lines": standing.unreadable_lines,
     }
+
+
+def _asked(run: Run) -> list[str]:
+    """The model that the last run asked where a row named none."""
+    model = run.settings.get("model")
+    return [model] if isinstance(model, str) else []
 
 
 def _prices(name: str | None, run: Run) -> Prices:

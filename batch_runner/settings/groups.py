@@ -81,7 +81,7 @@ class RequestSettings:
         None, "A file of certificates (PEM) to trust instead of the system's; SSL_CERT_FILE does the same.", metavar="FILE"
     )
     preflight: bool = setting(
-        False,
+        True,
         "Look at the models and the quota of the key before rows are sent, and at its quota once more after.",
         kind=bool,
     )
@@ -187,7 +187,7 @@ class RowSettings:
         environment=False,
         sticks=False,
     )
-    seed: int = setting(0, "Which random rows --sample picks.", kind=int, metavar="S", environment=False, sticks=False)
+    seed: int = setting(0, "Which random rows --sample and --pilot pick.", kind=int, metavar="S", environment=False, sticks=False)
     repeat: int = setting(1, "Send each row K times, as ID#1 to ID#K.", kind=Count(), metavar="K")
     strict: bool = setting(False, "Send nothing while a line of the input can't be sent.", kind=bool)
     rerun_changed: bool = setting(

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 import click
 
+from batch_runner.exits import ExitStatus
 from batch_runner.failures import BatchRunnerError, FailureKind
 from batch_runner.json_text import loads_exactly
 from batch_runner.records import REPEATABLE
@@ -195,6 +196,22 @@ class States(click.ParamType[tuple[str, ...]]):
                     ctx,
                 )
         return states
+
+
+class Statuses(click.ParamType[tuple[int, ...]]):
+    """Exit statuses as a tuple: of `5`, `5,7` or a list."""
+
+    name = "statuses"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        """Split `value` at its commas and check each number."""
+        words = value if isinstance(value, tuple | list) else str(value).split(",")
+        try:
+            statuses = tuple(ExitStatus(int(word)) for word in words)
+        except (ValueError, TypeError):
+            known = ", ".join(str(int(status)) for status in ExitStatus)
+            self.fail(f"{value!r} aren't exit statuses: they are some of {known}", param, ctx)
+        return tuple(map(int, statuses))
 
 
 class Address(click.ParamType[str]):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import click
 
 from batch_runner.settings.facts import setting
-from batch_runner.settings.kinds import Address, Command, Duration
+from batch_runner.settings.kinds import Address, Command, Duration, Statuses
 
 STDERR = "-"
 """The log that isn't a file."""
@@ -77,6 +77,13 @@ class NotifySettings:
     )
     after: tuple[str, ...] = setting(
         (), "A command to run after any run.", kind=Command(), metavar="COMMAND", environment=False, sticks=False
+    )
+    fine: tuple[int, ...] = setting(
+        (),
+        "Exit statuses that are a success beside 0 for all who are told: 5,7 for a backfill that ends by its budget or deadline.",
+        kind=Statuses(),
+        metavar="STATUS,…",
+        sticks=False,
     )
     notify_timeout: float = setting(
         30.0,

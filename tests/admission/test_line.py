@@ -108,19 +108,31 @@ async def test_the_end_of_all_waits_ends_every_wait_in_line_now_and_later() -> N
         room.line.passed("d")
 
 
-async def test_a_question_that_ends_the_run_lets_nobody_in() -> None:
-    room = Room(places=1)
-    line: Line[str]
+@pytest.mark.parametrize("seconds", [0.0, math.inf])
+async def test_a_question_that_ends_the_run_lets_nobody_in_and_keeps_nobody_waiting(seconds: float) -> None:
+    waits, inside = Waits(), list[str]()
 
     def held(_who: str) -> float:
-        room.waits.end()
-        return 0.0
+        waits.end()
+        return seconds
 
-    line = Line(room.waits, held, room.inside.append)
+    line: Line[str] = Line(waits, held, inside.append)
 
     with pytest.raises(WaitEndedError):
-        await line.stand("a", room.inside.remove)
-    assert room.inside == []
+        await asyncio.wait_for(line.stand("a", inside.remove), 5)
+    with pytest.raises(WaitEndedError):
+        line.passed("b")
+    assert inside == []
+
+
+async def test_a_run_that_ends_between_the_question_and_the_wait_keeps_nobody_waiting() -> None:
+    room = Room(places=0)
+    assert not room.line.passed("a")
+
+    room.waits.end()
+
+    with pytest.raises(WaitEndedError):
+        await asyncio.wait_for(room.line.stand("a", room.inside.remove), 5)
 
 
 async def test_the_first_in_line_hears_of_what_stands_in_its_way() -> None:

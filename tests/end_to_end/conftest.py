@@ -372,6 +372,7 @@ class Place:
             "TMPDIR": str(self.folder),
             "BATCH_RUNNER_API_KEY": KEY,
             "BATCH_RUNNER_PRICES": str(PRICES),
+            "BATCH_RUNNER_PREFLIGHT": "0",  # no server here is asked about a key unless a test is about that
         }
         return bare | dict(more or {})
 

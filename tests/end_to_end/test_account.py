@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
 import threading
 from dataclasses import dataclass
@@ -261,7 +262,7 @@ def test_a_run_asks_once_before_and_once_after(place: Place, servers: Servers) -
 @pytest.mark.parametrize(
     ("more", "env"),
     [
-        ((), {}),
+        ((), {"BATCH_RUNNER_PREFLIGHT": "0"}),
         (("--no-preflight",), {"BATCH_RUNNER_PREFLIGHT": "1"}),
         (("--preflight", "-q"), {}),
         (("--preflight",), {"BATCH_RUNNER_API_KEY": ""}),
@@ -277,6 +278,51 @@ def test_nobody_looks_where_it_is_not_asked_to_or_unheard_or_free(
 
     assert end.status == 0, end.err
     assert gateway.asked == ["POST /v1/chat/completions"]
+
+
+@pytest.mark.parametrize("more", [(), ("--preflight",)])
+def test_a_run_looks_by_itself(place: Place, servers: Servers, more: tuple[str, ...]) -> None:
+    gateway = Gateway({"/v1/models": {"data": [{"id": "o1-mini"}]}, "/api/usage/token/": TOKEN_USAGE})
+    place.write_questions(1)
+    by_default = ("env", "-u", "BATCH_RUNNER_PREFLIGHT")
+
+    end = place.start("run", place.prompts, "--endpoint", f"{servers.by_hand(gateway)}/v1", *more, under=by_default).ended()
+
+    assert end.status == 0, end.err
+    assert sorted(gateway.asked[:2]) == ["GET /api/usage/token/", "GET /v1/models"]
+
+
+@pytest.mark.parametrize(
+    ("granted", "said"),
+    [
+        (0.0001, r"this run needs 0\.0044\d* USD at least, more than is left\n"),
+        (0.5, r"this run may need 0\.0044\d* to 0\.8844\d* USD, more than is left\n"),
+        (500.0, r"this run may need 0\.0044\d* to 0\.8844\d* USD\n"),
+    ],
+)
+def test_a_quota_below_the_estimate_is_said_before_anything_is_spent(
+    place: Place, servers: Servers, granted: float, said: str
+) -> None:
+    gateway = servers.gateway(Scenario(dialect="new-api", account=Account(granted_usd=granted)))
+    place.write([{"prompt": "x" * 4000} for _ in range(4)])
+
+    end = place.run("run", place.prompts, "--preflight", "--endpoint", gateway.url, "--max-completion-tokens", "50000", "-c", "1")
+
+    assert re.search(said, end.err), end.err
+    assert end.err.index("left on this key") < end.err.index("4 rows: ", 10)
+
+
+async def test_a_program_that_asks_to_look_is_told_in_its_report(place: Place, servers: Servers) -> None:
+    gateway = servers.gateway(Scenario(dialect="new-api", account=Account(granted_usd=2.0, cached_price=1.10)))
+    place.write_questions(2)
+
+    report = await run_file(place.prompts, endpoint=gateway.url, preflight=True, max_completion_tokens=4096)
+
+    assert report.quotas is not None
+    assert report.quotas[0].left == 1_000_000
+    assert report.quotas[1].left is not None
+    assert report.quotas[1].left < report.quotas[0].left
+    assert any("left on this key" in note for note in report.notes)
 
 
 async def test_a_program_asks_for_itself(place: Place, servers: Servers) -> None:

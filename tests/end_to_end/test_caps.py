@@ -81,6 +81,24 @@ def test_a_row_that_does_not_fit_waits_and_the_user_reads_why(place: Place, serv
     assert gateway.at_rest().requests > 7
 
 
+def test_a_cap_that_is_reached_lets_no_start_grow_the_output(place: Place, servers: Servers) -> None:
+    place.write_questions(ROWS)
+    gateway = servers.gateway(Scenario())
+    command = ("run", place.prompts, "--endpoint", gateway.url, *ANSWERS, "--max-total-tokens", "3000")
+    first = place.run(*command)
+    before, requests = place.out.read_bytes(), gateway.books().requests
+
+    again = [place.run(*command) for _ in range(2)]
+    too_small = place.run("run", place.prompts, "-o", "new.jsonl", "--endpoint", gateway.url, "--max-total-tokens", "10")
+
+    assert [end.status for end in (first, *again, too_small)] == [5, 5, 5, 5]
+    assert "--max-total-tokens 3,000 is reached" in again[0].err
+    assert again[0].err.splitlines()[-1].endswith("--max-total-tokens 6000")
+    assert place.out.read_bytes() == before
+    assert not (place.folder / "new.jsonl").exists()
+    assert gateway.books().requests == requests
+
+
 @pytest.mark.parametrize(
     ("flags", "told"),
     [

@@ -151,6 +151,17 @@ def test_a_night_that_could_not_begin_stands_in_the_history(job: Job) -> None:
     assert "prompts/2026-11-21.jsonl" in night["reason"]
 
 
+def test_a_night_without_one_before_it_to_retry_is_told_too(job: Job) -> None:
+    text = job.file.read_text()
+    job.file.write_text(text.replace('inputs = "prompts/{date}.jsonl"\n', ""))
+
+    end = here(job.place, "job", "run", job.file, "--night", "2026-11-21")
+
+    (night,) = job.history()
+    assert (end.status, night["exit_status"], job.box.paths) == (3, 3, ["/3"])
+    assert "there is no earlier night than 2026-11-21" in night["reason"]
+
+
 def test_a_night_that_was_killed_stands_in_the_history_without_a_word(job: Job) -> None:
     job.night(21)
     (job.place.folder / "results/nightly.history.jsonl").unlink()

@@ -73,6 +73,20 @@ def test_a_ping_is_told_how_a_run_failed(place: Place, servers: Servers, box: Bo
     assert b"quota_exhausted" in box.got[1][2]
 
 
+def test_an_end_that_is_called_fine_is_a_success_for_all_who_are_told(place: Place, servers: Servers, box: Box) -> None:
+    place.write_questions(3)
+    gateway = servers.gateway(Scenario(faults=(Fault(Canned("insufficient_quota")),)))
+    hooks = ("--on-success", f"touch {place.folder}/good", "--on-failure", f"touch {place.folder}/bad")
+
+    end = run(place, gateway, "--ping", box.url, "--fine", "4,5", "--metrics", "m.prom", *hooks)
+
+    assert (end.status, box.paths) == (4, ["/start", ""])
+    assert b"quota_exhausted" in box.got[1][2]
+    assert [(place.folder / name).exists() for name in ("good", "bad")] == [True, False]
+    assert "batch_runner_last_success_timestamp_seconds" in (place.folder / "m.prom").read_text()
+    assert here(place, "run", "x.jsonl", "--fine", "5,twelve").status == 2
+
+
 def test_a_ping_is_told_of_a_run_that_could_not_begin(place: Place, box: Box) -> None:
     end = here(place, "run", "gone.jsonl", "--endpoint", "fake", "--ping", box.url)
 
@@ -131,7 +145,7 @@ def test_a_service_of_apprise_is_told(place: Place, gateway: ServedHere, box: Bo
     [
         pytest.param(lambda servers: Box(servers, status=404).url, "HTTP 404", id="one that says no"),
         pytest.param(lambda servers: Box(servers, seconds=1.5).url, "no answer within", id="a slow one"),
-        pytest.param(lambda _servers: f"http://127.0.0.1:9/{SECRET}", "Cannot connect", id="nobody there"),
+        pytest.param(lambda _servers: f"http://127.0.0.1:9/{SECRET}", "no connection to", id="nobody there"),
     ],
 )
 def test_whoever_can_not_be_told_is_named_in_a_line_and_the_run_is_what_it_is(

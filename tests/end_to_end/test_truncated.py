@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -121,17 +120,15 @@ def test_whatever_ends_the_run_while_it_asks_again_keeps_what_came(place: Place,
     started = place.start("run", place.prompts, *command(gateway, *GROW, "-c", "1"))
     until(lambda: gateway.books(rows=False).requests >= 3)
     gateway.plays(slow)
-    until(partial(place.recorded))
 
     started.signal(how)
     started.ended()
-    books = gateway.at_rest()
+    gateway.at_rest()
 
     assert place.run("status", place.out, "--verify").status == 0
     place.run("run", place.prompts, *command(gateway, *GROW))
     assert max(gateway.books().attempts.values()) <= 3 + (how is signal.SIGKILL)
     assert lies_between(gateway.at_rest(), place.run("status", place.out, "--json").document["job"])
-    assert books.requests >= 3
 
 
 def test_a_cap_on_cost_holds_while_caps_grow(place: Place, gateway: ServedHere) -> None:

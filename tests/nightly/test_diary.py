@@ -57,7 +57,9 @@ def test_nights_stand_in_their_order_and_those_before_one_can_be_asked_for(diary
         diary.add(an_entry(night))
 
     assert [entry.night for entry in Diary(diary.path).before("2026-11-24")] == ["2026-11-22", "2026-11-23"]
-    assert Diary(diary.path).last_good_end == "2026-11-24T23:00:00.000Z"
+    diary.add(an_entry("2026-11-25", ExitStatus.SPEND_CAP))
+    assert diary.last_good_end() == "2026-11-24T23:00:00.000Z"
+    assert diary.last_good_end((5, 7)) == "2026-11-25T23:00:00.000Z"
 
 
 @pytest.mark.parametrize(

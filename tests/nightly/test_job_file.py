@@ -119,6 +119,23 @@ def test_instructions_that_are_text_stay(tmp_path: Path) -> None:
             "3: zone: there is no time zone 'Europe/Berln'; did you mean 'Europe/Berlin'?",
             id="zone",
         ),
+        pytest.param(
+            'inputs = "a"\noutput = "b"\n[job]\nkeep = 14\n',
+            "4: keep is about nights with an output each: write {date} into `output`",
+            id="keep without nights",
+        ),
+        pytest.param(
+            'inputs = "a"\noutput = "{date}"\n[job]\nkeep_packed = 14\n',
+            "4: keep_packed counts what keep has packed",
+            id="packed without keep",
+        ),
+        pytest.param(
+            'inputs = "a"\n[notify]\nping = "sk-abcdef"\n',
+            "3: ping: it isn't the URL of a web server: write https://…, or @FILE for a file that holds it",
+            id="no address",
+        ),
+        pytest.param('inputs = "a"\n[notify]\nafter = [""]\n', "3: after: [''] isn't a command", id="no command"),
+        pytest.param('inputs = "a"\n[notify]\nfine = [5, 99]\n', "3: fine: [5, 99] aren't exit statuses", id="no status"),
         pytest.param('inputs = "a"\n[job]\nday_starts = "25:00"\n', "3: day_starts: '25:00' isn't a time of the day", id="hour"),
         pytest.param(
             'inputs = "a"\n[job]\nstop_at = "6:30"\n', "3: stop_at belongs under [ending]", id="a setting among job keys"

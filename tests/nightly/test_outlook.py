@@ -80,7 +80,7 @@ def test_a_night_that_is_gone_on_with_is_told(tmp_path: Path) -> None:
     [
         ({"endpoint": "apicore"}, "in the variable APICORE_API_KEY, which is not set here"),
         ({"endpoint": "openai"}, "in the variable OPENAI_API_KEY"),
-        ({"endpoint": "http://127.0.0.1:9/v1"}, "none is needed"),
+        ({"endpoint": "http://127.0.0.1:9/v1"}, "none is set, none is sent"),
         ({"endpoint": "apicore", "api_key_file": "/nowhere/key"}, "in /nowhere/key, which is not there"),
         ({"endpoint": "apicore", "api_key_file": "${CREDENTIALS_DIRECTORY}/key"}, "in ${CREDENTIALS_DIRECTORY}/key"),
         ({"endpoint": "apicore", "api_key_command": "pass show x"}, "printed by a command"),

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+from collections import Counter
 from datetime import date, datetime, time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from batch_runner.failures import CannotStart
+from batch_runner.nightly.diary import Diary, Entry
 from batch_runner.nightly.job_file import read_job
 from batch_runner.nightly.tonight import Tonight, order_of, tonight
 from batch_runner.settings import Settings
+from batch_runner.totals import Totals
 from tests.nightly.test_outputs import begun, ended, made
 
 if TYPE_CHECKING:
@@ -154,6 +157,18 @@ def test_the_budget_of_a_job_counts_what_its_other_nights_came_to(tmp_path: Path
     (allowance,) = ordered(tonight(a_job(tmp_path, "max_cost_per_job = 5"), moment("2026-11-25T01:00+01:00"))).allowances
 
     assert allowance.name == "max_cost_per_job"
+    assert allowance.elsewhere is not None
+    assert allowance.elsewhere.rows["ok"] == 14
+
+
+def test_the_budget_of_a_job_counts_nights_whose_outputs_are_gone_by_its_history(tmp_path: Path) -> None:
+    night = tonight(a_job(tmp_path, "max_cost_per_job = 5"), moment("2026-11-25T01:00+01:00"))
+    there = left(tmp_path, "2026-11-22", at="2026-11-22T22:00+01:00", ok=7)
+    for day, output in (("2026-11-21", "/gone/x.jsonl"), ("2026-11-22", str(there))):
+        Diary(night.diary).add(Entry(day, "2026-11-25T05:00:00.000Z", 0, output=output, totals=Totals(rows=Counter(ok=7))))
+
+    (allowance,) = ordered(night).allowances
+
     assert allowance.elsewhere is not None
     assert allowance.elsewhere.rows["ok"] == 14
 

@@ -17,11 +17,13 @@ class Post:
 
     def __init__(self) -> None:
         self.got: list[tuple[str, str, bytes]] = []
+        self.logins: list[str] = []
         self.replies: list[int | float] = [200]
         self.url = ""
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.got.append((request.path_qs, request.content_type, await request.read()))
+        self.logins.append(request.headers.get("authorization", ""))
         reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
         if isinstance(reply, float):
             await asyncio.sleep(reply)
@@ -52,6 +54,12 @@ async def test_a_notice_arrives_as_it_is(post: Post) -> None:
     await deliver(f"{post.url}/a/b?c=1", b"body", "text/plain", seconds=5)
 
     assert post.got == [("/a/b?c=1", "text/plain", b"body")]
+
+
+async def test_a_name_and_a_password_in_an_address_go_along_as_a_login(post: Post) -> None:
+    await deliver(post.url.replace("http://", "http://me:p%40ss@") + "/a", b"", "text/plain", seconds=5)
+
+    assert (post.got, post.logins) == ([("/a", "text/plain", b"")], ["Basic bWU6cEBzcw=="])
 
 
 @pytest.mark.parametrize("trouble", [500, 503, 429, 408])
@@ -88,7 +96,7 @@ async def test_a_server_that_does_not_answer_is_waited_for_no_longer_than_told(p
 
 
 async def test_nobody_there_is_told(unused_tcp_port: int) -> None:
-    with pytest.raises(Undelivered, match=r"Cannot connect.*\(2 attempts\)"):
+    with pytest.raises(Undelivered, match=r"no connection to .*\(2 attempts\)"):
         await deliver(f"http://127.0.0.1:{unused_tcp_port}/secret", b"", "text/plain", seconds=5, attempts=2)
 
 

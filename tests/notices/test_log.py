@@ -63,7 +63,7 @@ def logged(path: Path, tell: Callable[[EventLog], object], **settings: Any) -> l
 def tell_all(log: EventLog) -> None:
     log.started("r", 8)
     log.update(a_snapshot(1.0))
-    log.update(a_snapshot(2.0, pause_left=30.0))
+    log.update(a_snapshot(2.0, outage_seconds=3.0))
     log.update(a_snapshot(61.0))
     log.attempt_failed("r1", BUSY, 1.26, 2)
     log.recorded(ROW, OK)
@@ -144,7 +144,7 @@ def test_a_refusal_of_the_model_is_an_answer_too(tmp_path: Path) -> None:
 
 def test_what_is_waited_for_is_told_once_and_so_is_its_end(tmp_path: Path) -> None:
     def waits(log: EventLog) -> None:
-        for pause in (0.0, 20.0, 10.0, 0.0, 0.0):
+        for pause in (0.0, 20.0, 0.0, 40.0, 10.0, 0.0, 0.0):
             log.update(a_snapshot(1.0, pause_left=pause))
 
     assert [event["waiting_for"] for event in logged(tmp_path / "log", waits)] == ["pause", ""]

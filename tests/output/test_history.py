@@ -1,5 +1,6 @@
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -350,3 +351,20 @@ def test_a_limited_run_knows_of_no_rows_beyond_its_limit(tmp_path: Path) -> None
         assert history.unattempted == 0
     with History(written(tmp_path, *limited, a_run("r2", job=rows_known(ok=1)), an_answer("a"))) as history:
         assert history.unattempted == 0
+
+
+def test_what_earlier_runs_came_to_is_told_for_any_moment(tmp_path: Path) -> None:
+    """Each run line opens with what had been spent before it."""
+    opened = [(1, 0), (2, 5), (3, 9)]
+    lines = [
+        run_line(Run(f"r{day}", f"2026-01-0{day}T00:00:00.000Z", "api.example.com"), Totals(attempts=attempts))
+        for day, attempts in opened
+    ]
+    now = Totals(attempts=12)
+
+    with History(written(tmp_path, *lines)) as history:
+        before = [history.job_before(datetime(2026, 1, day, 12, tzinfo=UTC).timestamp(), now).attempts for day in (1, 2, 3)]
+        start = history.job_before(datetime(2025, 12, 31, tzinfo=UTC).timestamp(), now)
+
+    assert before == [5, 9, 12]
+    assert start.attempts == 0

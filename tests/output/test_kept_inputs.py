@@ -4,9 +4,10 @@ from pathlib import Path
 import pytest
 
 from batch_runner.failures import CannotStart
-from batch_runner.loader import Line, draft
+from batch_runner.forms import AS_IT_COMES
+from batch_runner.loader import InputFile, InputFiles, Line, draft
 from batch_runner.output.history import History
-from batch_runner.output.kept_inputs import KeptInputs, stdin_copy_path
+from batch_runner.output.kept_inputs import Joined, KeptInputs, stdin_copy_path
 from batch_runner.output.lines import Run, row_line, run_line
 from batch_runner.records import Result, Status
 from batch_runner.totals import Totals
@@ -107,3 +108,58 @@ def test_a_line_that_is_nowhere_any_more_is_told(tmp_path: Path, source: str, sa
 
     with pytest.raises(CannotStart, match=said):
         kept(tmp_path, a_row("a", Status.FAILED, source=source.format(folder=tmp_path)))
+
+
+def joined(folder: Path, text: str, *lines: bytes) -> list[str]:
+    """The ids, or the texts of rows without one, of an input and behind it of what an earlier output kept."""
+    earlier, now = folder / "out.jsonl", folder / "in.jsonl"
+    earlier.write_bytes(RUN_LINE + b"".join(lines))
+    now.write_text(text, encoding="utf-8")
+    with History(earlier) as records:
+        kept_rows = KeptInputs(records, RETRIED, long_ones=False)
+        source = Joined(InputFiles.of([InputFile(now, "in.jsonl")]), kept_rows, AS_IT_COMES)
+        first = [line.id or line.text.decode() for line in source.lines()]
+        assert [line.id or line.text.decode() for line in source.lines()] == first
+        return first
+
+
+def test_rows_kept_come_behind_an_input_that_does_not_hold_them(tmp_path: Path) -> None:
+    rows = joined(
+        tmp_path,
+        '{"id":"new","prompt":"n"}\n{"id":"both","prompt":"b"}\n',
+        a_row("old", Status.FAILED, '{"id":"old","prompt":"o"}'),
+        a_row("both", Status.FAILED, '{"id":"both","prompt":"b"}'),
+        a_row("fine", Status.OK),
+    )
+
+    assert rows == ['{"id":"new","prompt":"n"}', '{"id":"both","prompt":"b"}', "old"]
+
+
+def test_a_row_known_by_its_content_is_known_again(tmp_path: Path) -> None:
+    made = draft(Line(b'{"prompt":"same"}', "in.jsonl:1")).id
+
+    rows = joined(
+        tmp_path,
+        '{"prompt":"same"}\n',
+        a_row(made, Status.FAILED, '{"prompt":"same"}'),
+        a_row(f"{made}-2", Status.FAILED, '{"prompt":"same"}'),
+    )
+
+    assert rows == ['{"prompt":"same"}']
+
+
+def test_a_line_too_long_to_be_kept_holds_no_later_night_up(tmp_path: Path) -> None:
+    assert joined(tmp_path, '{"id":"new","prompt":"n"}\n', a_row("long", Status.FAILED, "", "gone.jsonl:1")) == [
+        '{"id":"new","prompt":"n"}'
+    ]
+
+
+def test_an_output_that_is_rewritten_meanwhile_gives_what_it_gave(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    path.write_bytes(RUN_LINE + a_row("a", Status.FAILED, '{"prompt":"a"}'))
+    with History(path) as records:
+        new = tmp_path / "new"
+        new.write_bytes(RUN_LINE)
+        new.replace(path)
+
+        assert [line.id for line in KeptInputs(records, RETRIED).lines()] == ["a"]

@@ -1,5 +1,7 @@
 """OpenAI's list prices as genai-prices tells them, against what OpenAI's price pages said in November 2026."""
 
+import re
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
@@ -59,5 +61,8 @@ def test_a_model_that_openai_does_not_sell_has_no_price(model: str) -> None:
     assert listed_price(model) is None
 
 
-def test_the_list_names_its_version() -> None:
-    assert list_version().startswith("genai-prices ")
+def test_the_list_names_its_version_and_the_day_of_its_last_change() -> None:
+    told = re.fullmatch(r"genai-prices [\d.]+ of (\d{4}-\d\d-\d\d)", list_version())
+
+    assert told is not None
+    assert date(2025, 6, 10) < date.fromisoformat(told[1]) <= datetime.now(UTC).date()

@@ -7,6 +7,7 @@ from rich.console import Console
 
 from batch_runner.exits import ExitStatus
 from batch_runner.failures import Failure, FailureKind, Scope
+from batch_runner.pricing import Prices
 from batch_runner.progress import RunReport, Snapshot
 from batch_runner.reporters.live import Live
 from batch_runner.totals import Totals
@@ -19,7 +20,7 @@ REPORT = RunReport(Totals(), Totals(), ExitStatus.OK, "", Path("out.jsonl"))
 def shown(*, verbose: bool, stopping: str = "") -> str:
     """What a terminal is sent during a short run."""
     screen = io.StringIO()
-    live = Live(Console(file=screen, force_terminal=True, width=120, color_system=None), verbose=verbose)
+    live = Live(Console(file=screen, force_terminal=True, width=120, color_system=None), Prices(), verbose=verbose)
     live.started("r", 8)
     live.update(SNAPSHOT)
     live.attempt_failed("a", FAILURE, None, 1)

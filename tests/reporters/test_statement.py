@@ -181,6 +181,8 @@ def test_what_is_left_is_told_with_its_units_and_what_the_run_may_need() -> None
     ]
     (line,) = said(Account(quota=RAW), estimate=(Decimal(1), Decimal("1.6")))
     assert line.endswith("; this run may need 1 to 1.6 USD, more than is left")
+    (line,) = said(Account(quota=RAW), estimate=(Decimal("1.51111"), Decimal("1.6")))
+    assert line.endswith("; this run needs 1.51 USD at least, more than is left")
 
 
 def test_a_key_that_ends_within_the_week_is_told() -> None:

@@ -21,7 +21,7 @@ COMMAND = ["batch-runner", "run", "my in.jsonl"]
 
 
 def a_report(status: ExitStatus = ExitStatus.OK, why: str = "", **rows: int) -> RunReport:
-    job = Totals(rows=Counter(rows))
+    job = Totals(rows=Counter(rows), attempts=5)
     failures = Counter({FailureKind.TIMEOUT.value: rows["failed"]}) if "failed" in rows else Counter[str]()
     run = Totals(rows=Counter(rows), attempts=5, wall_ms=60_000, failures=failures)
     for totals in (job, run):
@@ -50,11 +50,11 @@ def test_the_cost_is_told_with_whose_prices_it_is_made_of() -> None:
     report = a_report(ok=3)
     mine = replace(report, prices=Prices({"o1": Price(Rates(Decimal(0), Decimal(0), Decimal(1000)))}, source="mine.toml"))
 
-    assert "cost     at least $0.194 (list-price equivalent, genai-prices" in told(report)
+    assert "cost     at least $0.194, $0.0648 for each answered row (list-price equivalent, genai-prices" in told(report)
     assert "cost     at least $3.00" in told(mine)
-    assert summary_document(report, COMMAND, OUTPUT)["cost"]["run"] | {"prices": ""} == {
-        "usd": 0.19425, "maybe_billed_usd": 0.0, "at_least": True, "unpriced": [], "prices": "",
-    }  # fmt: skip
+    cost = summary_document(report, COMMAND, OUTPUT)["cost"]["run"]
+    assert (cost["usd"], cost["maybe_billed_usd"], cost["at_least"], cost["unpriced"]) == (0.19425, 0.0, True, [])
+    assert cost["usd_per_answered_row"] == 0.19425 / 3
 
 
 def test_an_unknown_price_is_never_told_as_nothing() -> None:
@@ -68,13 +68,30 @@ def test_an_unknown_price_is_never_told_as_nothing() -> None:
     assert "cost     unknown: no price of model 0, model 1, model 2, model 3, model 4 and 2 more, --prices" in told(only)
 
 
-def test_what_killed_runs_may_have_cost_is_not_priced_and_said_so() -> None:
+def test_what_killed_runs_and_lost_answers_may_have_cost_is_told() -> None:
     report = a_report(ok=3)
-    report.run.unclosed = Usage(10, 0, 10, 0, 20)
+    report.totals.unclosed = Usage(0, 0, 2_000_000, 0, 2_000_000)
     report.run.bill("o1", Bill(maybe_billed=Usage(0, 0, 1_000_000, 0, 1_000_000)))
 
-    assert "$60.00 more may have been billed" in told(report)
-    assert "what killed runs may have cost isn't in it" in told(report)
+    assert "up to $60.00 more for answers that never came" in told(report)
+    assert "all runs at least $0.194" in told(report)
+    assert "up to $120.00 more that killed runs left open, at the price of the dearest model asked" in told(report)
+
+
+def test_all_runs_of_an_output_are_told_where_this_one_is_not_all() -> None:
+    report = a_report(ok=3)
+    assert "all runs" not in told(report)
+    report.totals.attempts += 10
+    report.totals.bill("o1", Bill(Usage(0, 0, 1_000_000, 0, 1_000_000)))
+
+    assert "all runs at least $60.19" in told(report)
+
+
+def test_what_is_left_is_projected_from_what_was_answered() -> None:
+    report = a_report(ExitStatus.INTERRUPTED, ok=2, unattempted=10, unfinished=2)
+
+    assert "about $1.17 for the other 12 rows, if they cost as much" in told(report)
+    assert "for the other" not in told(a_report(ok=3))
 
 
 def test_failures_are_told_with_an_example_and_advice() -> None:

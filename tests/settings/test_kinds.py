@@ -8,7 +8,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch_runner.exits import deserved
-from batch_runner.settings.kinds import Count, Duration, Factor, KeyValue, Rate, Share, States, TimeOfDay, VariableName, ZoneName
+from batch_runner.settings.kinds import (
+    Address,
+    Command,
+    Count,
+    Duration,
+    Factor,
+    KeyValue,
+    Rate,
+    Share,
+    States,
+    Statuses,
+    TimeOfDay,
+    VariableName,
+    ZoneName,
+)
 
 KINDS: list[click.ParamType[Any]] = [
     Count(),
@@ -219,3 +233,59 @@ def test_a_key_in_place_of_its_variables_name_is_refused_and_not_repeated(key: s
 def test_any_text_is_either_taken_or_refused(kind: click.ParamType[Any], text: str) -> None:
     with suppress(click.BadParameter):
         assert kind.convert(text, None, None) is not None
+
+
+@pytest.mark.parametrize(
+    ("written", "any_scheme", "fits"),
+    [
+        ("https://hc-ping.com/uuid", False, True),
+        ("HTTP://localhost:8000", False, True),
+        (" https://a.b/c?d=e ", False, True),
+        ("@ping.url", False, True),
+        ("mailto://me:p@host", True, True),
+        ("mailto://me:p@host", False, False),
+        ("hc-ping.com/uuid", False, False),
+        ("https://", False, False),
+        ("https://a b", False, False),
+        ("@", False, False),
+        ("", True, False),
+    ],
+)
+def test_an_address_is_a_url_or_a_file_and_a_refusal_does_not_repeat_it(written: str, *, any_scheme: bool, fits: bool) -> None:
+    kind = Address(any_scheme=any_scheme)
+
+    if fits:
+        assert kind.convert(written, None, None) == written.strip()
+        return
+    with pytest.raises(click.BadParameter) as refused:
+        kind.convert(written, None, None)
+    assert written not in refused.value.message.replace("https://…", "").replace("@FILE", "") or not written
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        ("notify-send 'it is done' $HOME", ("notify-send", "it is done", "$HOME")),
+        (["sh", "-c", "echo a b"], ("sh", "-c", "echo a b")),
+        (("true",), ("true",)),
+    ],
+)
+def test_a_command_is_its_words_and_no_more_of_a_shell(written: object, words: tuple[str, ...]) -> None:
+    assert Command().convert(written, None, None) == words
+
+
+@pytest.mark.parametrize("written", ["", "  ", "'open", [], [""], ["a\0b"]])
+def test_what_is_no_command_is_refused(written: object) -> None:
+    with pytest.raises(click.BadParameter):
+        Command().convert(written, None, None)
+
+
+@pytest.mark.parametrize(("written", "statuses"), [("5", (5,)), ("5,7", (5, 7)), ([5, 7], (5, 7)), ((10,), (10,))])
+def test_exit_statuses_are_numbers_that_a_run_ends_with(written: object, statuses: tuple[int, ...]) -> None:
+    assert Statuses().convert(written, None, None) == statuses
+
+
+@pytest.mark.parametrize("written", ["", "five", "1", [99], [None]])
+def test_what_is_no_exit_status_is_refused(written: object) -> None:
+    with pytest.raises(click.BadParameter, match="they are some of 0, 2"):
+        Statuses().convert(written, None, None)

@@ -42,6 +42,8 @@ class Estimate:
         self.value: float | None = None
         """The last estimate that was believed."""
         self.at = float("-inf")
+        self.counted: float | None = None
+        """The last one as it was counted, without leaning."""
         self._start = _Mark(now, 0)
         self._marks: deque[_Mark] = deque()
         self._lean = FIRST_LEAN
@@ -71,9 +73,13 @@ class Estimate:
         """The limit is this."""
         self.value, self.at = value, now
 
+    def doubt(self) -> None:
+        """What the estimate leaned to was too much."""
+        self._lean /= 2
+
     def at_refusal(self, at: float, admitted: int, rate: float, seconds_since_cut: float) -> float | None:
         """What the refusal just marked says; `None` while too little was counted."""
-        counted = self._counted(at, admitted, rate)
+        counted = self.counted = self._counted(at, admitted, rate)
         self._lean = self._lean / 2 if seconds_since_cut < QUICK_RETURN_SECONDS else min(1.0, self._lean + LEAN_STEP)
         if counted is None or seconds_since_cut < QUICK_RETURN_SECONDS:
             return counted

@@ -96,7 +96,9 @@ class Rate:
         self._soon += 1
         if self._soon == AGAIN:
             self._soon = 0
-            self.set(self.pace.rate * AGAIN_CUT, now)
+            self.estimate.doubt()
+            counted = HELD * (self.estimate.counted or 0.0)
+            self.set(counted if 0 < counted < self.pace.rate else AGAIN_CUT * self.pace.rate, now)
 
     def cut(self, now: float, found: float | None, since_cut: float) -> None:
         """A refusal, `since_cut` seconds after the last one that counted; `found` is what it says of the limit, if anything."""

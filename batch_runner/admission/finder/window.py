@@ -8,7 +8,10 @@ from statistics import median
 OVERHEAD_TOKENS = 50
 """An answer takes time even if it is empty: about as long as so many tokens. Without it short answers would look slow."""
 
-LEAST_SECONDS = 1e-6
+UNSEEN_SECONDS = 0.15
+"""What is added to each answer's time: an answer that takes 40 ms instead of 20 tells of this machine, not of the service."""
+
+LEAST_SECONDS = 0.001
 SAMPLES, USUAL_SAMPLES, LEAST_SAMPLES = 400, 20, 8
 LEAST_ANSWERS = 8
 SLOWED, SLOWING, CALM = 1.5, 1.3, 1.2
@@ -16,6 +19,9 @@ SLOWED, SLOWING, CALM = 1.5, 1.3, 1.2
 
 LEAST_SHRINK = 0.5
 SPREAD = 1.1
+SMALL = 64
+"""Below it a round is of answers to requests sent since the last step: it takes a latency each time, and sees every overload."""
+
 LEAST = 4.0
 FEW = 8
 """So few in flight are never too many: that answers are slow has another reason."""
@@ -41,33 +47,46 @@ class Window:
         self._per_token: deque[float] = deque(maxlen=SAMPLES)
         self._best = float("inf")
         self._shrunk_from: tuple[float, float] | None = None
-        self._shrunk_at = float("-inf")
+        self._fresh_from = float("-inf")
 
     def answered(self, sent_at: float, now: float, tokens: int | None) -> None:
         """An answer of so many tokens, where the service said so, to a request sent at a moment."""
         seconds = now - sent_at
         self.answers += 1
-        self.quickest = min(self.quickest, seconds)
-        self._since_change += sent_at >= self._shrunk_at  # those before it were slowed down by what isn't there any more
+        self.quickest = min(self.quickest, max(LEAST_SECONDS, seconds))
         if self.latency:
             self.latency += (seconds - self.latency) * max(0.01, 1.0 / (self.answers + 1))
         else:
             self.latency = seconds
+        if sent_at < self._fresh_from:
+            return  # it was answered beside more others, or fewer, than there are now
+        self._since_change += 1
         if tokens is not None:
-            self._per_token.append(max(LEAST_SECONDS, seconds) / (tokens + OVERHEAD_TOKENS))
+            self._per_token.append((seconds + UNSEEN_SECONDS) / (tokens + OVERHEAD_TOKENS))
 
     def look(self, now: float, in_flight: int, *, wanted: bool) -> str:
         """Once a round of answers: wider or narrower; why, or nothing. `wanted`: the pace could use a wider one."""
         self._peak = max(self._peak, in_flight)
-        if self._since_change < max(LEAST_ANSWERS, min(self.size, self._peak) / 2):
+        round_of_answers = min(self.size, self._peak) * (1.0 if self._shrunk_from else 0.5)
+        if self._since_change < max(LEAST_ANSWERS, round_of_answers):
             return ""
         slowness = self._slowness()
         if slowness > SLOWED and self._peak >= FEW:
-            return self._shrink(slowness, now)
+            self.size = min(self.size, self._peak)
+            self._begin_round(now)
+            return self._shrink(slowness)
         if in_flight < int(self.size) - 1:
             self._since_change = min(self._since_change, int(self.size))
             return ""
+        self._begin_round(now if self.size < SMALL else self._fresh_from)
         return self._open(slowness, wanted=wanted)
+
+    def _begin_round(self, fresh_from: float) -> None:
+        """Count answers anew; those to requests sent before a moment don't count."""
+        self._since_change = self._peak = 0
+        if fresh_from > self._fresh_from:
+            self._fresh_from = fresh_from
+            self._per_token.clear()
 
     def _slowness(self) -> float:
         """Time per token over the best there was; 1 while nobody knows."""
@@ -78,9 +97,8 @@ class Window:
         self._best = min(self._best, now)
         return now / self._best
 
-    def _shrink(self, slowness: float, now: float) -> str:
-        before, self.size = self.size, min(self.size, self._peak)
-        self.doubling, self._since_change, self._peak, self._shrunk_at = False, 0, 0, now
+    def _shrink(self, slowness: float) -> str:
+        before, self.doubling = self.size, False
         if self._shrunk_from is None:
             self._shrunk_from = self.size, slowness
         size, was = self._shrunk_from
@@ -92,7 +110,7 @@ class Window:
         return f"answers take {slowness:.1f} times as long a token: {before:.0f} in flight become {self.size:.0f}"
 
     def _open(self, slowness: float, *, wanted: bool) -> str:
-        before, self._since_change, self._peak = self.size, 0, 0
+        before = self.size
         if slowness < CALM:
             self._shrunk_from = None
             self.size *= 2 if self.doubling or wanted else SPREAD

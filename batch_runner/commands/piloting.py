@@ -1,0 +1,89 @@
+"""`--pilot N`: some random rows first, then what they foretell of the others, and a question."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
+
+import click
+
+from batch_runner.exits import ExitStatus
+from batch_runner.failures import CannotStart
+from batch_runner.pilot import Pilot
+from batch_runner.reporters.outlook import outlook_lines
+from batch_runner.reporters.wording import rows
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from batch_runner.commands.terminal import Face
+    from batch_runner.pilot import Outlook
+    from batch_runner.preparation import Prepared
+    from batch_runner.progress import Reporter, RunReport
+    from batch_runner.settings import Settings
+
+FINISHED = frozenset({ExitStatus.OK, ExitStatus.ROWS_NOT_OK})
+
+
+class Send(Protocol):
+    """Runs what was prepared, and tells the reporters given, too; `last`: nothing of it is run after this."""
+
+    def __call__(self, prepared: Prepared, /, *reporters: Reporter, last: bool) -> RunReport: ...  # noqa: D102 - as above
+
+
+def check_pilot(settings: Settings, face: Face) -> None:
+    """Raises `CannotStart` where nobody could answer the question, and no cap stands in their place."""
+    if face.confirm() is None and not _caps(settings):
+        raise CannotStart(
+            "--pilot asks before the other rows are sent, and nobody is here to answer: add --yes, or a cap that holds, "
+            "--max-cost or --max-total-tokens"
+        )
+
+
+def send_in_two(prepared: Prepared, count: int, face: Face, send: Send) -> tuple[RunReport, Outlook | None]:
+    """Send `count` random rows, tell what they foretell, and send the others if that is wanted. How it all ended.
+
+    Where the pilot would be everything, or didn't come to its end, nothing is foretold.
+    """
+    if count >= prepared.plan.to_send:
+        return send(prepared, last=True), None
+    first, rest = prepared.plan.parted(count, prepared.settings.rows.seed)
+    pilot = Pilot(prepared.prices)
+    face.say(f"pilot: {count:,} of them first, at random")
+    report = send(replace(prepared, plan=first), pilot, last=False)
+    outlook = pilot.outlook(rest.to_send, report.run, prepared.settings.limits)
+    if report.reason or report.exit_status not in FINISHED or outlook is None:
+        return report, None
+    for line in outlook_lines(outlook, prepared.prices):
+        face.say(line)
+    no = _asked(outlook, prepared.settings, face)
+    if no is not None:
+        reason = f"{rows(outlook.others)} not sent; the same command without --pilot sends them"
+        return replace(report, exit_status=no, reason=reason), outlook
+    prepared.history.read_on()
+    whole = send(replace(prepared, plan=replace(rest, standing=report.totals.rows)), last=True)
+    return replace(whole, run=report.run.merge(whole.run), examples=report.examples | whole.examples), outlook
+
+
+def without_pilot(words: Sequence[str]) -> list[str]:
+    """A command line that goes on after a pilot."""
+    dropped = {place + step for place, word in enumerate(words) if word == "--pilot" for step in (0, 1)}
+    return [word for place, word in enumerate(words) if place not in dropped and not word.startswith("--pilot=")]
+
+
+def _asked(outlook: Outlook, settings: Settings, face: Face) -> ExitStatus | None:
+    """`None` when the others are to be sent; else how the command ends."""
+    confirm = face.confirm()
+    if confirm is None:
+        face.say(f"nobody is here to ask: going on, {' and '.join(_caps(settings))} holds")
+        return None
+    try:
+        return None if confirm(f"Send the other {rows(outlook.others)}?") else ExitStatus.CANNOT_START
+    except (click.Abort, KeyboardInterrupt):
+        return ExitStatus.INTERRUPTED
+
+
+def _caps(settings: Settings) -> list[str]:
+    money = settings.money
+    caps = (("--max-cost", money.max_cost), ("--max-total-tokens", money.max_total_tokens))
+    return [flag for flag, cap in caps if cap is not None]
