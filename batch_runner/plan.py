@@ -36,9 +36,12 @@ if TYPE_CHECKING:
 
 RECORDED = 0x80
 """Set in an action's byte when the output holds a record of the row."""
+CODES_AT_ONCE = 1_000_000
+"""Looked through at a time, so that the peak stays small."""
+
 RowAt = Callable[[int], "tuple[PromptRow | Rejected, bool]"]
 """Gives one row of a block, and whether its id is its own."""
-CODES_AT_ONCE = 1_000_000
+
 PASSED_OVER = frozenset({Action.KEEP, Action.LEAVE_OUT})
 
 
@@ -155,19 +158,6 @@ class Plan:
             yield (row if self.repeat == 1 else replace(row, id=f"{row.id}#{copy}")), bool(code & RECORDED)
 
 
-def _reader(block: Block, shape: Shape) -> RowAt:
-    """How the rows of a block are read: all at once where they are plain, each by itself where they aren't."""
-    rows = read_plain(block, shape)
-    if rows is not None:
-        return lambda place: (rows.row(place), rows.own_ids)
-
-    def read(place: int) -> tuple[PromptRow | Rejected, bool]:
-        each = draft(block.line(place), shape)
-        return each.row, each.own_id
-
-    return read
-
-
 def _sends(codes: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Which codes stand for a row to be sent."""
     actions = codes & np.uint8(RECORDED - 1)
@@ -184,6 +174,19 @@ def _places_of(codes: NDArray[np.uint8], ranks: NDArray[np.int64]) -> NDArray[np
         found.append(here[wanted] + start)
         before += len(here)
     return np.concatenate(found)
+
+
+def _reader(block: Block, shape: Shape) -> RowAt:
+    """How the rows of a block are read: all at once where they are plain, each by itself where they aren't."""
+    rows = read_plain(block, shape)
+    if rows is not None:
+        return lambda place: (rows.row(place), rows.own_ids)
+
+    def read(place: int) -> tuple[PromptRow | Rejected, bool]:
+        each = draft(block.line(place), shape)
+        return each.row, each.own_id
+
+    return read
 
 
 def _changed(source: str) -> CannotStart:

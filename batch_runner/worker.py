@@ -72,8 +72,7 @@ class Worker:
                 end = await self._attempt(row, request, tally)
                 if isinstance(end, Retry):
                     failure = end.failure
-                    aside()
-                    await self._wait(end)
+                    await self._wait(end, aside)
                 elif (cap := self._larger_cap(request, end)) == NO_USE:
                     return end
                 else:
@@ -89,7 +88,8 @@ class Worker:
         """Write down that `row` can't be sent."""
         return await self._record(rejected_result(row, past, run_id=self.state.run_id, finished_at=self.state.now()))
 
-    async def _wait(self, end: Retry) -> None:
+    async def _wait(self, end: Retry, aside: Callable[[], None]) -> None:
+        aside()
         await self.state.leaving.patient.sleep(end.wait)
         if end.failure.scope is not Scope.EVERYONE:
             await self.state.admission.permit_retry()
