@@ -18,6 +18,8 @@ from zlib import crc32
 
 WIDTH, HEIGHT, LEAST = 1000, 17, 0.005
 SHOWN = re.compile(r"(?P<name>\S+) \((?:.*/)?(?P<place>[\w.]+(?:/[\w.]+)?)(?::\d+)?\)")
+IDLE = ("Condition.wait (threading", "_worker (concurrent/futures/thread")
+"""Where a thread waits; py-spy takes a wait for Python's lock for work."""
 ROOTS = ("Runner.run (asyncio", "run (asyncio/runners", "_work (batch_runner/output/journal")
 
 
@@ -40,6 +42,8 @@ def read(path: Path) -> Frame:
     root = Frame("a run")
     for line in path.read_text().splitlines():
         stack, _, samples = line.rpartition(" ")
+        if any(mark in stack.rpartition(";")[2] for mark in IDLE):
+            continue
         frames = [re.sub(r":\d+\)", ")", frame) for frame in stack.split(";")]
         start = next((place for place, frame in enumerate(frames) if any(mark in frame for mark in ROOTS)), None)
         root.add(["starting"] if start is None else frames[start:], int(samples))
