@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from batch_runner.pricing import Prices
 
 if TYPE_CHECKING:
     from collections import Counter
+    from collections.abc import Mapping
     from pathlib import Path
 
     from batch_runner.account import Quota
@@ -94,6 +95,8 @@ class RunReport:
     """Those that the run was told to count with."""
     drift: tuple[str, ...] = ()
     """In what a night departs from those before it."""
+    pilot: Mapping[str, Any] | None = None
+    """What a pilot foretold, as a program reads it."""
     notes: tuple[str, ...] = ()
     """What a look at the key's account said beforehand, where a program asked for one."""
     quotas: tuple[Quota, Quota] | None = None
