@@ -69,6 +69,9 @@ class Pilot:
         """Keep what a row came to, without its texts."""
         self._results.append(result)
 
+    def decided(self, decision: str) -> None:
+        """Nothing: limits foretell nothing."""
+
     def stopping(self, reason: str) -> None:
         """Nothing: a run that stops foretells nothing."""
 

@@ -71,6 +71,10 @@ class Weighing:
                 self.findings.add(self._plain, block.line(place).source, 1)
         self._count(self._run.model, len(prompts), sum(map(len, block.texts)), self._common.completion, uncapped=self._uncapped)
         if self._may_grow(max(map(len, block.texts))):
+            written = b"".join(block.texts)
+            if written.isascii() and b"\\" not in written:  # so that a text is as long in JSON as it is, quotes aside
+                self._grow_by(max(prompts, key=len))
+                return
             for text, prompt in zip(block.texts, prompts, strict=True):
                 if self._may_grow(len(text)):
                     self._grow_by(prompt)

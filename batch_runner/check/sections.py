@@ -197,6 +197,9 @@ def _time(seen: Inspection) -> Iterator[str]:
     yield f"{duration(told.in_flight_s):>12}  with {at_once}, {each}"
     limited = told.at_rpm_s is not None or told.at_tpm_s is not None
     yield f"{'the longest one counts; ' if limited else ''}the service's own limits may make it longer"
+    if seen.deadline is not None and seen.deadline_s is not None:
+        late = "; the rest would be left for later" if told.seconds > seen.deadline_s else ""
+        yield f"{duration(max(0.0, seen.deadline_s)):>12}  are there before nothing new is sent ({seen.deadline.told}){late}"
 
 
 def _at(named: Named) -> str:

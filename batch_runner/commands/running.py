@@ -8,14 +8,14 @@ import os
 import signal
 import sys
 import time
-from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 from batch_runner.commands.announcing import Refusals, announce
 from batch_runner.commands.notes import notes
 from batch_runner.commands.options import without_secrets
 from batch_runner.commands.piloting import check_pilot, send_in_two, without_pilot
+from batch_runner.commands.signals import CAUSES, heard, leave_between, leaving_tidily, unless_told_to_leave
 from batch_runner.commands.terminal import Face, print_json, shown
 from batch_runner.execution import carry_out
 from batch_runner.exits import ExitStatus
@@ -34,8 +34,7 @@ from batch_runner.reporters.wording import duration, requests
 from batch_runner.settings.notices import STDERR
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
-    from types import FrameType
+    from collections.abc import Callable
 
     from batch_runner.intent import Order
     from batch_runner.leaving import AtStake, Leaving
@@ -44,19 +43,11 @@ if TYPE_CHECKING:
     from batch_runner.pricing import Prices
     from batch_runner.progress import Reporter, RunReport
 
-T = TypeVar("T")
-
 SHOW_CURSOR = "\x1b[?25h"
 """The live line hides it."""
 
 FRESH = "--fresh"
 """The flag that the command to go on with must not repeat."""
-
-CAUSES = {
-    signal.SIGINT: ExitStatus.INTERRUPTED,
-    signal.SIGTERM: ExitStatus.TERMINATED,
-    signal.SIGHUP: ExitStatus.TERMINATED,  # the terminal was closed
-}
 
 
 def run_order(order: Order, face: Face, book: Book | None = None, pilot: int | None = None) -> int:
@@ -79,15 +70,15 @@ def _run(order: Order, face: Face, announcer: Announcer, manager: Systemd, book:
     """How it ended."""
     with leaving_tidily():
         if order.settings.notify.before:
-            asyncio.run(_unless_told_to_leave(announcer.before()))
+            asyncio.run(unless_told_to_leave(announcer.before()))
         with prepare(order, clock=time.time, confirm=face.confirm()) as prepared:
             for line in notes(prepared):
                 face.say(line)
             _let_the_collector_rest()
             with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-                runner.run(_unless_told_to_leave(announcer.started()))
+                runner.run(unless_told_to_leave(announcer.started()))
                 unheard = face.quiet and not face.as_json
-                account = Account() if unheard else runner.run(_unless_told_to_leave(look_before(prepared)))
+                account = Account() if unheard else runner.run(unless_told_to_leave(look_before(prepared)))
                 for line in warnings(account, prepared):
                     face.say(line)
 
@@ -108,57 +99,6 @@ def _let_the_collector_rest() -> None:
     gc.freeze()
 
 
-@contextmanager
-def leaving_tidily() -> Iterator[None]:
-    """Until the run begins, SIGTERM and SIGHUP end the command as Ctrl-C does: what was begun is put away.
-
-    What the run sets afterwards stays until the process ends: a late Ctrl-C must not turn a good end into another.
-    """
-    with ExitStack() as before:
-        for number in _heard():
-            before.callback(signal.signal, number, signal.getsignal(number))
-            if number is not signal.SIGINT:
-                signal.signal(number, _leave)
-        yield
-        before.pop_all()
-
-
-def _heard() -> list[signal.Signals]:
-    """The signals that ask to leave, but for those that whoever started us wants ignored: nohup means it."""
-    return [number for number in CAUSES if signal.getsignal(number) is not signal.SIG_IGN]
-
-
-def _leave(number: int, _frame: FrameType | None) -> None:
-    tell("told to leave; nothing was sent")
-    raise SystemExit(int(CAUSES[signal.Signals(number)]))
-
-
-def _leave_between(number: int, _frame: FrameType | None) -> None:
-    if number == signal.SIGINT:
-        raise KeyboardInterrupt
-    tell("told to leave; what was sent is recorded")
-    raise SystemExit(int(CAUSES[signal.Signals(number)]))
-
-
-async def _unless_told_to_leave(question: Coroutine[Any, Any, T]) -> T:
-    """What comes of `question`. A signal cancels it first: an exit from the midst of a loop leaves its tasks in pieces."""
-    loop, asked, told = asyncio.get_running_loop(), asyncio.create_task(question), list[signal.Signals]()
-
-    def leave(number: signal.Signals) -> None:
-        told.append(number)
-        asked.cancel()
-
-    with ExitStack() as after:
-        for number in set(_heard()) - {signal.SIGINT}:  # which asyncio does itself
-            after.callback(signal.signal, number, signal.getsignal(number))
-            loop.add_signal_handler(number, leave, number)
-            after.callback(loop.remove_signal_handler, number)
-        await asyncio.wait([asked])
-    if told:
-        _leave(told[0], None)
-    return asked.result()
-
-
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     """uvloop's, where there is one: on CPython."""
     try:
@@ -173,16 +113,16 @@ async def _under_signals(prepared: Prepared, reporter: Reporter, face: Face, man
     async def watch(leaving: Leaving) -> None:
         exits = _Exits(leaving, face)
         loop = asyncio.get_running_loop()
-        heard = _heard()
-        for number in heard:
+        numbers = heard()
+        for number in numbers:
             loop.add_signal_handler(number, exits.asked, number)
         try:
             await manager.beat(leaving)
         finally:
-            for number in heard:
+            for number in numbers:
                 loop.remove_signal_handler(number)
                 # all is written: when it was the last, nothing but the summary is left to end
-                signal.signal(number, signal.SIG_IGN if last else _leave_between)
+                signal.signal(number, signal.SIG_IGN if last else leave_between)
 
     return await carry_out(prepared, reporter=reporter, watch=watch, tidily=last)
 

@@ -22,7 +22,7 @@ from batch_runner.reporters.costs import (
     whole_cost_lines,
 )
 from batch_runner.reporters.statement import after_a_run, change_document
-from batch_runner.reporters.wording import duration, one_line, rows
+from batch_runner.reporters.wording import duration, limit_in_words, one_line, rows
 from batch_runner.totals import UNATTEMPTED, row_counts
 
 if TYPE_CHECKING:
@@ -59,6 +59,8 @@ def summary_lines(report: RunReport, command: Sequence[str], output: str) -> Ite
         yield from after_a_run(*report.quotas, _counted(report)) if report.quotas is not None else ()
         yield from length_lines(report.run)
         yield from _pace_lines(report.run)
+        if report.learned is not None:
+            yield f"limit    found: {limit_in_words(report.learned)}"
     if report.totals.rows[UNATTEMPTED] and "retry" in command[1:2]:
         yield f"{rows(report.totals.rows[UNATTEMPTED])} never sent: only a run of the input has them, retry doesn't"
     for departure in report.drift:
