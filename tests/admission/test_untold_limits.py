@@ -8,14 +8,9 @@ from benchmarks.adaptive import Line, lines, play
 
 QUICK = (
     "600/min, bucket of 1 s",
-    "600/min, bucket of 60 s",
     "600/min, fixed window",
     "600/min, sliding window",
-    "600/min, window each second",
-    "600/min, fixed window, Retry-After exact",
-    "600/min, sliding window, limit named",
     "600/min, bucket of 10 s, halved and doubled",
-    "50 at once",
     "50 at once, halved and doubled",
     "slows down above 50 at once",
     "600/min, bucket of 1 s, 5 % end in a 5xx",
