@@ -5,8 +5,6 @@ from __future__ import annotations
 import gc
 import os
 import sys
-import tempfile
-import traceback
 from contextlib import suppress
 
 OBJECTS_BETWEEN_COLLECTIONS = 50_000
@@ -65,6 +63,9 @@ def _run() -> int:
 
 
 def _tell_bug(bug: BaseException) -> int:
+    import tempfile  # noqa: PLC0415 - as everything that isn't needed to say which version this is
+    import traceback  # noqa: PLC0415
+
     handle, name = tempfile.mkstemp(prefix="batch-runner-bug-", suffix=".log")
     with os.fdopen(handle, "w", encoding="utf-8") as log:
         log.write(_redacted("".join(traceback.format_exception(bug))))

@@ -30,7 +30,7 @@ MOST_LINE_BYTES = 32 * 1024 * 1024
 
 LONG_LINE_SHOWN = 4096
 
-PIECE = 128 * 1024
+PIECE = 256 * 1024
 """So much of a file is read at once: what is made of it lies in the processor's cache still when it is needed."""
 
 HEAD_BYTES = 8192

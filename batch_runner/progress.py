@@ -52,7 +52,7 @@ class Snapshot:
     @property
     def waiting_for(self) -> str:
         """What nothing is sent for: `space` on the disk, `answers` on their way (the run leaves), the `service` (it doesn't
-        answer), a `pause` (it asked for one), a `cap` on cost, the next `retries`; empty where rows are sent.
+        answer), a `pause` (it asked for one), a `cap` on cost, the next `turn` (a retry, the pace); empty where rows are sent.
         """
         waits = (
             ("space", self.stall is not None),
@@ -60,7 +60,7 @@ class Snapshot:
             ("service", self.outage_seconds > 0),
             ("pause", self.pause_left > 0),
             ("cap", bool(self.held_by)),
-            ("retries", not self.in_flight and self.totals.attempts > 0 and self.recorded < self.to_record),
+            ("turn", not self.in_flight and self.totals.attempts > 0 and self.recorded < self.to_record),
         )
         return next((what for what, waits in waits if waits), "")
 

@@ -77,6 +77,26 @@ async def test_a_cancelled_wait_is_cancelled() -> None:
     waits.end()
 
 
+async def test_a_wait_that_is_ended_and_cancelled_in_one_moment_is_cancelled() -> None:
+    waits = Waits()
+    sleeping = asyncio.create_task(waits.sleep(600))
+    await asyncio.sleep(1)
+
+    waits.end()
+    sleeping.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await sleeping
+
+
+async def test_a_wait_that_was_over_in_time_is_not_ended_later() -> None:
+    async with Waits().until(5):
+        await asyncio.sleep(1)
+    await asyncio.sleep(60)
+
+    assert now() == pytest.approx(61)
+
+
 async def test_draining_ends_waits_for_retries_and_spares_requests_in_flight() -> None:
     leaving = Leaving(drain_timeout=300)
     retry, request = asyncio.create_task(leaving.patient.sleep(60)), asyncio.create_task(leaving.sends.sleep(60))

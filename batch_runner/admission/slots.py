@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from batch_runner.admission.finder import Ceilings, Finder, Learned, Refusal
 from batch_runner.admission.finder.values import MOST_IN_FLIGHT
+from batch_runner.admission.governor import Governor
 from batch_runner.admission.line import Line
 from batch_runner.admission.outage import DOUBT, MOST_GAP, SILENCE, Outage
 from batch_runner.admission.reopening import Reopening
@@ -68,6 +69,7 @@ class LocalAdmission:
         self._began = self._clock()
         self._finder = Finder(_ceilings(concurrency, most_in_flight, rpm, tpm), self._began, tell, learned)
         self._mean_tokens = 0.0
+        self._governor = None if rpm is None else Governor(rpm)
         self._tokens = TokenPace(tpm)
         self._outage = Outage(random, min(MOST_GAP, max_wait / LOOKS_AT_LEAST))
         self._reopening = Reopening()
@@ -129,6 +131,13 @@ class LocalAdmission:
         """Let a slot in when nothing holds it."""
         if not self._line.passed(slot):
             await self._line.stand(slot, _LocalSlot.give_back)
+        if self._governor is not None:
+            try:
+                async with self._waits.until():
+                    await self._governor.permit()
+            except (WaitEndedError, asyncio.CancelledError):
+                slot.give_back()
+                raise
 
     def _held(self, slot: _LocalSlot) -> float:
         """Seconds for which something holds a slot; `inf`: until something ends."""

@@ -10,7 +10,6 @@ from typing import Any
 import click
 
 from batch_runner import __version__
-from batch_runner.settings.nearest import did_you_mean
 
 COMMANDS = {
     "run": ("batch_runner.commands.run", "run", "Send each row of INPUT and append the answers to OUT."),
@@ -64,6 +63,8 @@ class LazyGroup(click.Group):
 def _meant_by(word: str) -> str:
     if Path(word).is_file():
         return f"; to send its rows: batch-runner run {word}"
+    from batch_runner.settings import did_you_mean  # brings the table of settings along: for a mistake only
+
     return did_you_mean(word, COMMANDS)
 
 

@@ -47,7 +47,7 @@ KEYS = {
     "eta": "when that is over (UTC); empty before the first row",
     "in_flight": "requests that wait for their answer",
     "waiting_for": "what nothing is sent for: `space` on the disk, `answers` on their way (it leaves), the `service` (it doesn't "
-    "answer), a `pause` (it asked for one), a `cap` on cost, the next `retries`; empty while rows are sent",
+    "answer), a `pause` (it asked for one), a `cap` on cost, the next `turn` (a retry, the pace); empty while rows are sent",
     "disk": "while the disk is full: the reason, lines in memory, seconds that it is waited for yet",
     "pause_left_s": "seconds until anything may be sent",
     "outage_s": "seconds since the service has answered anyone; 0 while it does",

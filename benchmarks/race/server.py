@@ -74,8 +74,9 @@ PLACE = """
         location /{name}/ {{
             content_by_lua_block {{
                 ngx.req.read_body()
-                local name = string.match(ngx.req.get_body_data() or "", '"content":%s*"(%d+)')
-                local number = tonumber(name or "0")
+                local body = ngx.req.get_body_data() or ""
+                local name = string.match(body, '"content":%s*"(%d+)') or string.match(body, '"text":%s*"(%d+)') or "0"
+                local number = tonumber(name)
                 {wait}
                 local text = {{[==[{before}]==], name, [==[{after}]==]}}
                 ngx.header["Content-Length"] = {length} + #name

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from batch_runner.admission import Budget, Cap, Ceiling, Exposure, LocalAdmission
+from batch_runner.admission.finder import Finder
 from batch_runner.failures import Failure, FailureKind, Scope
 from batch_runner.leaving import WaitEndedError, Waits
 from batch_runner.records import ChatRequest, Completion, Status, Tokens, Usage
@@ -96,6 +97,34 @@ def test_requests_wait_for_the_pace(play: Play) -> None:
     bench = play(send_four())
 
     assert bench.sent_at == pytest.approx([0, 1, 2, 3], abs=0.1)
+
+
+def test_a_told_limit_is_kept_even_where_the_finder_would_let_everyone_go(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Finder, "wait", lambda _finder, _now: 0.0)
+
+    async def send_as_fast_as_may_be() -> Bench:
+        bench = Bench(concurrency=1000, rpm=600)
+        await bench.send_many(130)
+        return bench
+
+    bench = play(send_as_fast_as_may_be())
+
+    slack = 2 + 10
+    assert all(bench.sent_at[number] >= (number - slack) / 10 - 0.1 for number in range(130))
+    bench.assert_nothing_is_held()
+
+
+async def test_who_leaves_while_the_told_limit_holds_it_gives_its_place_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Finder, "wait", lambda _finder, _now: 0.0)
+    bench = Bench(concurrency=1000, rpm=60)
+
+    everyone = asyncio.gather(*(bench.send(0.01) for _ in range(9)), return_exceptions=True)
+    await asyncio.sleep(0.1)
+    bench.waits.end()
+    ends = await everyone
+
+    assert sum(isinstance(end, WaitEndedError) for end in ends) == 9 - len(bench.sent_at) > 0
+    bench.assert_nothing_is_held()
 
 
 async def test_what_is_in_flight_is_counted_and_counted_out() -> None:

@@ -77,7 +77,7 @@ def test_the_version_names_python_and_the_platform(place: Place) -> None:
 
 
 @pytest.mark.parametrize("flag", ["--help", "--version"])
-def test_help_and_version_load_no_web_client(place: Place, flag: str) -> None:
+def test_help_and_version_load_nothing_heavy(place: Place, flag: str) -> None:
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "batch_runner", flag],
         cwd=place.folder,
@@ -89,7 +89,8 @@ def test_help_and_version_load_no_web_client(place: Place, flag: str) -> None:
 
     loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert "click" in loaded
-    assert not {"aiohttp", "numpy", "rich", "batch_runner.fake_server", "batch_runner.runner"} & loaded
+    ours = {"fake_server", "runner", "records", "settings", "commands.run", "commands.running"}
+    assert not {"aiohttp", "asyncio", "numpy", "orjson", "rich", *(f"batch_runner.{name}" for name in ours)} & loaded
 
 
 # Mistakes
@@ -540,12 +541,18 @@ def test_a_run_can_be_watched_until_it_ends(place: Place, servers: Servers) -> N
     watching = place.start("status", place.out, "--watch")
     assert watching.process.stdout is not None
     first = watching.process.stdout.readline().decode()
+    tired = place.start("status", place.out, "--watch")
+    assert tired.process.stdout is not None
+    tired.process.stdout.readline()
+    tired.signal(signal.SIGINT)
+    looked_away = tired.ended()
 
     started.signal(signal.SIGINT)
     started.ended()
     end = watching.ended()
 
     assert "prompts.results.jsonl: running: 0 of 4 rows of this run" in first
+    assert (looked_away.status, looked_away.err) == (130, "")
     assert end.status == 20
     assert "interrupted: 4 rows left (told to leave; the same command goes on)" in end.out
 

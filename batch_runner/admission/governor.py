@@ -1,0 +1,25 @@
+"""The ceiling that `--rpm` is to the user: kept by aiolimiter, whatever is believed about the service's own limit.
+
+The finder paces below it, evenly, so this seldom holds anyone. It is a second, simpler mechanism that a fault in the first can't
+pass: a bill, or a lock-out, by a run that went too fast is nothing to find out afterwards.
+"""
+
+from __future__ import annotations
+
+from aiolimiter import AsyncLimiter
+
+SLACK_REQUESTS, SLACK_SECONDS = 2.0, 1.0
+"""What the finder may rightly send at once: a late timer caught up, or a second saved beside a token limit."""
+
+
+class Governor:
+    """Lets no more than `rpm` requests a minute pass, in the long run."""
+
+    def __init__(self, rpm: float) -> None:
+        rate = rpm / 60.0
+        depth = SLACK_REQUESTS + SLACK_SECONDS * rate
+        self._limiter = AsyncLimiter(depth, depth / rate)
+
+    async def permit(self) -> None:
+        """Wait until one more may pass."""
+        await self._limiter.acquire()
