@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import secrets
 import time
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from batch_runner import __version__
 from batch_runner.admission import Budget, Cap, Ceiling, Exposure, LocalAdmission
+from batch_runner.admission.memory import Memory, Place, cache_folder
 from batch_runner.alongside import alongside
 from batch_runner.clock import compact_timestamp, timestamp
 from batch_runner.deadline import leave_in_time
@@ -116,6 +118,8 @@ async def _send_all(prepared: Prepared, endpoint: Endpoint, leaving: Leaving, re
     settings, plan = prepared.settings, prepared.plan
     before = replace(prepared.history.job_so_far(real=prepared.real), rows=plan.standing)
     run = _run_of(prepared)
+    memory, place = _memory_of(prepared), Place(endpoint.chat_url, prepared.defaults.model)
+    learned = await asyncio.to_thread(memory.recall, place, time.time()) if memory is not None else None
     refuge = Rescue(prepared.output, run.id, prepared.refuges)
     with Journal(prepared.output, prepared.history.index.size, refuge=refuge, patience=settings.disk.wait_for_space) as journal:
 
@@ -140,6 +144,8 @@ async def _send_all(prepared: Prepared, endpoint: Endpoint, leaving: Leaving, re
                 max_attempts=settings.retry.max_attempts,
                 max_wait=settings.limits.max_wait,
                 most_in_flight=most_connections(),
+                tell=reporter.decided if settings.limits.explain_limits else None,
+                learned=learned,
                 random=random.random,
             ),
             health=Health(asyncio.get_running_loop().time, max_wait=settings.limits.max_wait),
@@ -170,9 +176,18 @@ async def _send_all(prepared: Prepared, endpoint: Endpoint, leaving: Leaving, re
             runner = Runner(plan, prepared.source, prepared.history, worker, state)
             reporter.started(run.id, plan.to_record)
             await runner.run()
+        if memory is not None and state.admission.learned is not None:
+            await asyncio.to_thread(memory.remember, place, state.admission.learned, time.time())
         job = replace(before.merge(state.totals), rows=+runner.standing)
         broken = runner.broken or await _record_totals(state, job)
     return Ending(state, job, runner.unfinished_business, runner.examples, broken)
+
+
+def _memory_of(prepared: Prepared) -> Memory | None:
+    """Where limits are remembered; nowhere for the embedded endpoint, or where the user doesn't want it."""
+    if prepared.settings.limits.no_learn or not prepared.real:
+        return None
+    return Memory(cache_folder(os.environ))
 
 
 def _at_stake(exposure: Exposure, journal: Journal) -> AtStake:
@@ -243,6 +258,7 @@ def _report(prepared: Prepared, ending: Ending) -> RunReport:
         reason,
         prepared.output,
         run_id=state.run_id,
+        learned=state.admission.learned,
         examples=ending.examples,
         prices=prepared.prices,
     )

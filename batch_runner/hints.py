@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+LIMIT_REQUESTS, LIMIT_TOKENS = "x-ratelimit-limit-requests", "x-ratelimit-limit-tokens"
 MOST_WAIT = 86_400.0
 """Nobody is believed who asks to wait longer than a day."""
 
@@ -39,6 +40,29 @@ def told_rpm(message: str) -> float | None:
     if told is None or int(told[1]) == 0 or int(told[2]) == 0:
         return None
     return int(told[2]) / int(told[1])
+
+
+class Quota(NamedTuple):
+    """What headers tell of limits, per minute as they mostly mean it; `None` where they don't."""
+
+    requests: float | None
+    tokens: float | None
+
+
+def told_quota(headers: Mapping[str, str]) -> Quota | None:
+    """`x-ratelimit-limit-requests` and `-tokens`, as OpenAI, Azure and Groq send them.
+
+    What they tell of the rest and its reset isn't read: `0s`, `6m0s` and `-1` come whatever is true.
+    """
+    if LIMIT_REQUESTS not in headers and LIMIT_TOKENS not in headers:
+        return None
+    quota = Quota(_amount(headers.get(LIMIT_REQUESTS, "")), _amount(headers.get(LIMIT_TOKENS, "")))
+    return None if quota == (None, None) else quota
+
+
+def _amount(text: str) -> float | None:
+    text = text.strip().replace(",", "")
+    return float(text) if re.fullmatch(r"\d{1,12}(\.\d+)?", text, re.ASCII) and float(text) > 0 else None
 
 
 def limit_named(kind: str, message: str) -> str:

@@ -30,7 +30,7 @@ UNEVEN = 1.5
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
+class Prospect:
     """What a pilot of so many `rows` foretells of the `others`."""
 
     rows: int
@@ -69,13 +69,16 @@ class Pilot:
         """Keep what a row came to, without its texts."""
         self._results.append(result)
 
+    def decided(self, decision: str) -> None:
+        """Nothing: limits foretell nothing."""
+
     def stopping(self, reason: str) -> None:
         """Nothing: a run that stops foretells nothing."""
 
     def ended(self, report: RunReport) -> None:
         """Nothing: it is asked for."""
 
-    def outlook(self, others: int, run: Totals, limits: LimitSettings) -> Outlook | None:
+    def prospect(self, others: int, run: Totals, limits: LimitSettings) -> Prospect | None:
         """What is to be expected of the `others`, after this `run` of the pilot's rows; `None` without any."""
         results = self._results
         if not results:
@@ -87,7 +90,7 @@ class Pilot:
         truncated = share_of(others, [result.status is Status.TRUNCATED for result in results])
         assert tokens is not None
         assert truncated is not None
-        return Outlook(
+        return Prospect(
             rows=len(results),
             others=others,
             cost=cost,
@@ -113,21 +116,23 @@ def _as_of_now(amounts: Sequence[float], together: float) -> list[float]:
 def _seconds(results: Sequence[Result], others: int, run: Totals, limits: LimitSettings, tokens: Range) -> Range:
     """How long the others take: as long as the work does when shared out to the slots, or as the limits on rates let it.
 
-    Whatever the order, sharing out takes no longer than the mean slot works, and the longest row on top (Graham, 1966). Where no
-    `--concurrency` is given, those are the slots that the pilot used; a run that is left to find out may find many more.
+    Whatever the order, sharing out takes no longer than the mean slot works, and the longest row on top (Graham, 1966), once all
+    slots are in use; a pilot's own pace, its beginning included, is the slowest to expect. Without `--concurrency`, those are the
+    slots that the pilot used; a run that is left to find out may find many more.
     """
     work = [sum(attempt.seconds for attempt in result.attempts) for result in results]
     told, found = limits.concurrency, 1000 * sum(work) / max(1, run.wall_ms)
     slots = max(1.0, min(found if told is None else told, others))
     shared = sum_of(others, [each / slots for each in work])
     assert shared is not None
-    ways = [Range(shared.about, shared.low / (1 if told is not None else MORE_SLOTS), shared.high + max(work))]
+    pace = run.wall_ms / 1000 * others / len(results)
+    high = max(shared.high + max(work), pace)
+    ways = [Range(shared.about, shared.low / (1 if told is not None else MORE_SLOTS), high)]
     if limits.rpm is not None:
         requests = others * run.attempts / len(results)
         ways.append(Range(*[60 * requests / limits.rpm] * 3))
     if limits.tpm is not None:
         ways.append(tokens.times(60 / limits.tpm))
     if any(attempt.outcome in SLOW_DOWN for result in results for attempt in result.attempts):
-        pace = run.wall_ms / 1000 * others / len(results)
         ways.append(Range(pace, shared.low, UNEVEN * pace))
     return Range(*(max(ends) for ends in zip(*((way.about, way.low, way.high) for way in ways), strict=True)))

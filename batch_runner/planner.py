@@ -254,9 +254,10 @@ class _Planner:
             if action is not Action.KEEP:
                 sent.append((action, entry))
         if sent:
-            refused = self._weighing.add(asked, line, len(sent))
+            cap = self._larger_cap(asked, sent)
+            refused = self._weighing.add(asked, line, len(sent), cap)
             if self._observe is not None:
-                self._observe(ToSend(line, asked, sent, refused, self._larger_cap(asked, sent)))
+                self._observe(ToSend(line, asked, sent, refused, cap))
 
     def _of_recorded(self, asked: Asked, entry: Entry) -> Action:
         body = request_body(asked.asks, self._run, as_written=asked.as_written)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from batch_runner.account import Quota
+    from batch_runner.admission.finder import Learned
     from batch_runner.exits import ExitStatus
     from batch_runner.failures import Failure
     from batch_runner.output.journal import Stall
@@ -45,11 +46,13 @@ class Snapshot:
     draining: bool
     stall: Stall | None = None
     """While the disk is full: what waits for it."""
+    learned: Learned | None = None
+    """What is known of the service's limits, if anything."""
 
     @property
     def waiting_for(self) -> str:
         """What nothing is sent for: `space` on the disk, `answers` on their way (the run leaves), the `service` (it doesn't
-        answer), a `pause` (it asked for one), a `cap` on cost, the next `retries`; empty where rows are sent.
+        answer), a `pause` (it asked for one), a `cap` on cost, the next `turn` (a retry, the pace); empty where rows are sent.
         """
         waits = (
             ("space", self.stall is not None),
@@ -57,7 +60,7 @@ class Snapshot:
             ("service", self.outage_seconds > 0),
             ("pause", self.pause_left > 0),
             ("cap", bool(self.held_by)),
-            ("retries", not self.in_flight and self.totals.attempts > 0 and self.recorded < self.to_record),
+            ("turn", not self.in_flight and self.totals.attempts > 0 and self.recorded < self.to_record),
         )
         return next((what for what, waits in waits if waits), "")
 
@@ -94,6 +97,8 @@ class RunReport:
     """Those that the run was told to count with."""
     drift: tuple[str, ...] = ()
     """In what a night departs from those before it."""
+    learned: Learned | None = None
+    """What was found out about the service's limits."""
     notes: tuple[str, ...] = ()
     """What a look at the key's account said beforehand, where a program asked for one."""
     quotas: tuple[Quota, Quota] | None = None
@@ -117,6 +122,10 @@ class Reporter(Protocol):
 
     def recorded(self, row: PromptRow | Rejected, result: Result) -> None:
         """A row has its last word in the output."""
+        ...
+
+    def decided(self, decision: str) -> None:
+        """A decision about limits, where they are to be explained."""
         ...
 
     def stopping(self, reason: str) -> None:

@@ -172,6 +172,7 @@ class Runner:
             trouble=self._state.health.trouble,
             draining=self._state.leaving.draining,
             stall=self._state.journal.stall,
+            learned=self._state.admission.learned,
         )
 
     def _seconds(self) -> float:

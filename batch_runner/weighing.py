@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from batch_runner.chat import cap_of, request_body, worst
+from batch_runner.chat import cap_of, request_body, with_cap, worst
 from batch_runner.json_text import dumps
 from batch_runner.records import Tokens
 
@@ -56,9 +56,10 @@ class Weighing:
         self.largest = Tokens(0, 0)
         """The worst of any row, prompt and completion taken apart."""
 
-    def add(self, asked: Asked, line: Line, sent: int) -> bool:
-        """Count a row as often as it is `sent`; true when something about it is refused."""
-        judged = self._weigh_plain(asked, line, sent) if asked.plain else self._weigh(asked, sent)
+    def add(self, asked: Asked, line: Line, sent: int, cap: int | None = None) -> bool:
+        """Count a row as often as it is `sent`, with `cap` in place of its own; true when something about it is refused."""
+        plain = asked.plain and cap is None
+        judged = self._weigh_plain(asked, line, sent) if plain else self._weigh(asked, sent, cap)
         if judged.refusals or judged.mends:
             self.findings.add(judged, line.source, sent)
         return bool(judged.refusals)
@@ -92,9 +93,10 @@ class Weighing:
     def _grow_by(self, prompt: str) -> None:
         self._grow(self._common.prompt + len(dumps(prompt)) - len(b'""'), self._common.completion)
 
-    def _weigh(self, asked: Asked, sent: int) -> Judged:
+    def _weigh(self, asked: Asked, sent: int, cap: int | None) -> Judged:
         judged = self.findings.judge(request_body(asked.asks, self._run, as_written=asked.as_written))
-        most = worst(judged.body, dumps(judged.body))
+        body = judged.body if cap is None else with_cap(judged.body, cap)
+        most = worst(body, dumps(body))
         self._count(judged.body["model"], sent, sent * most.prompt, most.completion, uncapped=cap_of(judged.body) is None)
         self.as_written += sent * asked.as_written
         self.cut += sent * bool(asked.cut)

@@ -10,9 +10,10 @@ from batch_runner import retry
 from batch_runner.exits import ExitStatus
 from batch_runner.failures import MAYBE_BILLED, SLOW_DOWN, TRANSIENT, Failure, FailureKind, Scope
 from batch_runner.growth import DOUBLED, NO_USE, Growth, first_request
+from batch_runner.hints import told_quota
 from batch_runner.leaving import WaitEndedError
 from batch_runner.output.lines import row_line
-from batch_runner.records import Completion, Status, Unreached
+from batch_runner.records import Completion, Reply, Status, Unreached
 from batch_runner.tally import Tally, rejected_result
 from batch_runner.verdict import judge
 
@@ -114,6 +115,8 @@ class Worker:
                 raise WaitEndedError  # it never left: nothing came of it, and nothing has to be told
             verdict = judge(outcome, now=self.state.clock(), own_model="model" in row.asks, key=self.key)
             slot.ended(verdict)
+            if isinstance(outcome, Reply) and (quota := told_quota(outcome.headers)) is not None:
+                slot.told(quota)
             bill = tally.count(outcome, verdict, sent_at, outage=self.state.admission.outage_seconds > 0)
             self._book(request, outcome, verdict, bill)
             if isinstance(verdict, Completion):

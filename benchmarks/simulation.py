@@ -25,7 +25,7 @@ ONE_WAY, JITTER, AT_THE_DOOR = 0.015, 0.010, 0.005
 SIGMA, UNEVEN = 0.8, 0.12
 """The spread of an answer's length, and of the time a token takes."""
 
-MEAN_TOKENS, MOST_TOKENS = 1000, 12_000
+USUAL_TOKENS, MOST_TOKENS = 1000, 12_000
 LOOK = 0.5
 """Seconds between two looks at how many are in flight."""
 
@@ -47,6 +47,9 @@ class Service:
     """The share of requests that end in a 5xx after a second."""
     prompt: int = 300
     cap: int = 8192
+    usual_tokens: int = USUAL_TOKENS
+    """The median tokens of an answer."""
+    most_tokens: int = MOST_TOKENS
 
 
 class Client(Protocol):
@@ -141,6 +144,15 @@ class Simulation:
             return sum(allowance.limit(since + self.phase + second) for second in range(int(until - since)))
         return allowance.between(since + self.phase, until + self.phase)
 
+    def let_in(self, since: int, until: int) -> float:
+        """What was let in or used between two seconds, as the service counts it."""
+        limit = self.service.limits[0]
+        if isinstance(limit, RateLimit) and limit.what == "tokens":
+            if limit.counting != "reserve":
+                return sum(self.books.used_tokens[since:until])
+            return sum(self.books.admitted[since:until]) * (self.service.prompt + self.service.cap)
+        return sum(self.books.admitted[since:until])
+
     @property
     def counts_places(self) -> bool:
         """Whether it is requests in flight that the service has so many of."""
@@ -164,8 +176,9 @@ class Simulation:
     def _send(self) -> None:
         client, now = self.client, self.now
         while (wait := client.wait(now)) <= 1e-9:
-            tokens = min(MOST_TOKENS, max(1, round(MEAN_TOKENS * self.random.lognormvariate(0.0, SIGMA))))
-            work = self.service.latency * tokens / MEAN_TOKENS * self.random.lognormvariate(0.0, UNEVEN)
+            service = self.service
+            tokens = min(service.most_tokens, max(1, round(service.usual_tokens * self.random.lognormvariate(0.0, SIGMA))))
+            work = service.latency * tokens / service.usual_tokens * self.random.lognormvariate(0.0, UNEVEN)
             self._at(now + self._network(), self._arrives, _Asked(client.sent(now), tokens, work))
         if now + wait < self._wake_at - 1e-9:
             self._wake_at = now + wait

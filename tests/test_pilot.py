@@ -9,10 +9,10 @@ from decimal import Decimal
 
 import pytest
 
-from batch_runner.pilot import FEW, Outlook, Pilot
+from batch_runner.pilot import FEW, Pilot, Prospect
 from batch_runner.pricing import Price, Prices, Rates
 from batch_runner.records import Attempt, Bill, PromptRow, Result, Status, Usage
-from batch_runner.reporters.outlook import outlook_document, outlook_lines
+from batch_runner.reporters.prospect import prospect_document, prospect_lines
 from batch_runner.settings.groups import LimitSettings
 from batch_runner.totals import Totals
 
@@ -54,12 +54,12 @@ def some_answers(seed: int, count: int) -> list[Answered]:
     return answers
 
 
-def outlook_of(answers: list[Answered], others: int, prices: Prices = PRICES, limits: LimitSettings = NO_LIMITS) -> Outlook:
+def prospect_of(answers: list[Answered], others: int, prices: Prices = PRICES, limits: LimitSettings = NO_LIMITS) -> Prospect:
     pilot, run = Pilot(prices), Totals(attempts=len(answers), wall_ms=60_000)
     for answer in answers:
         pilot.recorded(ROW, answer.result)
         run.bill("o1-mini", Bill(answer.usage))
-    told = pilot.outlook(others, run, limits)
+    told = pilot.prospect(others, run, limits)
     assert told is not None
     return told
 
@@ -77,7 +77,7 @@ def test_every_range_holds_the_truth_in_nine_of_ten_runs() -> None:
     for seed in range(RUNS):
         answers = some_answers(seed, 440)
         rest = answers[40:]
-        told = outlook_of(answers[:40], len(rest))
+        told = prospect_of(answers[:40], len(rest))
         used = sum((answer.usage for answer in rest), Usage())
         truth = {
             "usd": float(PRICES.cost({"o1-mini": used}).usd),
@@ -96,18 +96,18 @@ def test_every_range_holds_the_truth_in_nine_of_ten_runs() -> None:
 def test_limits_on_rates_make_it_longer() -> None:
     answers = some_answers(1, 40)
 
-    paced = outlook_of(answers, 400, limits=LimitSettings(concurrency=16, rpm=20.0)).seconds
-    counted = outlook_of(answers, 400, limits=LimitSettings(concurrency=16, tpm=1000.0)).seconds
+    paced = prospect_of(answers, 400, limits=LimitSettings(concurrency=16, rpm=20.0)).seconds
+    counted = prospect_of(answers, 400, limits=LimitSettings(concurrency=16, tpm=1000.0)).seconds
 
     assert paced.about == pytest.approx(400 / 20 * 60)
-    assert counted.about == pytest.approx(outlook_of(answers, 400).tokens.about / 1000 * 60)
+    assert counted.about == pytest.approx(prospect_of(answers, 400).tokens.about / 1000 * 60)
 
 
 def test_a_concurrency_that_is_found_out_may_grow() -> None:
     answers = some_answers(2, 40)
     work = sum(answer.seconds for answer in answers)
 
-    told = outlook_of(answers, 400, limits=LimitSettings()).seconds
+    told = prospect_of(answers, 400, limits=LimitSettings()).seconds
 
     assert told.about == pytest.approx(10 * work / (work / 60), rel=1e-6)
     assert told.low < told.about / 8
@@ -120,7 +120,7 @@ def test_a_service_that_asks_to_slow_down_sets_the_pace() -> None:
         result = slowed.result
         pilot.recorded(ROW, replace(result, attempts=(Attempt(AT, 0.1, "rate_limited", 3), *result.attempts)))
 
-    told = pilot.outlook(60, Totals(attempts=120, wall_ms=90_000), NO_LIMITS)
+    told = pilot.prospect(60, Totals(attempts=120, wall_ms=90_000), NO_LIMITS)
 
     assert told is not None
     assert told.seconds.about == pytest.approx(180)
@@ -135,7 +135,7 @@ def test_what_earlier_runs_spent_on_the_rows_is_not_foretold() -> None:
         pilot.recorded(ROW, result)
         run.bill("o1-mini", Bill(usage))
 
-    told = pilot.outlook(10, run, LimitSettings())
+    told = pilot.prospect(10, run, LimitSettings())
 
     assert told is not None
     assert told.tokens.about == 10 * 500
@@ -147,12 +147,12 @@ def test_without_a_price_money_is_unknown_and_not_nothing() -> None:
     for answer in answers:
         pilot.recorded(ROW, replace(answer.result, model="mystery"))
         run.bill("mystery", Bill(answer.usage))
-    told = pilot.outlook(9, run, LimitSettings())
+    told = pilot.prospect(9, run, LimitSettings())
 
     assert told is not None
     assert told.usd is None
-    assert outlook_document(told, Prices())["usd"] is None
-    assert "cost     unknown: no price of mystery, --prices FILE gives one" in list(outlook_lines(told, Prices()))
+    assert prospect_document(told, Prices())["usd"] is None
+    assert "cost     unknown: no price of mystery, --prices FILE gives one" in list(prospect_lines(told, Prices()))
 
 
 def test_what_lost_answers_may_cost_is_told_apart() -> None:
@@ -163,15 +163,15 @@ def test_what_lost_answers_may_cost_is_told_apart() -> None:
         run.bill("o1-mini", Bill(answer.usage))
     run.bill("o1-mini", Bill(maybe_billed=Usage(0, 0, 1_000_000, 0, 1_000_000)))
 
-    told = pilot.outlook(300, run, LimitSettings())
+    told = pilot.prospect(300, run, LimitSettings())
 
     assert told is not None
-    assert any("up to $44.00 more for answers that never come" in line for line in outlook_lines(told, PRICES))
+    assert any("up to $44.00 more for answers that never come" in line for line in prospect_lines(told, PRICES))
 
 
 def test_a_person_reads_every_number_with_its_range() -> None:
-    told = outlook_of(some_answers(4, 40), 400)
-    lines = list(outlook_lines(told, PRICES))
+    told = prospect_of(some_answers(4, 40), 400)
+    lines = list(prospect_lines(told, PRICES))
 
     assert [line.split()[0] for line in lines] == ["pilot", "cost", "tokens", "cut", "time"]
     assert all(line.count(" to ") >= 1 for line in lines[1:])
@@ -180,14 +180,14 @@ def test_a_person_reads_every_number_with_its_range() -> None:
 
 
 def test_a_small_pilot_says_that_it_tells_little() -> None:
-    lines = list(outlook_lines(outlook_of(some_answers(5, FEW - 1), 400), PRICES))
+    lines = list(prospect_lines(prospect_of(some_answers(5, FEW - 1), 400), PRICES))
 
     assert "tells little" in lines[-1]
 
 
 def test_a_program_reads_the_same() -> None:
-    told = outlook_of(some_answers(6, 40), 400)
-    document = outlook_document(told, PRICES)
+    told = prospect_of(some_answers(6, 40), 400)
+    document = prospect_document(told, PRICES)
 
     assert (document["rows"], document["others"], document["prices"]) == (40, 400, "prices of mine.toml")
     assert document["tokens"] == {"about": told.tokens.about, "low": told.tokens.low, "high": told.tokens.high}

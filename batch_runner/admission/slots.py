@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import math
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Self
 
-from batch_runner.admission.finder import Ceilings, Finder, Refusal
+from batch_runner.admission.finder import Ceilings, Finder, Learned, Refusal
 from batch_runner.admission.finder.values import MOST_IN_FLIGHT
 from batch_runner.admission.governor import Governor
 from batch_runner.admission.line import Line
@@ -20,7 +20,6 @@ from batch_runner.records import Completion
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from contextlib import AbstractAsyncContextManager
     from types import TracebackType
 
     from batch_runner.admission.exposure import Exposure
@@ -28,64 +27,18 @@ if TYPE_CHECKING:
     from batch_runner.admission.money import Budget, Reservation
     from batch_runner.admission.tokens import Charge
     from batch_runner.failures import Failure
+    from batch_runner.hints import Quota
     from batch_runner.leaving import Waits
     from batch_runner.records import ChatRequest, Tokens
 
 LOOKS_AT_LEAST = 8
 """How often a service that doesn't answer is looked for while a run waits as long as it is to."""
 
+OF_LATE = 0.05
+"""What one answer weighs in the mean of their tokens."""
+
 INTERNAL_ERROR = 500
 """What may as well be about the row: gateways answer it for rows that can never succeed."""
-
-
-class Slot(Protocol):
-    """Leave to send one request."""
-
-    def ended(self, verdict: Completion | Failure) -> None:
-        """The attempt ended so. Limits, pauses and outages are learned from that alone."""
-        ...
-
-
-class Admission(Protocol):
-    """Whoever decides when a request may be sent: here one process, elsewhere perhaps several machines together."""
-
-    @property
-    def in_flight(self) -> int:
-        """Slots in use now."""
-        ...
-
-    @property
-    def most_in_flight(self) -> int:
-        """Slots that may be in use at once, as far as is known now."""
-        ...
-
-    @property
-    def waiting(self) -> int:
-        """Requests that wait for a slot."""
-        ...
-
-    @property
-    def pause_left(self) -> float:
-        """Seconds until anything may be sent, where the service asked for a pause or doesn't answer; else 0."""
-        ...
-
-    @property
-    def outage_seconds(self) -> float:
-        """How long the service hasn't answered anyone; 0 while it does."""
-        ...
-
-    @property
-    def held_by(self) -> str:
-        """The flag of the cap on cost that makes the next request wait for those in flight; else empty."""
-        ...
-
-    def slot(self, request: ChatRequest) -> AbstractAsyncContextManager[Slot]:
-        """Wait for leave to send; raises `WaitEndedError` when the run drains first."""
-        ...
-
-    async def permit_retry(self) -> None:
-        """Wait until the run can afford one retry more; raises `WaitEndedError` when it drains first."""
-        ...
 
 
 class LocalAdmission:
@@ -110,9 +63,12 @@ class LocalAdmission:
         max_wait: float = math.inf,
         most_in_flight: int = MOST_IN_FLIGHT,
         tell: Callable[[str], None] | None = None,
+        learned: Learned | None = None,
     ) -> None:
         self._clock = asyncio.get_running_loop().time
-        self._finder = Finder(_ceilings(concurrency, most_in_flight, rpm, tpm), self._clock(), tell)
+        self._began = self._clock()
+        self._finder = Finder(_ceilings(concurrency, most_in_flight, rpm, tpm), self._began, tell, learned)
+        self._mean_tokens = 0.0
         self._governor = None if rpm is None else Governor(rpm)
         self._tokens = TokenPace(tpm)
         self._outage = Outage(random, min(MOST_GAP, max_wait / LOOKS_AT_LEAST))
@@ -154,6 +110,11 @@ class LocalAdmission:
     def held_by(self) -> str:
         """The flag of the cap on cost that makes the next request wait for those in flight; else empty."""
         return self._budget.held_by
+
+    @property
+    def learned(self) -> Learned | None:
+        """What is known of the service's limits by now, if anything."""
+        return self._finder.learned(self._clock())
 
     def slot(self, request: ChatRequest) -> _LocalSlot:
         """Wait for leave to send; raises `WaitEndedError` when the run drains first."""
@@ -242,6 +203,7 @@ class LocalAdmission:
         self.settle(slot, verdict)
         if isinstance(verdict, Completion):
             self._finder.answered(slot.sent, self._clock(), _tokens_of(verdict))
+            self._count_tokens(verdict)
             self._retries.answered()
             self._alive()
         elif verdict.kind in TRANSIENT:
@@ -251,6 +213,18 @@ class LocalAdmission:
                 self._slow_down(slot, verdict)
             self._alive()
         self._line.move()
+
+    def _count_tokens(self, completion: Completion) -> None:
+        if completion.usage is not None and (tokens := completion.usage.total_tokens):
+            self._mean_tokens += (tokens - self._mean_tokens) * (OF_LATE if self._mean_tokens else 1.0)
+
+    def told(self, quota: Quota) -> None:
+        """A reply's headers tell of a limit; of several the tightest counts."""
+        rates = [] if quota.requests is None else [quota.requests / 60.0]
+        if quota.tokens is not None and self._mean_tokens:
+            rates.append(quota.tokens / 60.0 / self._mean_tokens)
+        if rates:
+            self._finder.hint(min(rates))
 
     def _lost(self, request: ChatRequest, failure: Failure) -> None:
         self._finder.lost()
@@ -327,6 +301,10 @@ class _LocalSlot:
     def ended(self, verdict: Completion | Failure) -> None:
         """The attempt ended so."""
         self._admission.ended(self, verdict)
+
+    def told(self, quota: Quota) -> None:
+        """The reply's headers tell of a limit."""
+        self._admission.told(quota)
 
     def give_back(self) -> None:
         """The slot is free again."""

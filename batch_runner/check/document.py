@@ -57,6 +57,7 @@ def inspection_document(seen: Inspection) -> dict[str, Any]:
             "in_flight_s": seen.forecast.in_flight_s,
             "latency_s": seen.forecast.latency_s,
             "latency_measured": seen.forecast.measured,
+            "deadline_s": None if seen.deadline_s is None else round(seen.deadline_s, 1),
         },
         "ending": [{"model": model, "day": day.isoformat()} for model, day in seen.ending.items()],
         "left_out": list(seen.left_out),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from batch_runner.check.forecast import Forecast, forecast
 from batch_runner.check.survey import Survey
+from batch_runner.deadline import Deadline
 from batch_runner.endpoint import OPENAI_URL, Endpoint
 from batch_runner.exits import ExitStatus, deserved
 from batch_runner.failures import UsageMistake
@@ -67,6 +69,10 @@ class Inspection:
     counter: TokenCounter
     first_places: Mapping[str, str]
     """Where the repeated ids that are named stand first."""
+    deadline: Deadline | None
+    """When a run that began now would have to be over."""
+    deadline_s: float | None
+    """Seconds until it would send nothing new any more."""
     ending: Mapping[str, date]
     """When OpenAI ends the models asked, where it is asked itself."""
     today: date
@@ -110,7 +116,8 @@ def inspect(order: Order, *, named: int, watch: Watch | None = None, environment
 
     Raises `UsageMistake` or `CannotStart` as a run would.
     """
-    intent = Intent.of(order, environment)
+    intent, now = Intent.of(order, environment), (time.time(), time.monotonic())
+    deadline = order.deadline or Deadline.of(order.settings.ending, *now)
     output, counter = _output_of(order), token_counter()
     if output is not None:
         intent.check_output(output)
@@ -132,6 +139,8 @@ def inspect(order: Order, *, named: int, watch: Watch | None = None, environment
             caps=intent.caps(history, plan),
             counter=counter,
             first_places=_firsts(source, plan, intent, named),
+            deadline=deadline,
+            deadline_s=None if deadline is None else deadline.seconds_left(*now) - deadline.reserve,
             ending=_ending(survey.models) if intent.endpoint.url == OPENAI_URL else {},
             today=datetime.now(UTC).date(),
             left_out=intent.left_out,

@@ -163,7 +163,8 @@ def _cost(seen: Inspection) -> Iterator[str]:
     if at_caps.listed or at_caps.own:
         basis = seen.prices.basis(at_caps)
         yield f"{_usd(prompts):>12}  for the prompts alone ({basis})"
-        yield f"{_usd(at_caps):>12}  if every answer used its whole cap, reasoning included; retries come on top"
+        besides = "larger caps (--on-truncated grow) and retries" if seen.settings.retry.on_truncated == "grow" else "retries"
+        yield f"{_usd(at_caps):>12}  if every answer used its whole cap, reasoning included; {besides} come on top"
     if at_caps.unpriced:
         named = models_in_words(sorted(at_caps.unpriced))
         yield f"{'unknown':>12}  for {named}: no price is known, --prices FILE gives one"
@@ -196,6 +197,9 @@ def _time(seen: Inspection) -> Iterator[str]:
     yield f"{duration(told.in_flight_s):>12}  with {at_once}, {each}"
     limited = told.at_rpm_s is not None or told.at_tpm_s is not None
     yield f"{'the longest one counts; ' if limited else ''}the service's own limits may make it longer"
+    if seen.deadline is not None and seen.deadline_s is not None:
+        late = "; the rest would be left for later" if told.seconds > seen.deadline_s else ""
+        yield f"{duration(max(0.0, seen.deadline_s)):>12}  are there before nothing new is sent ({seen.deadline.told}){late}"
 
 
 def _at(named: Named) -> str:

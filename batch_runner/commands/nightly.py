@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from batch_runner.commands.announcing import telling_refusals
 from batch_runner.commands.rehearsing import dry_run
-from batch_runner.commands.running import leaving_tidily, run_order
+from batch_runner.commands.running import run_order
+from batch_runner.commands.signals import heard_asleep, leaving_tidily
 from batch_runner.commands.terminal import print_json, shown
 from batch_runner.commands.tidying import tidied
 from batch_runner.deadline import Deadline
@@ -42,23 +44,24 @@ def run_job(job: Job, settings: Settings, face: Face, *, day: date | None, wait:
     deadline = Deadline.of(settings.ending, now, time.monotonic(), first.zone)
     queue = _Queue(deadline, face, wait=wait)
     Systemd().ready()  # the turn may be another's, and that is no failure
-    with leaving_tidily():
+    with leaving_tidily(), ExitStack() as held:
         try:
-            with turn(first.lock, job.name, by_kernel=settings.disk.lock, wait=queue.stays):
-                night = tonight(job, now, day)  # whoever had the turn before may have finished what was unfinished
-                _check_in_time(night, settings, now)
-                if night.resumed:
-                    face.say(f"going on with the night of {night.night.day}, which was left unfinished")
-                book = Book(night, fail_on_drift=fail_on_drift or job.keys.fail_on_drift, clock=time.time, say=tell)
-                with telling_refusals(Order(settings, night.inputs, night.output, job=job.name), book):
-                    order = order_of(night, settings, deadline)
-                status = run_order(order, face, book)
-                for line in tidied(night.outputs, job.keys):
-                    face.say(line)
-                return status
+            with heard_asleep() as sleep:
+                held.enter_context(turn(first.lock, job.name, by_kernel=settings.disk.lock, wait=queue.stays, sleep=sleep))
+            night = tonight(job, now, day)  # whoever had the turn before may have finished what was unfinished
+            _check_in_time(night, settings, now)
         except _TimeUp as up:
             tell(str(up))
             return int(ExitStatus.DEADLINE)
+        if night.resumed:
+            face.say(f"going on with the night of {night.night.day}, which was left unfinished")
+        book = Book(night, fail_on_drift=fail_on_drift or job.keys.fail_on_drift, clock=time.time, say=tell)
+        with telling_refusals(Order(settings, night.inputs, night.output, job=job.name), book):
+            order = order_of(night, settings, deadline)
+        status = run_order(order, face, book)
+        for line in tidied(night.outputs, job.keys):
+            face.say(line)
+        return status
 
 
 def rehearse_job(job: Job, settings: Settings, face: Face, *, day: date | None) -> int:
@@ -67,7 +70,7 @@ def rehearse_job(job: Job, settings: Settings, face: Face, *, day: date | None) 
     if not (face.quiet or face.as_json):
         for name, value in outlook.lines():
             show(f"{name:<10} {value}")
-    return dry_run(order_of(outlook.night, settings, outlook.deadline), face)
+    return dry_run(order_of(outlook.night, settings, outlook.deadline), face, {"job": outlook.document()})
 
 
 def tidy_job(job: Job, *, dry: bool) -> int:

@@ -10,14 +10,14 @@ import click
 from batch_runner.exits import ExitStatus
 from batch_runner.failures import CannotStart
 from batch_runner.pilot import Pilot
-from batch_runner.reporters.outlook import outlook_lines
+from batch_runner.reporters.prospect import prospect_lines
 from batch_runner.reporters.wording import rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from batch_runner.commands.terminal import Face
-    from batch_runner.pilot import Outlook
+    from batch_runner.pilot import Prospect
     from batch_runner.preparation import Prepared
     from batch_runner.progress import Reporter, RunReport
     from batch_runner.settings import Settings
@@ -40,7 +40,7 @@ def check_pilot(settings: Settings, face: Face) -> None:
         )
 
 
-def send_in_two(prepared: Prepared, count: int, face: Face, send: Send) -> tuple[RunReport, Outlook | None]:
+def send_in_two(prepared: Prepared, count: int, face: Face, send: Send) -> tuple[RunReport, Prospect | None]:
     """Send `count` random rows, tell what they foretell, and send the others if that is wanted. How it all ended.
 
     Where the pilot would be everything, or didn't come to its end, nothing is foretold.
@@ -51,18 +51,18 @@ def send_in_two(prepared: Prepared, count: int, face: Face, send: Send) -> tuple
     pilot = Pilot(prepared.prices)
     face.say(f"pilot: {count:,} of them first, at random")
     report = send(replace(prepared, plan=first), pilot, last=False)
-    outlook = pilot.outlook(rest.to_send, report.run, prepared.settings.limits)
-    if report.reason or report.exit_status not in FINISHED or outlook is None:
+    prospect = pilot.prospect(rest.to_send, report.run, prepared.settings.limits)
+    if report.reason or report.exit_status not in FINISHED or prospect is None:
         return report, None
-    for line in outlook_lines(outlook, prepared.prices):
+    for line in prospect_lines(prospect, prepared.prices):
         face.say(line)
-    no = _asked(outlook, prepared.settings, face)
+    no = _asked(prospect, prepared.settings, face)
     if no is not None:
-        reason = f"{rows(outlook.others)} not sent; the same command without --pilot sends them"
-        return replace(report, exit_status=no, reason=reason), outlook
+        reason = f"{rows(prospect.others)} not sent; the same command without --pilot sends them"
+        return replace(report, exit_status=no, reason=reason), prospect
     prepared.history.read_on()
     whole = send(replace(prepared, plan=replace(rest, standing=report.totals.rows)), last=True)
-    return replace(whole, run=report.run.merge(whole.run), examples=report.examples | whole.examples), outlook
+    return replace(whole, run=report.run.merge(whole.run), examples=report.examples | whole.examples), prospect
 
 
 def without_pilot(words: Sequence[str]) -> list[str]:
@@ -71,14 +71,14 @@ def without_pilot(words: Sequence[str]) -> list[str]:
     return [word for place, word in enumerate(words) if place not in dropped and not word.startswith("--pilot=")]
 
 
-def _asked(outlook: Outlook, settings: Settings, face: Face) -> ExitStatus | None:
+def _asked(prospect: Prospect, settings: Settings, face: Face) -> ExitStatus | None:
     """`None` when the others are to be sent; else how the command ends."""
     confirm = face.confirm()
     if confirm is None:
         face.say(f"nobody is here to ask: going on, {' and '.join(_caps(settings))} holds")
         return None
     try:
-        return None if confirm(f"Send the other {rows(outlook.others)}?") else ExitStatus.CANNOT_START
+        return None if confirm(f"Send the other {rows(prospect.others)}?") else ExitStatus.CANNOT_START
     except (click.Abort, KeyboardInterrupt):
         return ExitStatus.INTERRUPTED
 

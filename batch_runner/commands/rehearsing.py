@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -11,7 +11,7 @@ from batch_runner.commands.terminal import Face, print_json
 from batch_runner.settings.kinds import Count
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from batch_runner.intent import Order
 
@@ -33,14 +33,14 @@ pilot_option = click.option(
 )
 
 
-def dry_run(order: Order, face: Face) -> int:
-    """Tell what a run of `order` would do; the exit status: 3 where it wouldn't begin."""
+def dry_run(order: Order, face: Face, about: Mapping[str, Any] | None = None) -> int:
+    """Tell what a run of `order` would do; the exit status: 3 where it wouldn't begin. `about`: what a document tells besides."""
     from batch_runner.check.rehearsal import rehearsal_document, rehearsal_lines, rehearse
     from batch_runner.reporters.voice import show, tell
 
     rehearsal = rehearse(order)
     if face.as_json:
-        print_json(rehearsal_document(rehearsal))
+        print_json(rehearsal_document(rehearsal) | dict(about or {}))
     elif face.quiet:
         for obstacle in rehearsal.obstacles:
             tell(obstacle)

@@ -8,14 +8,14 @@ import os
 import signal
 import sys
 import time
-from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 from batch_runner.commands.announcing import Refusals, announce
 from batch_runner.commands.notes import notes
 from batch_runner.commands.options import without_secrets
 from batch_runner.commands.piloting import check_pilot, send_in_two, without_pilot
+from batch_runner.commands.signals import CAUSES, heard, leave_between, leaving_tidily, unless_told_to_leave
 from batch_runner.commands.terminal import Face, print_json, shown
 from batch_runner.execution import carry_out
 from batch_runner.exits import ExitStatus
@@ -26,7 +26,7 @@ from batch_runner.output.kept_inputs import stdin_copy_path
 from batch_runner.preflight import look_after, look_before, warnings
 from batch_runner.preparation import Prepared, prepare
 from batch_runner.reporters.lines import Lines
-from batch_runner.reporters.outlook import outlook_document
+from batch_runner.reporters.prospect import prospect_document
 from batch_runner.reporters.several import Several
 from batch_runner.reporters.summary import summary_document, summary_lines
 from batch_runner.reporters.systemd import Systemd
@@ -35,30 +35,21 @@ from batch_runner.reporters.wording import duration, requests
 from batch_runner.settings.notices import STDERR
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
-    from types import FrameType
+    from collections.abc import Callable
 
     from batch_runner.intent import Order
     from batch_runner.leaving import AtStake, Leaving
     from batch_runner.nightly.book import Book
     from batch_runner.notices.announcer import Announcer
-    from batch_runner.pilot import Outlook
+    from batch_runner.pilot import Prospect
     from batch_runner.pricing import Prices
     from batch_runner.progress import Reporter, RunReport
-
-T = TypeVar("T")
 
 SHOW_CURSOR = "\x1b[?25h"
 """The live line hides it."""
 
 FRESH = "--fresh"
 """The flag that the command to go on with must not repeat."""
-
-CAUSES = {
-    signal.SIGINT: ExitStatus.INTERRUPTED,
-    signal.SIGTERM: ExitStatus.TERMINATED,
-    signal.SIGHUP: ExitStatus.TERMINATED,  # the terminal was closed
-}
 
 
 def run_order(order: Order, face: Face, book: Book | None = None, pilot: int | None = None) -> int:
@@ -81,15 +72,15 @@ def _run(order: Order, face: Face, announcer: Announcer, manager: Systemd, book:
     """How it ended."""
     with leaving_tidily():
         if order.settings.notify.before:
-            asyncio.run(_unless_told_to_leave(announcer.before()))
+            asyncio.run(unless_told_to_leave(announcer.before()))
         with prepare(order, clock=time.time, confirm=face.confirm()) as prepared:
             for line in notes(prepared):
                 face.say(line)
             _let_the_collector_rest()
             with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-                runner.run(_unless_told_to_leave(announcer.started()))
+                runner.run(unless_told_to_leave(announcer.started()))
                 unheard = face.quiet and not face.as_json
-                account = Account() if unheard else runner.run(_unless_told_to_leave(look_before(prepared)))
+                account = Account() if unheard else runner.run(unless_told_to_leave(look_before(prepared)))
                 for line in warnings(account, prepared):
                     face.say(line)
 
@@ -97,68 +88,17 @@ def _run(order: Order, face: Face, announcer: Announcer, manager: Systemd, book:
                     reporter = Several(_reporter(part.prices, face), announcer.reporter, manager, *more)
                     return runner.run(_under_signals(part, reporter, face, manager, last=last))
 
-                report, outlook = send_in_two(prepared, pilot or prepared.plan.to_send, face, send)
+                report, prospect = send_in_two(prepared, pilot or prepared.plan.to_send, face, send)
                 report = replace(report, quotas=runner.run(look_after(prepared, account, report)))
         if book is not None:
             report = book.judged(report)
-        _sum_up(report, order, face, outlook)
+        _sum_up(report, order, face, prospect)
     return report
 
 
 def _let_the_collector_rest() -> None:
     """What is there now stays to the end, and rows leave no cycles behind: looking for some costs a run a tenth of its CPU."""
     gc.freeze()
-
-
-@contextmanager
-def leaving_tidily() -> Iterator[None]:
-    """Until the run begins, SIGTERM and SIGHUP end the command as Ctrl-C does: what was begun is put away.
-
-    What the run sets afterwards stays until the process ends: a late Ctrl-C must not turn a good end into another.
-    """
-    with ExitStack() as before:
-        for number in _heard():
-            before.callback(signal.signal, number, signal.getsignal(number))
-            if number is not signal.SIGINT:
-                signal.signal(number, _leave)
-        yield
-        before.pop_all()
-
-
-def _heard() -> list[signal.Signals]:
-    """The signals that ask to leave, but for those that whoever started us wants ignored: nohup means it."""
-    return [number for number in CAUSES if signal.getsignal(number) is not signal.SIG_IGN]
-
-
-def _leave(number: int, _frame: FrameType | None) -> None:
-    tell("told to leave; nothing was sent")
-    raise SystemExit(int(CAUSES[signal.Signals(number)]))
-
-
-def _leave_between(number: int, _frame: FrameType | None) -> None:
-    if number == signal.SIGINT:
-        raise KeyboardInterrupt
-    tell("told to leave; what was sent is recorded")
-    raise SystemExit(int(CAUSES[signal.Signals(number)]))
-
-
-async def _unless_told_to_leave(question: Coroutine[Any, Any, T]) -> T:
-    """What comes of `question`. A signal cancels it first: an exit from the midst of a loop leaves its tasks in pieces."""
-    loop, asked, told = asyncio.get_running_loop(), asyncio.create_task(question), list[signal.Signals]()
-
-    def leave(number: signal.Signals) -> None:
-        told.append(number)
-        asked.cancel()
-
-    with ExitStack() as after:
-        for number in set(_heard()) - {signal.SIGINT}:  # which asyncio does itself
-            after.callback(signal.signal, number, signal.getsignal(number))
-            loop.add_signal_handler(number, leave, number)
-            after.callback(loop.remove_signal_handler, number)
-        await asyncio.wait([asked])
-    if told:
-        _leave(told[0], None)
-    return asked.result()
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -175,16 +115,16 @@ async def _under_signals(prepared: Prepared, reporter: Reporter, face: Face, man
     async def watch(leaving: Leaving) -> None:
         exits = _Exits(leaving, face)
         loop = asyncio.get_running_loop()
-        heard = _heard()
-        for number in heard:
+        numbers = heard()
+        for number in numbers:
             loop.add_signal_handler(number, exits.asked, number)
         try:
             await manager.beat(leaving)
         finally:
-            for number in heard:
+            for number in numbers:
                 loop.remove_signal_handler(number)
                 # all is written: when it was the last, nothing but the summary is left to end
-                signal.signal(number, signal.SIG_IGN if last else _leave_between)
+                signal.signal(number, signal.SIG_IGN if last else leave_between)
 
     return await carry_out(prepared, reporter=reporter, watch=watch, tidily=last)
 
@@ -267,10 +207,10 @@ def _command(report: RunReport) -> list[str]:
     return ["batch-runner", *without_pilot(words)]
 
 
-def _sum_up(report: RunReport, order: Order, face: Face, outlook: Outlook | None) -> None:
+def _sum_up(report: RunReport, order: Order, face: Face, prospect: Prospect | None) -> None:
     command = _command(report)
     if face.as_json:
-        foretold = None if outlook is None else outlook_document(outlook, report.prices)
+        foretold = None if prospect is None else prospect_document(prospect, report.prices)
         print_json(summary_document(report, command, report.output) | {"pilot": foretold})
     if face.quiet:
         if report.reason and report.exit_status is not ExitStatus.OK and order.settings.log.log != STDERR:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batch_runner.commands.terminal import json_option, print_json
+from batch_runner.exits import ExitStatus
 from batch_runner.settings.kinds import Duration
 
 if TYPE_CHECKING:
@@ -70,7 +71,8 @@ def status(
 
     asked = _asked(output, job_file)
     if watch:
-        _watch(asked.path, asked.name, as_json=as_json)
+        with _looking_away():
+            _watch(asked.path, asked.name, as_json=as_json)
     with History(asked.path) as history:
         standing = standing_of(history, prices)
         if asked.last_good_end is not None:
@@ -141,6 +143,15 @@ def _age_lines(standing: Standing, max_age: float | None) -> Iterator[str]:
         yield f"no run has ended well here: older than {duration(max_age)}"
     else:
         yield f"the last run that ended well did so {duration(age)} ago: {'fresh' if age <= max_age else 'too old'}"
+
+
+@contextmanager
+def _looking_away() -> Iterator[None]:
+    """Ctrl-C ends the watching, and that is all it does: the run goes on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise SystemExit(int(ExitStatus.INTERRUPTED)) from None
 
 
 def _watch(path: Path, name: str, *, as_json: bool) -> None:

@@ -14,6 +14,8 @@ from batch_runner.failures import BatchRunnerError
 from batch_runner.loader import STDIN, find_inputs
 from batch_runner.nightly.job_keys import ITSELF
 from batch_runner.nightly.outputs import glance
+from batch_runner.nightly.tonight import dated
+from batch_runner.notices.whom import whom
 from batch_runner.reporters.wording import duration, many, money
 
 if TYPE_CHECKING:
@@ -49,6 +51,10 @@ class Outlook:
         yield from self._times()
         if budgets := [f"{money(limit)} for {what}" for _, limit, what in self._budgets()]:
             yield "costs", f"at most {', '.join(budgets)}"
+        yield from (("tells", told) for told in self._told())
+        if keys.keep is not None:
+            packed = "" if keys.keep_packed is None else f", {keys.keep_packed:,} packed"
+            yield "keeps", f"{many(keys.keep, 'night')}{packed or ', older ones packed'}"
 
     def document(self) -> dict[str, Any]:
         """For a program."""
@@ -69,8 +75,14 @@ class Outlook:
             "model": self.settings.request.model,
             "stops_at": None if deadline is None or deadline.at is None else timestamp(deadline.at),
             "max_duration_s": self.settings.ending.max_duration,
+            "tells": list(self._told()),
+            "keep": night.job.keys.keep,
+            "keep_packed": night.job.keys.keep_packed,
             "budgets_usd": {name: limit for name, limit, _ in self._budgets()},
         }
+
+    def _told(self) -> Iterator[str]:
+        return whom(dated(self.settings, self.night.night.day))
 
     def _inputs(self) -> Iterator[tuple[str, str]]:
         return ((name, "read once" if name == STDIN else _found(name)) for name in self.night.inputs or ())

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import date, time, tzinfo
+from datetime import date, datetime, time, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from batch_runner.nightly.diary import Diary
 from batch_runner.nightly.job_keys import ITSELF, PREVIOUS
 from batch_runner.nightly.nights import Night
 from batch_runner.nightly.outputs import DATE, Outputs, glance
+from batch_runner.output.heartbeat import read_heartbeat
 from batch_runner.output.history import History
 from batch_runner.settings import Settings
 from batch_runner.spending import Allowance
@@ -55,6 +57,11 @@ class Tonight:
         """What a run of the job holds, beside its output: the output of another night is another file."""
         return self.outputs.home / f"{self.job.name}.job"
 
+    @property
+    def diary(self) -> Path:
+        """The job's history."""
+        return self.outputs.home / f"{self.job.name}.history.jsonl"
+
     def over_since(self, stop_at: time | None, now: float) -> float | None:
         """When the night was over, where it was begun and this start comes just too late for it; else `None`.
 
@@ -64,13 +71,14 @@ class Tonight:
         begun = glance(self.output)
         if stop_at is None or begun is None or begun.finished:
             return None
-        over = next_moment(begun.at, stop_at, self.zone)
+        over = next_moment(self._last_began(begun.at), stop_at, self.zone)
         return over if over <= now < over + TOO_LATE_SECONDS else None
 
-    @property
-    def diary(self) -> Path:
-        """The job's history."""
-        return self.outputs.home / f"{self.job.name}.history.jsonl"
+    def _last_began(self, first: float) -> float:
+        """When the last run of the output began, as its heartbeat tells; else when the `first` did."""
+        with suppress(KeyError, ValueError, TypeError):
+            return datetime.fromisoformat(read_heartbeat(self.output)["started"]).timestamp()
+        return first
 
     @property
     def previous(self) -> Path | None:
@@ -113,7 +121,7 @@ def order_of(night: Tonight, settings: Settings, deadline: Deadline | None) -> O
             raise CannotStart(f"there is no earlier night than {night.night.day}, so none of its rows can be sent again")
         inputs = ()
     return Order(
-        _dated(settings, night.night.day),
+        dated(settings, night.night.day),
         inputs,
         output,
         job=night.job.name,
@@ -123,7 +131,7 @@ def order_of(night: Tonight, settings: Settings, deadline: Deadline | None) -> O
     )
 
 
-def _dated(settings: Settings, day: date) -> Settings:
+def dated(settings: Settings, day: date) -> Settings:
     """Settings with the date of the night in the names of what is written of it."""
     summary, log = ((name or "").replace(DATE, day.isoformat()) or None for name in (settings.notify.summary, settings.log.log))
     return replace(settings, notify=replace(settings.notify, summary=summary), log=replace(settings.log, log=log))

@@ -18,6 +18,7 @@ from batch_runner.notices.courier import Undelivered, address_of, deliver, shown
 from batch_runner.notices.markdown import write_summary
 from batch_runner.notices.news import News
 from batch_runner.reporters.several import Several
+from batch_runner.reporters.wording import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -79,6 +80,13 @@ class Announcer:
             await self._tell(News.refused(status, reason, self._name, self._output, timestamp(self._clock())))
 
     async def _tell(self, news: News) -> None:
+        """Tell everybody. Not even a fault of ours in here may make a good night a bad one."""
+        try:
+            await self._tell_all(news)
+        except Exception as bug:  # noqa: BLE001 - the run is over, and what it was doesn't change
+            self._failed(f"a fault in batch-runner kept others from being told ({type(bug).__name__}: {one_line(str(bug))})")
+
+    async def _tell_all(self, news: News) -> None:
         whom = self._whom
         self._written("--metrics", whom.metrics, lambda path: metrics.write_metrics(path, news))
         self._written("--summary", whom.summary, lambda path: write_summary(path, news))
@@ -126,7 +134,7 @@ class Announcer:
             return
         try:
             write(Path(name).expanduser())
-        except (Undelivered, RuntimeError, ValueError) as why:  # also `~nobody`, and a NUL in the name
+        except Exception as why:  # noqa: BLE001 - whatever it is (`~nobody`, a NUL in the name): others are still to be told
             self._failed(f"{flag} {name}: {why}")
 
     async def _ran(self, flag: str, words: Sequence[str], facts: Mapping[str, str]) -> None:
@@ -144,23 +152,26 @@ class Announcer:
 
 @contextmanager
 def announcing(order: Order, say: Callable[[str], None], clock: Clock = time.time) -> Iterator[Announcer]:
-    """Whoever tells of the run that `order` asks for; `say` is told of those who couldn't be. Raises `CannotStart` for an extra
-    that is missing, or a log that can't be written.
-    """
-    whom, log = order.settings.notify, None
-    if whom.notify:
-        services.check_installed()
-    if whom.metrics is not None:
-        metrics.check_installed()
-    if order.settings.log.log is not None:
-        from batch_runner.notices.log import EventLog  # noqa: PLC0415 - structlog takes 0.1 s
-
-        log = EventLog(order.settings.log, name_of(order), say)
+    """Whoever tells of the run that `order` asks for; `say` is told of those who couldn't be."""
+    log = _log(order, say)
     try:
         yield Announcer(order, say, clock, log)
     finally:
         if log is not None:
             log.close()
+
+
+def _log(order: Order, say: Callable[[str], None]) -> EventLog | None:
+    """The log, where one is wanted and can be opened: a night isn't lost for it."""
+    if order.settings.log.log is None:
+        return None
+    from batch_runner.notices.log import EventLog  # noqa: PLC0415 - structlog takes 0.1 s
+
+    try:
+        return EventLog(order.settings.log, name_of(order), say)
+    except Undelivered as why:
+        say(f"--log {order.settings.log.log}: {why}; the run goes on without it")
+        return None
 
 
 def name_of(order: Order) -> str:

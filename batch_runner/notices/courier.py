@@ -32,13 +32,13 @@ async def deliver(url: str, body: bytes, kind: str, *, seconds: float, attempts:
     now: Clock = asyncio.get_running_loop().time
     deadline = now() + seconds
     parts = urlsplit(url)
-    nowhere = Endpoint(f"{parts.scheme}://{parts.netloc}", parts.hostname or "")  # a transport belongs to one; nobody asks it
+    endpoint = Endpoint(f"{parts.scheme}://{parts.netloc}", parts.hostname or "")  # a transport leads to one
     made, trouble = 0, "no time for it"
     while made < attempts and (left := deadline - now()) > 0:
         if made:
             await asyncio.sleep(min(PAUSE_SECONDS * made, left / 2))
         patience = max(0.1, round(min(ATTEMPT_SECONDS, deadline - now()), 1))  # it is told: a tenth is exact enough
-        async with HttpTransport(nowhere, timeout=patience, sends=Waits()) as transport:
+        async with HttpTransport(endpoint, timeout=patience, sends=Waits()) as transport:
             outcome = await transport.post(url, body, kind)
         made += 1
         trouble = _trouble(outcome)

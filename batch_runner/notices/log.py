@@ -18,7 +18,8 @@ import orjson
 import structlog
 
 from batch_runner.exits import ExitStatus
-from batch_runner.failures import SLOW_DOWN, CannotStart
+from batch_runner.failures import SLOW_DOWN
+from batch_runner.notices.courier import Undelivered
 from batch_runner.records import PromptRow, Status
 from batch_runner.reporters.lines import LONG_PAUSE_SECONDS
 from batch_runner.reporters.wording import one_line
@@ -61,7 +62,7 @@ GRAVE = frozenset({ExitStatus.OUTPUT_LOST, ExitStatus.BUG, ExitStatus.STOPPED_BY
 
 
 class EventLog:
-    """A reporter that writes events. Raises `CannotStart` for a file that can't be written."""
+    """A reporter that writes events. Raises `Undelivered` for a file that can't be written."""
 
     def __init__(self, settings: LogSettings, name: str, say: Callable[[str], None]) -> None:
         self._texts = settings.log_texts
@@ -131,6 +132,10 @@ class EventLog:
         why = {"kind": result.failure.value} if result.failure is not None else {}
         message = one_line(result.message, MOST_MESSAGE) if result.failure is not None or self._texts else ""  # else a refusal
         self._log.warning("row_not_ok", **told, status=result.status.value, **why, message=message, **texts)
+
+    def decided(self, decision: str) -> None:
+        """A decision about limits."""
+        self._log.info("limits", decision=decision)
 
     def stopping(self, reason: str) -> None:
         """The service or a cap ends the run."""
@@ -227,7 +232,7 @@ def _handler(name: str) -> logging.StreamHandler[Any]:
         path.parent.mkdir(parents=True, exist_ok=True)
         return WatchedFileHandler(path, encoding="utf-8")
     except (OSError, ValueError, RuntimeError) as error:  # a NUL in the name, `~nobody`
-        raise CannotStart(f"--log {name}: can't be written: {getattr(error, 'strerror', None) or error}") from None
+        raise Undelivered(f"can't be written: {getattr(error, 'strerror', None) or error}") from None
 
 
 def _logger(handler: logging.Handler, settings: LogSettings) -> Any:

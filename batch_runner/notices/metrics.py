@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from batch_runner.failures import CannotStart
 from batch_runner.notices.courier import Undelivered
 from batch_runner.reporters.costs import cost_document
 from batch_runner.totals import ROW_COUNTS
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from batch_runner.notices.news import News
     from batch_runner.progress import RunReport
 
-MISSING = "--metrics needs the extra `metrics`: pip install 'batch-runner[metrics]'"
+MISSING = "it needs the extra `metrics`: pip install 'batch-runner[metrics]'"
 
 
 class Metric(NamedTuple):
@@ -53,16 +53,15 @@ class Sample(NamedTuple):
     labels: tuple[str, ...] = ()
 
 
-def check_installed() -> None:
-    """Raises `CannotStart` where the extra is missing."""
-    try:
-        import prometheus_client  # noqa: F401, PLC0415 - an extra
-    except ImportError:
-        raise CannotStart(MISSING) from None
+def is_installed() -> bool:
+    """Whether the extra is there."""
+    return find_spec("prometheus_client") is not None
 
 
 def write_metrics(path: Path, news: News) -> None:
     """Replace the file at `path`, in one step. Raises `Undelivered`."""
+    if not is_installed():
+        raise Undelivered(MISSING)
     from prometheus_client import CollectorRegistry, Gauge, write_to_textfile  # noqa: PLC0415 - an extra
 
     registry, gauges = CollectorRegistry(), dict[str, Gauge]()

@@ -5,23 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from batch_runner.failures import CannotStart
 from batch_runner.notices.courier import Undelivered
 
 if TYPE_CHECKING:
     from batch_runner.notices.news import News
 
-MISSING = "--notify needs the extra `notify`: pip install 'batch-runner[notify]'"
+MISSING = "it needs the extra `notify`: pip install 'batch-runner[notify]'"
 
 
-def check_installed() -> None:
-    """Raises `CannotStart` where the extra is missing: a night is no time to find out."""
-    try:
-        import apprise  # noqa: F401, PLC0415 - an extra, and 0.4 s
-    except ImportError:
-        raise CannotStart(MISSING) from None
+def is_installed() -> bool:
+    """Whether the extra is there."""
+    return find_spec("apprise") is not None
 
 
 async def tell_service(url: str, news: News, *, seconds: float) -> None:
@@ -29,6 +26,8 @@ async def tell_service(url: str, news: News, *, seconds: float) -> None:
 
     Apprise waits without an end where a service does, so it does so in a thread that nobody waits for.
     """
+    if not is_installed():
+        raise Undelivered(MISSING)
     loop = asyncio.get_running_loop()
     done: asyncio.Future[str] = loop.create_future()
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
+from batch_runner.models import family_of
 from batch_runner.records import ANSWERED, Status, Usage
 from batch_runner.reporters.wording import money, one_line, rows
 from batch_runner.totals import UNATTEMPTED
@@ -38,6 +39,10 @@ def token_lines(totals: Totals) -> Iterator[str]:
         f"tokens   {spent.prompt_tokens:,} prompt ({spent.cached_tokens:,} cached), "
         f"{spent.completion_tokens:,} completion ({spent.reasoning_tokens:,} reasoning)"
     )
+    cut = sum(totals.truncated.values(), Usage())
+    if (cut.completion_tokens or 0) > 0:
+        share = (cut.reasoning_tokens or 0) / (cut.completion_tokens or 1)
+        yield f"{'':<8} {cut.completion_tokens:,} completion for truncated rows, {share:.0%} of it reasoning"
     if owed:
         yield f"{'':<8} at most {owed.prompt_tokens:,} prompt, {owed.completion_tokens:,} completion may have been billed besides"
     if totals.usage_missing:
@@ -48,6 +53,14 @@ def cost_lines(totals: Totals, prices: Prices, asked: Collection[str] = ()) -> I
     """The same in money, as far as prices are known, and what of it brought no answer. `asked`: models that may have been asked
     beside those that `totals` tell of.
     """
+    first, *open_ends = whole_cost_lines(totals, prices, asked)
+    yield first
+    yield from _in_vain(totals, prices)
+    yield from open_ends
+
+
+def whole_cost_lines(totals: Totals, prices: Prices, asked: Collection[str] = ()) -> Iterator[str]:
+    """What it is, and what it may be besides."""
     spent, owed = prices.cost(totals.spent_by_model), prices.cost(totals.owed_by_model)
     unknown = sorted(spent.unpriced | owed.unpriced)
     if unknown and not (spent.listed or spent.own):
@@ -59,7 +72,6 @@ def cost_lines(totals: Totals, prices: Prices, asked: Collection[str] = ()) -> I
     yield f"cost     {about}{money(spent.usd)}{for_each} ({prices.basis(spent)})"
     if unknown:
         yield f"{'':<8} besides {models_in_words(unknown)}, whose price isn't known: --prices FILE gives one"
-    yield from _in_vain(totals, prices)
     if owed.usd:
         yield f"{'':<8} up to {money(owed.usd)} more for answers that never came, or came without a usage"
     if totals.unclosed:
@@ -79,7 +91,7 @@ def length_lines(totals: Totals) -> Iterator[str]:
 
 def suggested_cap(totals: Totals) -> int | None:
     """A cap for rows like those of `totals`: somewhat above the longest answer, or, where some were cut off, what 99 of 100 would
-    need if lengths go on as they begin (lognormally). `None` while too few answers tell.
+    need if lengths go on as they begin (lognormally); no more than the models write. `None` while too few answers tell.
     """
     whole, cut = totals.lengths.total(), totals.rows[Status.TRUNCATED]
     median, nearly, longest = (totals.length_quantile(share) for share in (0.5, 0.95, 1.0))
@@ -90,7 +102,8 @@ def suggested_cap(totals: Totals) -> int | None:
         near, far = (NORMAL.inv_cdf(share * whole / (whole + cut)) for share in (0.5, 0.95))
         slope = math.log(nearly / median) / (far - near)
         needed = max(needed, median * math.exp(slope * (NORMAL.inv_cdf(MOST_ANSWERS) - near)))
-    return _rounded_up(needed)
+    most = max((family_of(model).most_completion for model in totals.bills), default=math.inf)
+    return int(min(_rounded_up(needed), most))
 
 
 def models_in_words(models: Sequence[str]) -> str:
@@ -136,9 +149,7 @@ def _in_vain(totals: Totals, prices: Prices) -> Iterator[str]:
     if vain.usd > 0:
         yield f"{'':<8} {money(vain.usd)} of it for attempts whose answer doesn't stand: failed, or replaced by a better one"
     if cut.usd > 0:
-        tokens = sum(totals.truncated.values(), Usage())
-        share = (tokens.reasoning_tokens or 0) / max(1, tokens.completion_tokens or 0)
-        yield f"{'':<8} {money(cut.usd)} of it for truncated rows, {share:.0%} of their completion reasoning"
+        yield f"{'':<8} {money(cut.usd)} of it for truncated rows"
 
 
 def _unclosed(totals: Totals, prices: Prices, asked: Collection[str]) -> str:

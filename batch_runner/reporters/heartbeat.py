@@ -14,7 +14,7 @@ import orjson
 from batch_runner.clock import timestamp
 from batch_runner.output.heartbeat import heartbeat_path, process_since
 from batch_runner.reporters.costs import cost_document
-from batch_runner.reporters.wording import one_line
+from batch_runner.reporters.wording import limit_in_words, one_line
 from batch_runner.totals import row_counts
 
 if TYPE_CHECKING:
@@ -47,10 +47,11 @@ KEYS = {
     "eta": "when that is over (UTC); empty before the first row",
     "in_flight": "requests that wait for their answer",
     "waiting_for": "what nothing is sent for: `space` on the disk, `answers` on their way (it leaves), the `service` (it doesn't "
-    "answer), a `pause` (it asked for one), a `cap` on cost, the next `retries`; empty while rows are sent",
+    "answer), a `pause` (it asked for one), a `cap` on cost, the next `turn` (a retry, the pace); empty while rows are sent",
     "disk": "while the disk is full: the reason, lines in memory, seconds that it is waited for yet",
     "pause_left_s": "seconds until anything may be sent",
     "outage_s": "seconds since the service has answered anyone; 0 while it does",
+    "limit": "what is known of the service's limits, in words; empty while nothing is",
     "held_by": "the flag of the cap on cost that holds requests back",
     "trouble": "the failure kind that all attempts of late have ended in",
     "silent_s": "seconds since an attempt ended or a row was recorded",
@@ -110,6 +111,9 @@ class Heartbeat:
     def recorded(self, row: PromptRow | Rejected, result: Result) -> None:
         """Nothing: the counts tell."""
 
+    def decided(self, decision: str) -> None:
+        """Nothing: what came of it is told."""
+
     def stopping(self, reason: str) -> None:
         """Note why; the next beat tells."""
         self._facts["stopping"] = reason
@@ -162,6 +166,7 @@ class Heartbeat:
             "disk": None if snapshot.stall is None else snapshot.stall._asdict(),
             "pause_left_s": round(snapshot.pause_left, 1),
             "outage_s": round(snapshot.outage_seconds, 1),
+            "limit": "" if snapshot.learned is None else limit_in_words(snapshot.learned),
             "held_by": snapshot.held_by,
             "trouble": snapshot.trouble,
             "silent_s": round(self._silence(snapshot), 1),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from batch_runner.clock import timestamp
 from batch_runner.records import Status
 from batch_runner.reporters.voice import tell
-from batch_runner.reporters.wording import duration, in_brackets, money, one_line, short, stall_in_words
+from batch_runner.reporters.wording import duration, in_brackets, limit_in_words, money, one_line, short, stall_in_words
 
 if TYPE_CHECKING:
     from batch_runner.failures import Failure
@@ -57,6 +57,10 @@ class Lines:
     def recorded(self, row: PromptRow | Rejected, result: Result) -> None:
         """Nothing: the counts tell."""
 
+    def decided(self, decision: str) -> None:
+        """A line."""
+        self._say(f"limits: {decision}")
+
     def stopping(self, reason: str) -> None:
         """A line, so that nobody wonders about the wait."""
         self._say(f"stopping: {one_line(reason)}; waiting for the answers on their way")
@@ -93,7 +97,9 @@ def progress_in_words(snapshot: Snapshot, prices: Prices | None = None, width: i
         parts.append(f"{snapshot.trouble}: trying again")
     elif snapshot.seconds_left is not None:
         parts.append(f"{duration(snapshot.seconds_left)} left")
-    for least in (pace, tokens, *counts[:1], cost):
+    limit = "" if snapshot.learned is None else f"limit {limit_in_words(snapshot.learned)}"
+    parts += [limit] if limit else []
+    for least in (limit, pace, tokens, *counts[:1], cost):
         if least in parts and len(", ".join(parts)) > width:
             parts.remove(least)
     return ", ".join(parts)

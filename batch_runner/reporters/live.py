@@ -55,6 +55,10 @@ class Live:
     def recorded(self, row: PromptRow | Rejected, result: Result) -> None:
         """Nothing: the counts tell."""
 
+    def decided(self, decision: str) -> None:
+        """A line above it."""
+        self._console.print(f"{timestamp(time.time())} limits: {decision}", markup=False)
+
     def stopping(self, reason: str) -> None:
         """A line above it, so that nobody wonders about the wait."""
         self._console.print(f"stopping: {one_line(reason)}; waiting for the answers on their way", markup=False)

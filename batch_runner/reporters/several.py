@@ -43,6 +43,12 @@ class Several:
             except OSError:
                 continue
 
+    def decided(self, decision: str) -> None:
+        """A decision about limits."""
+        for reporter in self._reporters:
+            with suppress(OSError):
+                reporter.decided(decision)
+
     def stopping(self, reason: str) -> None:
         """The service ended the run."""
         for reporter in self._reporters:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 from itertools import pairwise
@@ -11,9 +12,17 @@ from batch_runner.advice import ADVICE
 from batch_runner.exits import ExitStatus
 from batch_runner.failures import FailureKind
 from batch_runner.records import Status
-from batch_runner.reporters.costs import cost_document, cost_lines, length_lines, rest_line, suggested_cap, token_lines
+from batch_runner.reporters.costs import (
+    cost_document,
+    cost_lines,
+    length_lines,
+    rest_line,
+    suggested_cap,
+    token_lines,
+    whole_cost_lines,
+)
 from batch_runner.reporters.statement import after_a_run, change_document
-from batch_runner.reporters.wording import duration, one_line, rows
+from batch_runner.reporters.wording import duration, limit_in_words, one_line, rows
 from batch_runner.totals import UNATTEMPTED, row_counts
 
 if TYPE_CHECKING:
@@ -27,8 +36,9 @@ if TYPE_CHECKING:
 SCHEMA = 1
 MOST_REASON = 1000
 """Characters: the paths in it must stay whole."""
-CAPS = {"--max-cost": 2, "--max-total-tokens": 0}
-"""The caps on cost, and how many decimals one is written with."""
+AMOUNT = re.compile(r"\d[\d,]*(?:\.\d+)?")
+CAPS = ("--max-cost", "--max-total-tokens")
+"""The caps on cost."""
 
 
 def summary_lines(report: RunReport, command: Sequence[str], output: str) -> Iterator[str]:
@@ -49,6 +59,8 @@ def summary_lines(report: RunReport, command: Sequence[str], output: str) -> Ite
         yield from after_a_run(*report.quotas, _counted(report)) if report.quotas is not None else ()
         yield from length_lines(report.run)
         yield from _pace_lines(report.run)
+        if report.learned is not None:
+            yield f"limit    found: {limit_in_words(report.learned)}"
     if report.totals.rows[UNATTEMPTED] and "retry" in command[1:2]:
         yield f"{rows(report.totals.rows[UNATTEMPTED])} never sent: only a run of the input has them, retry doesn't"
     for departure in report.drift:
@@ -100,13 +112,21 @@ def _caps_in(command: Sequence[str]) -> Iterator[str]:
 
 
 def _with_more(command: Sequence[str], reason: str) -> list[str]:
-    """The same command with twice the cap that `reason` names: with the same one it would send nothing."""
+    """The same command with twice the cap that `reason` names, or more where the next row needs more: with the same one it would
+    send nothing.
+    """
     words = list(command)
-    for flag, digits in CAPS.items():
+    for flag in CAPS:
         place = words.index(flag) + 1 if flag in words else len(words)
         if reason.startswith(flag) and place < len(words) and re.fullmatch(r"\$?\d[\d_]*(\.\d+)?", words[place]):
-            words[place] = f"{2 * float(words[place].removeprefix('$')):.{digits}f}"
+            _limit, spent, asked, *_ = (float(each.replace(",", "")) for each in AMOUNT.findall(reason.removeprefix(flag)))
+            words[place] = _as_typed(max(2 * float(words[place].removeprefix("$")), 1.1 * (spent + asked)))
     return words
+
+
+def _as_typed(amount: float) -> str:
+    """A number as one would type it: whole from 10 on, else with two digits that count or more."""
+    return f"{math.ceil(amount)}" if amount >= 10 else f"{amount:.2g}"  # noqa: PLR2004 - digits
 
 
 def summary_document(report: RunReport, command: Sequence[str], output: Path) -> dict[str, Any]:
@@ -133,9 +153,10 @@ def summary_document(report: RunReport, command: Sequence[str], output: Path) ->
 
 def _all_runs(report: RunReport) -> Iterator[str]:
     """What the output has cost so far, where this run isn't all of it."""
-    if report.totals.attempts == report.run.attempts and not report.totals.unclosed:
+    nothing = not report.totals.spent and not report.totals.maybe_billed
+    if nothing or (report.totals.attempts == report.run.attempts and not report.totals.unclosed):
         return
-    first, *more = cost_lines(report.totals, report.prices, report.run.bills)
+    first, *more = whole_cost_lines(report.totals, report.prices, report.run.bills)
     yield first.replace("cost     ", "all runs ", 1)
     yield from more
 

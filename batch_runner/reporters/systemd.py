@@ -62,6 +62,9 @@ class Systemd:
     def recorded(self, row: PromptRow | Rejected, result: Result) -> None:
         """Nothing: the counts tell."""
 
+    def decided(self, decision: str) -> None:
+        """Nothing: limits are looked after."""
+
     def stopping(self, reason: str) -> None:
         """Say why, and that it may take its time."""
         self._tell("STOPPING=1", f"STATUS=stopping: {one_line(reason)}", _more_time())

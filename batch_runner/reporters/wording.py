@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from decimal import Decimal
 
+    from batch_runner.admission.finder import Learned
     from batch_runner.output.journal import Stall
     from batch_runner.settings import Settings
 
@@ -20,6 +21,20 @@ def duration(seconds: float) -> str:
     if whole < 3600:  # noqa: PLR2004 - an hour
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def limit_in_words(learned: Learned) -> str:
+    """`480/min (was 500/min), holding 0.98`, `1,000/min in a window of a minute`, `50 requests at once`; what is remembered with
+    its age.
+    """
+    if learned.rate is None:
+        few = f"{learned.in_flight:,} requests at once"
+        return few if learned.kind == "cap" else f"{few}: with more it slows down"
+    words = f"{60 * learned.rate:,.0f}/min{' in a window of a minute' if learned.kind == 'window' else ''}"
+    if learned.age:
+        return f"{words}, found {duration(learned.age)} ago"
+    was = "" if learned.was is None else f" (was {60 * learned.was:,.0f}/min)"
+    return f"{words}{was}, holding {learned.held:.2f}"
 
 
 def stall_in_words(stall: Stall) -> str:

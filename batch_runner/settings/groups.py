@@ -98,6 +98,12 @@ class LimitSettings:
     tpm: float | None = setting(
         None, "The most tokens per minute, prompt and completion, however the service counts them.", kind=Rate(), metavar="RATE"
     )
+    no_learn: bool = setting(
+        False,
+        "Neither begin with what earlier runs found out about the service's limits, nor remember what this one does.",
+        kind=bool,
+    )
+    explain_limits: bool = setting(False, "Tell each decision about limits in a line.", kind=bool)
     max_wait: float = setting(
         3600.0,
         "The longest a run waits for a service that asks for a pause or doesn't answer; then it stops, and can go on later.",

@@ -412,7 +412,19 @@ def test_the_document_tells_all_of_it(bench: Bench) -> None:
         "in_flight_s": 20.0,
         "latency_s": 20.0,
         "latency_measured": False,
+        "deadline_s": None,
     }
+
+
+def test_a_run_that_would_not_be_done_in_time_is_foretold(bench: Bench) -> None:
+    bench.write(*(prompt(id=f"r{number}") for number in range(20)))
+
+    late, early = bench.check(max_duration="60s", concurrency=1), bench.check(max_duration="8h", concurrency=1)
+
+    assert "s  are there before nothing new is sent (--max-duration 60s); the rest would be left for later" in in_words(late, 200)
+    assert "before nothing new is sent (--max-duration 28800s)" in in_words(early, 200)
+    assert "left for later" not in in_words(early, 200)
+    assert 0 < inspection_document(late)["time"]["deadline_s"] <= 30
 
 
 def test_a_bar_is_never_nothing_for_something() -> None:

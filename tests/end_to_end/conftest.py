@@ -58,7 +58,10 @@ asyncio.run(serve())
 
 
 @pytest.fixture(autouse=True)
-def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    monkeypatch.setenv(
+        "XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache"))
+    )  # ports come again, and what is remembered of them
     for name in list(os.environ):
         if any(part in name.upper() for part in LEAKY) or name == "NO_COLOR":
             monkeypatch.delenv(name)
@@ -366,6 +369,7 @@ class Place:
         bare = {
             "PATH": os.environ.get("PATH", ""),
             "HOME": str(self.folder),
+            "XDG_CACHE_HOME": os.environ["XDG_CACHE_HOME"],
             "PYTHONPATH": str(REPOSITORY),
             "PYTHONDONTWRITEBYTECODE": "1",  # under a limit on file sizes, Python writes torn ones without a word
             "LANG": "C.UTF-8",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING
@@ -69,6 +70,31 @@ def test_a_cap_holds_through_kills(place: Place, servers: Servers) -> None:
 
     assert end.status == 5
     assert gateway.at_rest().billed["total_tokens"] <= 60_000
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_where_nothing_may_have_been_billed_totals_are_the_gateways_to_the_token(
+    place: Place, servers: Servers, how: signal.Signals
+) -> None:
+    place.write_questions(120)
+    refusing = (Fault(Canned("server_error"), probability=0.2), Fault(Canned("rate_limited"), probability=0.1))
+    gateway = servers.gateway(Scenario(latency=Latency(seconds=Uniform(0.0, 0.05)), faults=refusing))
+    command = ("run", place.prompts, "--endpoint", gateway.url, *ANSWERS, "-c", "8", "--max-attempts", "20")
+
+    started = place.start(*command)
+    until(partial(has_seen, gateway, 40))
+    started.signal(how)
+    started.ended()
+    end = place.run(*command)
+
+    job = place.totals()["job"]
+    billed = gateway.at_rest().billed
+    assert end.status == 0, end.err
+    if how is signal.SIGINT:
+        assert job["maybe_billed"]["total_tokens"] == 0
+        assert billed == {name: job["tokens"][name] for name in billed}
+    assert all(job["tokens"][name] <= billed[name] <= job["tokens"][name] + job["maybe_billed"][name] for name in billed)
+    assert place.run("status", place.out, "--verify").status == 0
 
 
 def test_a_row_that_does_not_fit_waits_and_the_user_reads_why(place: Place, servers: Servers) -> None:

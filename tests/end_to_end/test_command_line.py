@@ -541,12 +541,18 @@ def test_a_run_can_be_watched_until_it_ends(place: Place, servers: Servers) -> N
     watching = place.start("status", place.out, "--watch")
     assert watching.process.stdout is not None
     first = watching.process.stdout.readline().decode()
+    tired = place.start("status", place.out, "--watch")
+    assert tired.process.stdout is not None
+    tired.process.stdout.readline()
+    tired.signal(signal.SIGINT)
+    looked_away = tired.ended()
 
     started.signal(signal.SIGINT)
     started.ended()
     end = watching.ended()
 
     assert "prompts.results.jsonl: running: 0 of 4 rows of this run" in first
+    assert (looked_away.status, looked_away.err) == (130, "")
     assert end.status == 20
     assert "interrupted: 4 rows left (told to leave; the same command goes on)" in end.out
 

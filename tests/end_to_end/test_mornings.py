@@ -9,6 +9,8 @@ import pytest
 
 from batch_runner import read_results
 from batch_runner.fake_server import Canned, Fault, Scenario
+from batch_runner.nightly.diary import Diary
+from tests.end_to_end.nights import Nightly
 from tests.end_to_end.test_notices import Box
 from tests.end_to_end.test_upkeep import here
 
@@ -233,12 +235,8 @@ def test_tidying_wants_to_know_how_many_nights_to_keep(job: Job) -> None:
 
 
 def test_nights_that_share_one_output_have_a_line_each(place: Place, servers: Servers) -> None:
-    job = Job(
-        place,
-        servers.gateway(),
-        Box(servers),
-        JOB.replace("results/{{date}}.jsonl", "results/all.jsonl").replace('retry_failed_from = "previous"', ""),
-    )
+    own = JOB.replace("results/{{date}}.jsonl", "results/all.jsonl").replace('retry_failed_from = "previous"\nkeep = 2', "")
+    job = Job(place, servers.gateway(), Box(servers), own)
 
     for day in (21, 22):
         job.night(day)
@@ -262,3 +260,21 @@ def test_the_history_is_a_line_of_json_for_each_run(job: Job) -> None:
 
     (line,) = (job.place.folder / "results/nightly.history.jsonl").read_text().splitlines()
     assert json.loads(line) == job.history()[0]
+
+
+def test_a_night_gone_on_with_after_midnight_is_one_line_and_its_end_is_fresh_by_the_clock_on_the_wall(
+    place: Place, servers: Servers
+) -> None:
+    place.write_questions(6)
+    gateway = servers.gateway(QUOTA_DIES)
+    night = Nightly.of(place, gateway, more='[notify]\nsummary = "mornings/{date}.md"')
+
+    evening = night.run("2026-11-24T23:50+01:00")
+    gateway.plays(Scenario())
+    after_midnight = night.run("2026-11-25T00:30+01:00")
+
+    entries = Diary(place.folder / "results/nightly.history.jsonl").entries
+    assert (evening.status, after_midnight.status) == (4, 0)
+    assert [(entry.night, entry.exit_status, entry.ended[:16]) for entry in entries] == [("2026-11-24", 0, "2026-11-24T23:30")]
+    assert (entries[0].judged, entries[0].totals.attempts) == (6, gateway.books().requests)
+    assert [path.name for path in (place.folder / "mornings").iterdir()] == ["2026-11-24.md"]

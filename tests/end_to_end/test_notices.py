@@ -126,7 +126,7 @@ def test_a_webhook_gets_what_json_prints(place: Place, gateway: ServedHere, box:
 
     ((_, _, body),) = box.got
     document = json.loads(body)
-    assert document["summary"] == end.document
+    assert document["summary"] | {"pilot": None} == end.document  # which the command alone knows of
     assert (document["state"], document["name"]) == ("success", "prompts.results.jsonl")
 
 
@@ -145,7 +145,7 @@ def test_a_service_of_apprise_is_told(place: Place, gateway: ServedHere, box: Bo
     [
         pytest.param(lambda servers: Box(servers, status=404).url, "HTTP 404", id="one that says no"),
         pytest.param(lambda servers: Box(servers, seconds=1.5).url, "no answer within", id="a slow one"),
-        pytest.param(lambda _servers: f"http://127.0.0.1:9/{SECRET}", "no connection to", id="nobody there"),
+        pytest.param(lambda _servers: f"http://127.0.0.1:9/{SECRET}", "Cannot connect", id="nobody there"),
     ],
 )
 def test_whoever_can_not_be_told_is_named_in_a_line_and_the_run_is_what_it_is(
@@ -284,6 +284,34 @@ def test_a_log_on_standard_error_is_nothing_but_events(place: Place, gateway: Se
     events = [json.loads(line) for line in end.err.splitlines()]
     assert [event["event"] for event in events] == ["notice_failed", "run_started", "run_ended", "notice_failed"]
     assert KEY not in end.err
+
+
+def test_not_even_a_fault_of_ours_makes_a_good_run_a_bad_one(
+    place: Place, gateway: ServedHere, box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.write_questions(2)
+    monkeypatch.setattr("batch_runner.notices.announcer.write_summary", _faulty)
+    first = run(place, gateway, "--summary", "s.md", "--ping", box.url)
+    monkeypatch.setattr("batch_runner.notices.ping.end_url", _faulty)
+    second = run(place, gateway, "--ping", box.url)
+
+    assert (first.status, second.status) == (0, 0)
+    assert box.paths == ["/start", "", "/start"]
+    assert "--summary s.md: 'out of order'" in first.err
+    assert "a fault in batch-runner kept others from being told (KeyError: 'out of order')" in second.err
+
+
+def _faulty(*_arguments: object) -> str:
+    raise KeyError("out of order")
+
+
+def test_no_run_is_lost_for_a_log_that_can_not_be_opened(place: Place, gateway: ServedHere) -> None:
+    place.write_questions(2)
+
+    end = run(place, gateway, "--log", place.folder)
+
+    assert end.status == 0
+    assert f"--log {place.folder}: can't be written: Is a directory; the run goes on without it" in end.err
 
 
 def test_a_log_tells_why_a_run_did_not_begin(place: Place) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import signal
+import subprocess
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
@@ -103,7 +104,14 @@ def test_whoever_leaves_at_the_question_loses_nothing(
     while b"Send the other 20 rows?" not in told:
         told += os.read(outer, 65536)
 
-    started.signal(number)
+    def gone() -> bool:
+        """Signal again where the first came just before the question was waited for: then it waits for a key as well."""
+        started.signal(number)
+        with suppress(subprocess.TimeoutExpired):
+            started.process.wait(1.0)
+        return not started.at_work
+
+    until(gone)
     with suppress(OSError):  # how a terminal ends
         while piece := os.read(outer, 65536):
             told += piece

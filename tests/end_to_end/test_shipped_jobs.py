@@ -55,6 +55,7 @@ def test_a_nightly_evaluation_and_its_retry_in_the_morning(shipped: Place) -> No
     assert "21 rows: 21 ok" in night.err
     assert "nothing to send" in morning.err
     assert (shipped.folder / "demo-output/nightly/2026-11-24/answers.jsonl").is_file()
+    assert (shipped.folder / "demo-output/nightly/2026-11-24/summary.md").read_text().startswith("# nightly: 21 rows ok")
 
 
 def test_a_backfill_takes_as_many_nights_as_its_budget_asks_for(shipped: Place) -> None:

@@ -115,8 +115,36 @@ def test_a_program_gets_the_same_as_a_document(tmp_path: Path) -> None:
         "model": "o1-mini",
         "stops_at": "2026-11-25T05:30:00.000Z",
         "max_duration_s": None,
+        "tells": [],
+        "keep": None,
+        "keep_packed": None,
         "budgets_usd": {"max_cost_per_night": 5.0},
     }
+
+
+def test_who_is_told_and_what_is_kept_is_told_without_secrets(tmp_path: Path) -> None:
+    (tmp_path / "hook.url").write_text("https://chat.example.com/s3cr3t", encoding="utf-8")
+    whom: dict[str, Any] = {
+        "ping": "https://hc-ping.com/s3cr3t",
+        "webhook": f"@{tmp_path}/hook.url",
+        "notify": [f"@{tmp_path}/gone.url", "mailto://me:s3cr3t@host"],
+        "summary": "{date}.md",
+        "after": ["true", "x"],
+        "log": "-",
+    }
+
+    told = list(outlook(tmp_path, "keep = 14\nkeep_packed = 60", **whom).lines())
+
+    assert [value for name, value in told if name == "tells"] == [
+        "ping https://hc-ping.com/***",
+        "webhook https://chat.example.com/***",
+        f"notify {tmp_path}/gone.url can't be read: No such file or directory",
+        "notify mailto://***",
+        "summary 2026-11-24.md",
+        "log -",
+        "after true",
+    ]
+    assert ("keeps", "14 nights, 60 packed") in told
 
 
 def test_a_job_that_names_no_zone_is_told_whose_it_is_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from batch_runner import read_results
 from batch_runner.nightly.job_keys import PREVIOUS, JobKeys
 from batch_runner.nightly.outputs import Outputs
 from batch_runner.nightly.retention import Fate, carry_out_step, steps
@@ -132,3 +133,14 @@ def test_what_stands_beside_a_removed_output_goes_too_but_for_its_lock(nights: N
 
 def test_nights_that_share_one_output_have_none_to_put_away(tmp_path: Path) -> None:
     assert list(steps(Outputs(str(tmp_path / "out.jsonl")), JobKeys(keep=1))) == []
+
+
+def test_what_a_kill_left_half_done_is_done_the_next_time(nights: Nights) -> None:
+    nights.write(1, 2)
+    packed_path(nights.path(1)).write_bytes(b"packed, and not removed yet")
+    nights.path(1).with_name("2026-11-01.jsonl.zst.packing").write_bytes(b"half")
+
+    nights.tidy(keep=1)
+
+    assert nights.left == ["01.jsonl.zst", "02.jsonl"]
+    assert [result.id for result in read_results(nights.path(1))] == ["a"]

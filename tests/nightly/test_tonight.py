@@ -10,6 +10,7 @@ from batch_runner.failures import CannotStart
 from batch_runner.nightly.diary import Diary, Entry
 from batch_runner.nightly.job_file import read_job
 from batch_runner.nightly.tonight import Tonight, order_of, tonight
+from batch_runner.output.heartbeat import heartbeat_path
 from batch_runner.settings import Settings
 from batch_runner.totals import Totals
 from tests.nightly.test_outputs import begun, ended, made
@@ -159,6 +160,16 @@ def test_the_budget_of_a_job_counts_what_its_other_nights_came_to(tmp_path: Path
     assert allowance.name == "max_cost_per_job"
     assert allowance.elsewhere is not None
     assert allowance.elsewhere.rows["ok"] == 14
+
+
+def test_nights_that_share_an_output_are_over_by_the_beginning_of_their_last_run(tmp_path: Path) -> None:
+    out = made(tmp_path / "all.jsonl", begun(at="2026-11-20T21:00:00.000Z"))
+    heartbeat_path(out).write_text('{"started": "2026-11-24T21:00:00.000Z"}', encoding="utf-8")
+    now = moment("2026-11-25T06:31+01:00")
+
+    night = tonight(a_job(tmp_path, output="all.jsonl"), now)
+
+    assert night.over_since(time(6, 30), now) == moment("2026-11-25T06:30+01:00")
 
 
 def test_the_budget_of_a_job_counts_nights_whose_outputs_are_gone_by_its_history(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from batch_runner.exits import ExitStatus
+from batch_runner.notices import metrics
 from batch_runner.notices.courier import Undelivered
 from batch_runner.notices.metrics import METRICS, last_success, write_metrics
 from batch_runner.notices.news import News
@@ -74,6 +75,13 @@ def test_a_file_that_tells_of_no_success_is_replaced(tmp_path: Path, text: str) 
     assert last_success(path, "nightly") is None
     write_metrics(path, news_of())
     assert samples_of(path)[SUCCESS][()] > 0
+
+
+def test_a_missing_extra_is_told_with_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "find_spec", lambda _name: None)
+
+    with pytest.raises(Undelivered, match=r"pip install 'batch-runner\[metrics\]'"):
+        write_metrics(tmp_path / "m", news_of())
 
 
 def test_a_file_that_can_not_be_written_is_told(tmp_path: Path) -> None:

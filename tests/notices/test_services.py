@@ -1,11 +1,9 @@
-import builtins
 from typing import Any
 
 import apprise
 import pytest
 
 from batch_runner.exits import ExitStatus
-from batch_runner.failures import CannotStart
 from batch_runner.notices import services
 from batch_runner.notices.courier import Undelivered
 from tests.notices.examples import news_of
@@ -63,15 +61,8 @@ async def test_an_address_of_no_service_is_told() -> None:
         await services.tell_service("nosuch://token", news_of(), seconds=10)
 
 
-def test_a_missing_extra_is_told_before_anything_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
-    imported = builtins.__import__
+async def test_a_missing_extra_is_told_with_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services, "find_spec", lambda _name: None)
 
-    def without(name: str, *more: Any, **facts: Any) -> Any:
-        if name == "apprise":
-            raise ImportError(name)
-        return imported(name, *more, **facts)
-
-    monkeypatch.setattr(builtins, "__import__", without)
-
-    with pytest.raises(CannotStart, match=r"pip install 'batch-runner\[notify\]'"):
-        services.check_installed()
+    with pytest.raises(Undelivered, match=r"pip install 'batch-runner\[notify\]'"):
+        await services.tell_service("json://localhost", news_of(), seconds=10)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from batch_runner.pricing import Price, Prices, Rates
 from batch_runner.records import Bill, Status, Usage
-from batch_runner.reporters.costs import cost_document, cost_lines, length_lines, suggested_cap
+from batch_runner.reporters.costs import cost_document, cost_lines, length_lines, suggested_cap, token_lines
 from batch_runner.totals import Totals
 
 CHEAP = Price(Rates(Decimal(1), Decimal(1), Decimal(1)), listed=False)
@@ -39,7 +39,8 @@ def test_what_retries_and_truncated_rows_cost_is_told() -> None:
     totals.truncated["cheap"] = Usage(0, 0, 500_000, 450_000, 500_000)
 
     assert "$0.250 of it for attempts whose answer doesn't stand" in told(totals)
-    assert "$0.500 of it for truncated rows, 90% of their completion reasoning" in told(totals)
+    assert "$0.500 of it for truncated rows" in told(totals)
+    assert any("500,000 completion for truncated rows, 90% of it reasoning" in line for line in token_lines(totals))
     document = cost_document(totals, PRICES)
     assert (document["in_vain_usd"], document["truncated_usd"], document["usd_per_answered_row"]) == (0.25, 0.5, 0.25)
 
@@ -49,6 +50,7 @@ def test_a_run_that_mended_truncated_rows_spent_nothing_on_them() -> None:
     totals.truncated["cheap"] = Usage() - Usage(5, 0, 500_000, 0, 500_005)
 
     assert "truncated" not in told(totals)
+    assert not any("truncated" in line for line in token_lines(totals))
 
 
 @pytest.mark.parametrize(
@@ -103,6 +105,13 @@ def test_where_answers_were_cut_off_the_cap_is_read_off_how_lengths_go_on(cut_at
 
     assert cap is not None
     assert 0.6 * lengths[990] <= cap <= 2 * lengths[990]
+
+
+def test_no_cap_is_suggested_that_the_model_refuses() -> None:
+    totals = lengths_of(*range(1_000, 60_000, 1_000), truncated=40)
+    totals.bill("o1-mini", Bill(MILLION))
+
+    assert suggested_cap(totals) == 65_536
 
 
 def test_too_few_answers_suggest_nothing() -> None:

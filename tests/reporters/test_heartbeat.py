@@ -1,6 +1,7 @@
 import os
 import threading
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from batch_runner.exits import ExitStatus
 from batch_runner.failures import Failure, FailureKind, Scope
 from batch_runner.output.heartbeat import heartbeat_path
+from batch_runner.output.journal import Stall
 from batch_runner.pricing import Prices
 from batch_runner.progress import RunReport, Snapshot
 from batch_runner.records import Bill, Usage
@@ -227,3 +229,19 @@ def test_a_slow_disk_skips_beats_and_holds_up_nobody(output: Path, monkeypatch: 
     heartbeat.settle()
 
     assert (during, beat(output)["recorded"]) == (0, 3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "waits"),
+    [
+        pytest.param({"pause_left": 0.0}, "", id="rows are sent"),
+        pytest.param({"pause_left": 0.0, "in_flight": 0}, "turn", id="nothing is on its way"),
+        pytest.param({"held_by": "--max-cost", "pause_left": 0.0}, "cap", id="a cap"),
+        pytest.param({}, "pause", id="a pause"),
+        pytest.param({"outage_seconds": 3.0}, "service", id="an outage"),
+        pytest.param({"outage_seconds": 3.0, "draining": True}, "answers", id="leaving"),
+        pytest.param({"draining": True, "stall": Stall("the disk is full", 3, 60.0)}, "space", id="the disk before all"),
+    ],
+)
+def test_what_is_waited_for_has_one_word(changes: dict[str, Any], waits: str) -> None:
+    assert replace(a_snapshot(30.0), **changes).waiting_for == waits

@@ -36,6 +36,9 @@ class Listener:
     def recorded(self, row: PromptRow | Rejected, result: Result) -> None:
         self._keep((row, result))
 
+    def decided(self, decision: str) -> None:
+        self._keep(decision)
+
     def stopping(self, reason: str) -> None:
         self._keep(reason)
 
@@ -53,11 +56,12 @@ def tell_all(several: Several) -> None:
     several.update(SNAPSHOT)
     several.attempt_failed("a", FAILURE, 1.0, 2)
     several.recorded(ROW, RESULT)
+    several.decided("a cut")
     several.stopping("invalid_key: no")
     several.ended(REPORT)
 
 
-EVERYTHING = [("r", 8), SNAPSHOT, ("a", FAILURE, 1.0, 2), (ROW, RESULT), "invalid_key: no", REPORT]
+EVERYTHING = [("r", 8), SNAPSHOT, ("a", FAILURE, 1.0, 2), (ROW, RESULT), "a cut", "invalid_key: no", REPORT]
 
 
 def test_everyone_is_told_everything() -> None:

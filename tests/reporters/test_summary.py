@@ -137,6 +137,31 @@ def test_rows_whose_cap_was_too_small_are_sent_again_with_a_larger_one() -> None
     assert int(command[6]) >= 4096
 
 
+@pytest.mark.parametrize(
+    ("flags", "reason", "more"),
+    [
+        (("--max-cost", "5"), "--max-cost $5.0000 is reached: $4.9000 is spent, the next row may come to $0.2", "10"),
+        (("--max-cost", "$0.5"), "--max-cost $0.5000 is reached: $0.4 is spent, the next row may come to $0.2", "1"),
+        (("--max-cost", "0.0001"), "--max-cost $0.0001 is reached: $0 is spent, the next row may come to $0.29", "0.32"),
+        (("--max-total-tokens", "3000"), "--max-total-tokens 3,000 is reached: 2,900 is spent, the next needs 513", "6000"),
+        (("--max-total-tokens", "10"), "--max-total-tokens 10 is reached: 0 is spent, the next needs 65,600", "72160"),
+    ],
+)  # fmt: skip
+def test_after_a_cap_the_same_command_has_a_cap_that_goes_on(flags: tuple[str, str], reason: str, more: str) -> None:
+    report = a_report(ExitStatus.SPEND_CAP, reason, ok=3, unattempted=3)
+
+    assert next_command(report, [*COMMAND, *flags], "out") == [*COMMAND, flags[0], more]
+
+
+def test_where_only_larger_answers_were_left_to_buy_a_retry_goes_on() -> None:
+    reason = "--max-total-tokens 3,000 is reached: 2,900 is spent, the next row may come to 513"
+    report = a_report(ExitStatus.SPEND_CAP, reason, ok=3, truncated=3)
+
+    assert next_command(report, [*COMMAND, "--max-total-tokens", "3000"], "out") == [
+        "batch-runner", "retry", "out", "--only", "truncated", "--max-total-tokens", "6000",
+    ]  # fmt: skip
+
+
 def test_a_status_that_no_row_has_is_not_told() -> None:
     job = Totals(rows=Counter({Status.OK: 35, Status.TRUNCATED: 1, Status.INVALID: 1, UNATTEMPTED: 0}))
 

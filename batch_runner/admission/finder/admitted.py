@@ -17,6 +17,7 @@ TICK = 0.25
 
 MINUTE = 60.0
 KEPT_TICKS = 600
+FIRST_ROUND_TRIP, OF_LATE = 0.1, 0.1
 LEAST_SILENCE, ROUND_TRIPS = 0.4, 3
 """Seconds, and round trips of a refusal, without which a request was let in; the longer of the two."""
 
@@ -29,10 +30,13 @@ class Admitted:
 
     def __init__(self, now: float) -> None:
         self.total = 0
-        self.round_trip = 0.1
+        self.round_trip = FIRST_ROUND_TRIP
+        """Seconds until a refusal is heard."""
+        self._heard = 0
         self._silent: deque[Sent] = deque()
         self._totals: deque[tuple[float, int]] = deque([(now, 0)], maxlen=KEPT_TICKS)
         self._highest: deque[tuple[float, int]] = deque()
+        self._highest_from = now
         self._best: deque[tuple[float, float]] = deque()
 
     @property
@@ -47,7 +51,8 @@ class Admitted:
     def refused(self, sent: Sent, now: float) -> None:
         """A request was refused after so long."""
         sent.refused = True
-        self.round_trip += 0.1 * ((now - sent.at) - self.round_trip)
+        self._heard += 1
+        self.round_trip += max(OF_LATE, 1.0 / self._heard) * ((now - sent.at) - self.round_trip)
 
     def look(self, now: float, rate: float) -> None:
         """Count what has been silent for long enough."""
@@ -57,7 +62,8 @@ class Admitted:
             sent = silent.popleft()
             if not sent.refused:
                 self.total += 1
-                most = max(most, sent.in_flight)
+                if sent.at >= self._highest_from:
+                    most = max(most, sent.in_flight)
         self._totals.append((heard_until, self.total))
         if most >= 0:
             _push(self._highest, now, most)
@@ -86,9 +92,10 @@ class Admitted:
         """The most in flight beside a request that was let in, in the last minute and since a moment; -1: nothing was."""
         return next((most for at, most in self._highest if at > since), -1)
 
-    def forget_highest(self) -> None:
-        """Only what is let in from here on says how many may be in flight."""
+    def forget_highest(self, now: float) -> None:
+        """Only what is sent from here on says how many may be in flight."""
         self._highest.clear()
+        self._highest_from = now
 
 
 def _push(peaks: deque[tuple[float, int]] | deque[tuple[float, float]], now: float, value: float) -> None:

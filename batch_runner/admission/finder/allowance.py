@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-EARNED = 0.008
+EARNED = 0.0075
 """By each request sent: the share of refusals that probing may come to."""
 
-EARNED_SLOWLY = 0.007
-SLOW_RATE = 5.0
+EARNED_SLOWLY = 0.006
+SLOW_RATE = 4.5
 """Below so many requests a second less is earned: each probe is a greater share of a minute there."""
 
 EARNED_PER_SECOND = 1 / 600

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from batch_runner.admission.finder.values import Sent
 
-FIRST_GAP, MOST_GAP = 0.5, 5.0
-"""Seconds between two looks; doubled each time."""
+FIRST_GAP, MOST_FIRST_GAP, REQUESTS, MOST_GAP = 0.5, 3.0, 2.0, 5.0
+"""Seconds between two looks: at first so many requests' time; doubled each time."""
 
 LONG_SECONDS, LONG_GAP = 120.0, 60.0
 """No window of a minute lasts so long: from then on a look may be rarer."""
@@ -36,7 +36,7 @@ class Blockage:
     def begin(self, now: float, rate: float) -> float:
         """Nothing is let in any more; the moment of the first look."""
         self.on, self.since, self.probe = True, now, None
-        self._gap = max(FIRST_GAP, min(3.0, 1.0 / rate))
+        self._gap = max(FIRST_GAP, min(MOST_FIRST_GAP, REQUESTS / rate))
         return self._next_look(now)
 
     def refused(self, now: float) -> float:

@@ -6,7 +6,7 @@ import math
 
 MOST_DOUBLINGS = 20.0
 FIRST_STEP, MOST_STEP, FINDING_STEP = 0.01, 0.25, 1.0
-FIRST_RATE, UNHEARD, DOUBLING_SECONDS = 10.0, 8.0, 2.0
+FIRST_RATE, UNHEARD, DOUBLING_SECONDS = 10.0, 4.0, 3.0
 """At the start: the pace, the requests that may be sent until the quickest answer could have come, and the time to twice that."""
 
 LEAST_SECONDS, REQUESTS = 1.1, 4

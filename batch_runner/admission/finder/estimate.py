@@ -21,8 +21,10 @@ LEAN_BACK_SECONDS = 1.5
 QUICK_RETURN_SECONDS = 4.0
 """A refusal this soon after the last cut says that the cut was too small."""
 
-LEAN_STEP, FIRST_LEAN = 0.1, 0.5
+LEAN_STEP, FIRST_LEAN, MOST_LEAN = 0.1, 0.5, 1.3
 PACES = 40
+SAME = 0.1
+"""Estimates this near to each other are of one limit."""
 
 
 class _Mark(NamedTuple):
@@ -42,6 +44,8 @@ class Estimate:
         self.value: float | None = None
         """The last estimate that was believed."""
         self.at = float("-inf")
+        self.was: float | None = None
+        """What was believed before it changed."""
         self.counted: float | None = None
         """The last one as it was counted, without leaning."""
         self._start = _Mark(now, 0)
@@ -71,6 +75,8 @@ class Estimate:
 
     def believe(self, value: float, now: float) -> None:
         """The limit is this."""
+        if self.value is not None and abs(value / self.value - 1) > SAME:
+            self.was = self.value
         self.value, self.at = value, now
 
     def doubt(self) -> None:
@@ -84,7 +90,7 @@ class Estimate:
         if counted is None or seconds_since_cut < QUICK_RETURN_SECONDS:
             return counted
         taken = min(rate, self._pace_before(at - LEAN_BACK_SECONDS))
-        return max(counted, counted + self._lean * (taken - counted))
+        return max(counted, min(MOST_LEAN * counted, counted + self._lean * (taken - counted)))
 
     def _counted(self, at: float, admitted: int, rate: float) -> float | None:
         before = self._marks[-2] if len(self._marks) > 1 else self._start

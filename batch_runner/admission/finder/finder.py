@@ -16,7 +16,7 @@ from batch_runner.admission.finder.cap import Cap
 from batch_runner.admission.finder.climb import FIRST_RATE
 from batch_runner.admission.finder.minute import MinuteWindow
 from batch_runner.admission.finder.rate import HELD, Rate
-from batch_runner.admission.finder.values import Ceilings, Refusal, Sent
+from batch_runner.admission.finder.values import Ceilings, Kind, Learned, Refusal, Sent
 from batch_runner.admission.finder.window import Window
 
 if TYPE_CHECKING:
@@ -51,9 +51,12 @@ LEAST_LATENCY = 0.1
 class Finder:
     """Decides when a request may be sent, by what became of those before it. `tell` hears each decision in a line."""
 
-    def __init__(self, ceilings: Ceilings, now: float, tell: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self, ceilings: Ceilings, now: float, tell: Callable[[str], None] | None = None, learned: Learned | None = None
+    ) -> None:
         wide = ceilings.rate is not None or ceilings.beside_tokens or ceilings.told
         self.in_flight = 0
+        self._began = now
         self._beside_tokens = ceilings.beside_tokens
         self._tell = tell or _silent
         self._window = Window(ceilings.in_flight if wide else FIRST_IN_FLIGHT, ceilings.in_flight)
@@ -68,6 +71,18 @@ class Finder:
         self._cut_number, self._cut_at = 0, float("-inf")
         self._refused_at = self._paused_until = float("-inf")
         self._losses = 0.0
+        self._hinted: float | None = None
+        self._remembered = learned if self._rate.starting and not self._beside_tokens else None
+        if self._remembered is not None:
+            self._begin_as(self._remembered, now)
+
+    def _begin_as(self, learned: Learned, now: float) -> None:
+        """An earlier run found this out: a start, never a ceiling."""
+        self._window.set(learned.in_flight)
+        if learned.kind == "cap":
+            self._cap.begin(0.0)
+        elif learned.rate is not None:
+            self._rate.begin_at(learned.rate, now)
 
     # --- what may be sent
 
@@ -100,6 +115,30 @@ class Finder:
     def most_in_flight(self) -> int:
         """Requests that may be in flight now."""
         return int(self._window.size)
+
+    def learned(self, now: float) -> Learned | None:
+        """What is known about the service by now, if anything."""
+        if self._cap.on:
+            return Learned("cap", None, self.most_in_flight)
+        believed = self._rate.estimate.value
+        if believed is not None:
+            kind: Kind = "window" if self._minute.on(now) else "rate"
+            held = min(1.0, self.rate / believed)
+            return Learned(kind, believed, self._useful_in_flight, self._age(now), self._rate.estimate.was, held)
+        return Learned("slows", None, self.most_in_flight) if self._window.shrunk else None
+
+    def _age(self, now: float) -> float:
+        """Of what is believed: as old as what was remembered, until a refusal said something."""
+        return self._remembered.age + now - self._began if self._remembered is not None and not self._refused else 0.0
+
+    @property
+    def _useful_in_flight(self) -> int:
+        """So many are in flight at the pace that is held, and room for half as many again."""
+        return max(FIRST_IN_FLIGHT, min(self.most_in_flight, round(MOST_IN_WINDOW * self.rate * self._window.latency)))
+
+    def hint(self, rate: float) -> None:
+        """The service told, in passing, that it takes so much; it may mean somebody else. A start, never a ceiling."""
+        self._hinted = rate
 
     def pause_left(self, now: float) -> float:
         """Seconds until anything may be sent, where the service asked for a pause or lets nothing in; else 0."""
@@ -162,7 +201,7 @@ class Finder:
         admitted, estimate = sent.number - self._refused + 1, self._rate.estimate
         seconds, count = estimate.since_last(sent.at, admitted)
         estimate.mark(sent.at, admitted, self.rate)
-        if self._is_cap(sent, now, refusal):
+        if self._is_cap(sent, now, refusal, count):
             self._cut_in_flight(sent, now)
             return
         first = self._rate.starting
@@ -172,20 +211,20 @@ class Finder:
         if first or self._in_vain >= IN_VAIN or self._minute.on(now) or self._is_told_to_wait(refusal):
             self._rate.pace.hold(self._blockage.begin(now, self.rate))
 
-    def _is_cap(self, sent: Sent, now: float, refusal: Refusal) -> bool:
+    def _is_cap(self, sent: Sent, now: float, refusal: Refusal, let_in: int) -> bool:
         latency = max(LEAST_LATENCY, self._window.latency)
         wire = 1 + 2.0 * self._admitted.round_trip * sent.in_flight / latency
         highest = self._admitted.highest(sent.at - MINUTE)
         before, best = self._cap.on, self._rate.best(now, self._admitted.best_minute)
         named = refusal.limit == "concurrency"
-        after = self._cap.refused(now, sent.in_flight, highest, wire, self._window, named=named, best=best)
+        after = self._cap.refused(now, sent.in_flight, highest, wire, self._window, let_in=let_in, named=named, best=best)
         if before and not after:
             self._tell(f"refused with {sent.in_flight} in flight, and more were let in before: no cap on requests in flight")
         return after
 
     def _cut_in_flight(self, sent: Sent, now: float) -> None:
         before, self._rate.starting = self._window.size, False
-        self._admitted.forget_highest()
+        self._admitted.forget_highest(now)
         self._window.set(min(before, self._cap.cut(now, sent.in_flight)))
         self._tell(f"refused with {sent.in_flight} others in flight: at most {self._window.size:.0f} now (was {before:.0f})")
 
@@ -193,11 +232,11 @@ class Finder:
         rate, before = self._rate, self.rate
         if refusal.rate is not None and rate.is_new(refusal.rate):
             rate.name(refusal.rate, now)
-            self._tell(f"the service says that it takes {_a_minute(refusal.rate)}; now {_a_minute(self.rate)}")
+            self._tell(f"the service says that it takes {a_minute(refusal.rate)}; now {a_minute(self.rate)}")
             return
         if rate.starting:
             rate.first_cut(now, self._fill_rate)
-            self._tell(f"refused for the first time, at {_a_minute(before)}; now {_a_minute(self.rate)}")
+            self._tell(f"refused for the first time, at {a_minute(before)}; now {a_minute(self.rate)}")
             return
         if self._minute.on(now):
             found: float | None = self._minute.last
@@ -205,8 +244,8 @@ class Finder:
         else:
             found = rate.estimate.at_refusal(sent.at, sent.number - self._refused + 1, before, since_cut)
         rate.cut(now, found, since_cut)
-        seems = "" if found is None else f": the limit seems to be {_a_minute(found)}"
-        self._tell(f"refused at {_a_minute(before)}{seems}; now {_a_minute(self.rate)}")
+        seems = "" if found is None else f": the limit seems to be {a_minute(found)}"
+        self._tell(f"refused at {a_minute(before)}{seems}; now {a_minute(self.rate)}")
 
     def _is_told_to_wait(self, refusal: Refusal) -> bool:
         wait = refusal.wait or 0.0
@@ -242,19 +281,21 @@ class Finder:
         self._blockage.end(probe.at, of_a_window=window)
         self._rate.let_in_again(now, self._minute.last if window else None)
         self._in_vain, self._cut_number = 0, self._sent
-        seems = f": a window of a minute, {_a_minute(self._minute.last)}" if window else ""
-        self._tell(f"let in again after {blocked:.1f} s{seems}; now {_a_minute(self.rate)}")
+        seems = f": a window of a minute, {a_minute(self._minute.last)}" if window else ""
+        self._tell(f"let in again after {blocked:.1f} s{seems}; now {a_minute(self.rate)}")
 
     def _grow(self, now: float) -> None:
         if self._cap.on:
-            if self._cap.may_grow(now, self._admitted, saturated=self._saturated, affordable=self._allowance.enough):
-                self._window.set(self._window.size + self._cap.grow(now))
+            size, affordable = self._window.size, self._allowance.enough
+            if self._saturated and self._cap.may_grow(now, size, self._admitted, affordable=affordable):
+                self._window.set(size + self._cap.grow(now, size))
             self._rate.set(self._fill_rate, now)
             return
         if why := self._window.look(now, self.in_flight, wanted=self.rate * self._window.latency > self._window.size):
             self._tell(why)
         if self._rate.starting:
             self._rate.set(self._rate_at_start(now), now)
+            self._maybe_take_hint(now)
         elif self._rate.climb.due(now, self.rate) and now > self._paused_until and not self._saturated:
             self._maybe_climb(now)
 
@@ -262,7 +303,13 @@ class Finder:
         """Before the first refusal. A limit on tokens that was told is pace enough."""
         if self._beside_tokens:
             return MOST_RATE
-        return min(self._fill_rate, self._rate.climb.most_at_start(now, self._window.quickest))
+        most = self._rate.climb.most_at_start(now, self._window.quickest)
+        return min(self._fill_rate, max(most, HELD * (self._hinted or 0.0)))
+
+    def _maybe_take_hint(self, now: float) -> None:
+        if self._hinted is not None and self.rate >= HELD * self._hinted:
+            self._rate.begin_at(self._hinted, now)
+            self._tell(f"the service's headers tell of {a_minute(self._hinted)}: a start; now {a_minute(self.rate)}")
 
     def _maybe_climb(self, now: float) -> None:
         most = min(self._fill_rate, self._most_in_window(now)) if self._minute.on(now) else self._fill_rate
@@ -291,5 +338,6 @@ def _silent(_decision: str) -> None:
     """Nobody wants to know."""
 
 
-def _a_minute(rate: float) -> str:
+def a_minute(rate: float) -> str:
+    """`480/min`."""
     return f"{60 * rate:,.0f}/min" if rate >= 1 / 6 else f"{60 * rate:.1f}/min"

@@ -42,6 +42,7 @@ class Rate:
     """The pace: cut by refusals to what they tell, and climbing again."""
 
     def __init__(self, ceilings: Ceilings, first: float, now: float) -> None:
+        """`first`: the pace to begin at, where nobody told one."""
         self._ceiling = ceilings.rate
         self._named: float | None = None
         self.starting = ceilings.rate is None
@@ -83,6 +84,13 @@ class Rate:
         self.estimate.believe(rate, now)
         self.set(float("inf"), now)
         self.breathe(now, hold=SHORT_HOLD_SECONDS)
+
+    def begin_at(self, rate: float, now: float) -> None:
+        """Somebody had a guess: it is held for a while, and then climbed from."""
+        self.starting = False
+        self.estimate.believe(rate, now)
+        self.set(HELD * rate, now)
+        self.climb.cut(now, now + HOLD_SECONDS)
 
     def is_new(self, rate: float | None) -> bool:
         """Whether a rate that a service named is news."""

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["rate", "window", "cap", "slows"]
+"""What a service turned out to have: a rate, a window of a minute, a cap on requests in flight; or it slows down."""
 
 MOST_IN_FLIGHT = 8192
 """Nobody needs more, and each is an open file."""
@@ -41,3 +45,20 @@ class Ceilings:
     rate: float | None = None
     beside_tokens: bool = False
     """A limit on tokens was told too: the pace may save a second up while that one holds everybody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What was found out about a service. A start for the next run, never a ceiling."""
+
+    kind: Kind
+    rate: float | None
+    """Requests a second; `None` for a cap, or a service that slows down."""
+    in_flight: int
+    """Requests that may be in flight."""
+    age: float = 0.0
+    """Seconds since it was found, where it is remembered."""
+    was: float | None = None
+    """The rate before it changed, where it did."""
+    held: float = 1.0
+    """The share of it that is used."""

@@ -1,4 +1,8 @@
-"""How many requests are useful in flight: a service that slows down instead of refusing shows it in the time per token."""
+"""How many requests are useful in flight: a service that slows down instead of refusing shows it in the time that answers take.
+
+Whole answers differ too much, so it is the time of a token that counts; where answers take their time whatever their length, it
+is that of the whole. Both have to be slow.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +24,7 @@ SLOWED, SLOWING, CALM = 1.5, 1.3, 1.2
 LEAST_SHRINK = 0.5
 SPREAD = 1.1
 SMALL = 64
-"""Below it a round is of answers to requests sent since the last step: it takes a latency each time, and sees every overload."""
+"""Below it a round is of answers to requests sent since the last step: each takes a latency, and shows an overload at once."""
 
 LEAST = 4.0
 FEW = 8
@@ -28,6 +32,35 @@ FEW = 8
 
 NOT_OURS, HALF = 0.75, 0.5
 """Where half as many in flight are hardly quicker, the service is slow by itself."""
+
+
+class Slowness:
+    """A time that answers take, beside the best there was."""
+
+    def __init__(self) -> None:
+        self._times: deque[float] = deque(maxlen=SAMPLES)
+        self._best = float("inf")
+        self._now = float("inf")
+
+    def add(self, time: float) -> None:
+        """One answer took so much."""
+        self._times.append(time)
+
+    def clear(self) -> None:
+        """What was measured is of no use any more; the best there was stays."""
+        self._times.clear()
+
+    def now(self, count: int) -> float:
+        """The median of the last ones, over the best there was; 1 while nobody knows."""
+        if len(self._times) < LEAST_SAMPLES:
+            return 1.0
+        self._now = median(list(self._times)[-count:])
+        self._best = min(self._best, self._now)
+        return self._now / self._best
+
+    def accept(self) -> None:
+        """It takes so long by itself."""
+        self._best = self._now
 
 
 class Window:
@@ -44,8 +77,7 @@ class Window:
         """The least seconds of an answer."""
         self._since_change = 0
         self._peak = 0
-        self._per_token: deque[float] = deque(maxlen=SAMPLES)
-        self._best = float("inf")
+        self._per_token, self._whole = Slowness(), Slowness()
         self._shrunk_from: tuple[float, float] | None = None
         self._fresh_from = float("-inf")
 
@@ -62,7 +94,8 @@ class Window:
             return  # it was answered beside more others, or fewer, than there are now
         self._since_change += 1
         if tokens is not None:
-            self._per_token.append((seconds + UNSEEN_SECONDS) / (tokens + OVERHEAD_TOKENS))
+            self._per_token.add((seconds + UNSEEN_SECONDS) / (tokens + OVERHEAD_TOKENS))
+            self._whole.add(seconds + UNSEEN_SECONDS)
 
     def look(self, now: float, in_flight: int, *, wanted: bool) -> str:
         """Once a round of answers: wider or narrower; why, or nothing. `wanted`: the pace could use a wider one."""
@@ -87,15 +120,12 @@ class Window:
         if fresh_from > self._fresh_from:
             self._fresh_from = fresh_from
             self._per_token.clear()
+            self._whole.clear()
 
     def _slowness(self) -> float:
-        """Time per token over the best there was; 1 while nobody knows."""
-        if len(self._per_token) < LEAST_SAMPLES:
-            return 1.0
+        """How much slower answers are than they once were. Where a token's time tells less than an answer's, the other counts."""
         count = max(USUAL_SAMPLES, min(SAMPLES, int(self.size / 4)))
-        now = median(list(self._per_token)[-count:])
-        self._best = min(self._best, now)
-        return now / self._best
+        return min(self._per_token.now(count), self._whole.now(count))
 
     def _shrink(self, slowness: float) -> str:
         before, self.doubling = self.size, False
@@ -103,7 +133,8 @@ class Window:
             self._shrunk_from = self.size, slowness
         size, was = self._shrunk_from
         if self.size <= HALF * size and slowness > NOT_OURS * was:
-            self._best *= slowness
+            self._per_token.accept()
+            self._whole.accept()
             self.size, self._shrunk_from = size, None
             return f"answers are slow with {before:.0f} in flight, too: the service's own pace; back to {self.size:.0f}"
         self.size = max(min(LEAST, self.size), self.size * max(LEAST_SHRINK, SLOWING / slowness))
@@ -120,6 +151,11 @@ class Window:
             self.doubling = False
         self.size = min(self.size, self.ceiling)
         return f"{before:.0f} in flight are all in use: up to {self.size:.0f}" if int(self.size) > int(before) else ""
+
+    @property
+    def shrunk(self) -> bool:
+        """Whether answers were slow with more in flight."""
+        return self._shrunk_from is not None
 
     def set(self, size: float) -> None:
         """A cap on requests in flight was met, or is probed."""

@@ -11,12 +11,12 @@ from batch_runner.reporters.wording import duration, money, rows, short
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from batch_runner.pilot import Outlook
+    from batch_runner.pilot import Prospect
     from batch_runner.pricing import Prices
     from batch_runner.projection import Range
 
 
-def outlook_lines(told: Outlook, prices: Prices) -> Iterator[str]:
+def prospect_lines(told: Prospect, prices: Prices) -> Iterator[str]:
     """What is to be expected of the others, each number with the range that it will be in, nine times of ten."""
     yield f"pilot    {rows(told.rows)} tell of the other {told.others:,}; each range holds in at least 9 of 10 such runs"
     yield f"cost     {_cost(told, prices)}"
@@ -32,7 +32,7 @@ def outlook_lines(told: Outlook, prices: Prices) -> Iterator[str]:
         yield f"{'':<8} a pilot of {told.rows} tells little: what one row in {FEW} does, it may not have met"
 
 
-def outlook_document(told: Outlook, prices: Prices) -> dict[str, Any]:
+def prospect_document(told: Prospect, prices: Prices) -> dict[str, Any]:
     """The same for a program: `about`, `low` and `high` of each; null where nobody can tell."""
     return {
         "rows": told.rows,
@@ -46,7 +46,7 @@ def outlook_document(told: Outlook, prices: Prices) -> dict[str, Any]:
     }
 
 
-def _cost(told: Outlook, prices: Prices) -> str:
+def _cost(told: Prospect, prices: Prices) -> str:
     if told.usd is None:
         return f"unknown: no price of {models_in_words(sorted(told.cost.unpriced))}, --prices FILE gives one"
     return f"{_in_words(told.usd, money)} ({prices.basis(told.cost)})"

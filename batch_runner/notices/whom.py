@@ -1,0 +1,44 @@
+"""Whom the settings name to be told, in words, without what may be secret: for who looks at a job before it runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from batch_runner.notices import metrics, services
+from batch_runner.notices.courier import Undelivered, address_of, shown
+from batch_runner.settings.notices import COMMANDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from batch_runner.settings import Settings
+
+
+def whom(settings: Settings) -> Iterator[str]:
+    """`ping https://hc-ping.com/***`, one for each; a file that should hold an address and doesn't is told."""
+    told = settings.notify
+    addresses = (("ping", told.ping), ("webhook", told.webhook), *(("notify", address) for address in told.notify))
+    for name, address in addresses:
+        if address is not None:
+            yield f"{name} {_place(address)}{_missing(name)}"
+    for name, file in (("metrics", told.metrics), ("summary", told.summary), ("log", settings.log.log)):
+        if file is not None:
+            yield f"{name} {file}{_missing(name)}"
+    for name in COMMANDS:
+        if words := getattr(told, name):
+            yield f"{name} {words[0]}"
+
+
+def _missing(name: str) -> str:
+    """What isn't installed and is needed for it."""
+    needs = {"notify": services, "metrics": metrics}.get(name)
+    return f"; {needs.MISSING}" if needs is not None and not needs.is_installed() else ""
+
+
+def _place(address: str) -> str:
+    try:
+        return shown(address_of(address))
+    except Undelivered as why:
+        return str(why)
+    except ValueError:  # `http://[::1`
+        return "an address that can't be used"
