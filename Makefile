@@ -61,8 +61,10 @@ bench: $(TOOLS)  ## minutes: this program beside a bare loop and three others (n
 
 bench-full: $(TOOLS)  ## the same with the long scenes, and everything else that benchmarks/README.md tells of
 	$(VENV)/bin/python -m benchmarks.race --full --results benchmarks/race.json
+	-$(VENV)/bin/python -m benchmarks.start
+	-$(VENV)/bin/python -m benchmarks.stall
 	$(VENV)/bin/python -m benchmarks.first_pass --rows 1_000_000 --rounds 3
-	$(VENV)/bin/python -m benchmarks.index
+	-$(VENV)/bin/python -m benchmarks.index
 	$(VENV)/bin/python -m benchmarks.memory 10_000_000
 
 lint: $(TOOLS)  ## mend format and lint

@@ -3,7 +3,7 @@
     py-spy record -r 200 -f raw -o stacks.txt -- batch-runner run …
     python -m benchmarks.flames stacks.txt docs/flames.svg
 
-Wide is long; what stands on a frame was called by it. Frames below half a percent are left out, and so is what leads to the
+Wide is long; what hangs below a frame was called by it. Frames below half a percent are left out, and so is what leads to the
 event loop.
 """
 
