@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from batch_runner.pricing import Prices
 
 if TYPE_CHECKING:
     from collections import Counter
+    from collections.abc import Mapping
     from pathlib import Path
 
     from batch_runner.account import Quota
@@ -99,6 +100,8 @@ class RunReport:
     """In what a night departs from those before it."""
     learned: Learned | None = None
     """What was found out about the service's limits."""
+    pilot: Mapping[str, Any] | None = None
+    """What a pilot foretold, as a program reads it."""
     notes: tuple[str, ...] = ()
     """What a look at the key's account said beforehand, where a program asked for one."""
     quotas: tuple[Quota, Quota] | None = None

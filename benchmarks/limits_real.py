@@ -1,10 +1,11 @@
 """How much of a told limit is used, and how much is refused, in real time: the whole program over HTTP, on the gateway's books.
 
-    python -m benchmarks.limits_real [--seconds 75] [--only WORDS]
+    python -m benchmarks.limits_real [--seconds 75] [--only WORDS] [--untold]
 
 The same as `benchmarks.limits` for a few cells, and without its shortcuts: real clocks, sockets, files. Each cell has a process
 of its own, the gateway in it too, as many at once as there are cores. A cell with tokens is counted after its first minute;
-nothing tells how the service counts. *Loop late*: the share of the time in which the event loop came more than 0.05 s too late,
+nothing tells how the service counts. With `--untold` the program is told no limit either: it is counted after a minute in which
+it may find out. *Loop late*: the share of the time in which the event loop came more than 0.05 s too late,
 because the machine was busy elsewhere. What isn't sent then is not caught up: that would be a burst.
 """
 
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from batch_runner import ExitStatus, run_file
-from batch_runner.fake_server import AnswerStyle, FakeGateway, Fixed, Latency, LogNormal, RateLimit, Scenario
+from batch_runner.fake_server import AnswerStyle, ConcurrencyLimit, FakeGateway, Fixed, Latency, LogNormal, RateLimit, Scenario
 from batch_runner.fake_server.limits.values import SILENT
 
 CAP = 4096
@@ -38,7 +39,8 @@ class Cell:
     """A service, and what it is told to be."""
 
     name: str
-    limits: tuple[RateLimit, ...]
+    limits: tuple[RateLimit | ConcurrencyLimit, ...]
+    untold: bool = False
 
     @property
     def rpm(self) -> float | None:
@@ -50,7 +52,7 @@ class Cell:
 
     @property
     def warm_up(self) -> float:
-        return 60.0 if self.tpm is not None else 0.0
+        return 60.0 if self.tpm is not None or self.untold else 0.0
 
     @property
     def scenario(self) -> Scenario:
@@ -59,7 +61,15 @@ class Cell:
         return Scenario(limits=self.limits, answers=AnswerStyle(reasoning=THOUGHT), latency=latency, hints=SILENT)
 
     def _told(self, what: str) -> float | None:
-        return next((limit.amount for limit in self.limits if limit.what == what), None)
+        rates = (limit for limit in self.limits if isinstance(limit, RateLimit))
+        return next((limit.amount for limit in rates if limit.what == what), None)
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What the program is told."""
+        if self.untold:
+            return {"no_learn": True}
+        return {"rpm": self.rpm, "tpm": self.tpm, "concurrency": CONCURRENCY}
 
 
 def cells() -> Iterator[Cell]:
@@ -73,6 +83,15 @@ def cells() -> Iterator[Cell]:
     yield Cell("600 requests/min and 560 k tokens/min (use), both near", both)
 
 
+def untold_cells() -> Iterator[Cell]:
+    """One of each kind."""
+    yield Cell("1,200 requests/min, bucket of 1 s", (RateLimit("requests", 1200, burst=20),), untold=True)
+    yield Cell("1,200 requests/min, fixed window of a minute", (RateLimit("requests", 1200, shape="fixed"),), untold=True)
+    yield Cell("1,200 requests/min, sliding window of a minute", (RateLimit("requests", 1200, shape="sliding"),), untold=True)
+    yield Cell("40 at once", (ConcurrencyLimit(40),), untold=True)
+    yield Cell("1 M tokens/min, counts use", (RateLimit("tokens", 1_000_000, counting="use"),), untold=True)
+
+
 KEY_VARIABLE = "BATCH_RUNNER_API_KEY"
 
 
@@ -82,7 +101,7 @@ async def measure(cell: Cell, folder: Path, seconds: float) -> dict[str, Any]:
     rows = ({"id": str(number), "prompt": f"question {number}"} for number in range(8_000))
     prompts.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
     async with FakeGateway(cell.scenario) as gateway:
-        told: dict[str, Any] = {"rpm": cell.rpm, "tpm": cell.tpm, "max_completion_tokens": CAP, "concurrency": CONCURRENCY}
+        told = {"max_completion_tokens": CAP, **cell.told}
         run = asyncio.create_task(run_file(prompts, endpoint=gateway.url, stop=stop, drain_timeout=30.0, **told))
         while not gateway.books.tally.requests:
             await asyncio.sleep(0.1)
@@ -130,9 +149,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=75, help="after the warm-up of each cell; 75 unless told")
     parser.add_argument("--only", default="", help="cells whose name has this in it")
+    parser.add_argument("--untold", action="store_true", help="tell the program nothing")
     asked = parser.parse_args()
     os.environ.setdefault(KEY_VARIABLE, "sk-rehearsal")
-    tasks = [(cell, asked.seconds) for cell in cells() if asked.only in cell.name]
+    tasks = [(cell, asked.seconds) for cell in (untold_cells() if asked.untold else cells()) if asked.only in cell.name]
     print("| service | used | refused | worst second − share | worst minute | loop late |")
     print("|" + 6 * "---|")
     with ProcessPoolExecutor() as pool:

@@ -10,7 +10,7 @@ import click
 from batch_runner.exits import ExitStatus
 from batch_runner.failures import CannotStart
 from batch_runner.pilot import Pilot
-from batch_runner.reporters.prospect import prospect_lines
+from batch_runner.reporters.prospect import prospect_document, prospect_lines
 from batch_runner.reporters.wording import rows
 
 if TYPE_CHECKING:
@@ -40,29 +40,30 @@ def check_pilot(settings: Settings, face: Face) -> None:
         )
 
 
-def send_in_two(prepared: Prepared, count: int, face: Face, send: Send) -> tuple[RunReport, Prospect | None]:
+def send_in_two(prepared: Prepared, count: int, face: Face, send: Send) -> RunReport:
     """Send `count` random rows, tell what they foretell, and send the others if that is wanted. How it all ended.
 
     Where the pilot would be everything, or didn't come to its end, nothing is foretold.
     """
     if count >= prepared.plan.to_send:
-        return send(prepared, last=True), None
+        return send(prepared, last=True)
     first, rest = prepared.plan.parted(count, prepared.settings.rows.seed)
     pilot = Pilot(prepared.prices)
     face.say(f"pilot: {count:,} of them first, at random")
     report = send(replace(prepared, plan=first), pilot, last=False)
     prospect = pilot.prospect(rest.to_send, report.run, prepared.settings.limits)
     if report.reason or report.exit_status not in FINISHED or prospect is None:
-        return report, None
+        return report
+    foretold = prospect_document(prospect, prepared.prices)
     for line in prospect_lines(prospect, prepared.prices):
         face.say(line)
     no = _asked(prospect, prepared.settings, face)
     if no is not None:
         reason = f"{rows(prospect.others)} not sent; the same command without --pilot sends them"
-        return replace(report, exit_status=no, reason=reason), prospect
+        return replace(report, exit_status=no, reason=reason, pilot=foretold)
     prepared.history.read_on()
     whole = send(replace(prepared, plan=replace(rest, standing=report.totals.rows)), last=True)
-    return replace(whole, run=report.run.merge(whole.run), examples=report.examples | whole.examples), prospect
+    return replace(whole, run=report.run.merge(whole.run), examples=report.examples | whole.examples, pilot=foretold)
 
 
 def without_pilot(words: Sequence[str]) -> list[str]:

@@ -26,7 +26,6 @@ from batch_runner.output.kept_inputs import stdin_copy_path
 from batch_runner.preflight import look_after, look_before, warnings
 from batch_runner.preparation import Prepared, prepare
 from batch_runner.reporters.lines import Lines
-from batch_runner.reporters.prospect import prospect_document
 from batch_runner.reporters.several import Several
 from batch_runner.reporters.summary import summary_document, summary_lines
 from batch_runner.reporters.systemd import Systemd
@@ -41,7 +40,6 @@ if TYPE_CHECKING:
     from batch_runner.leaving import AtStake, Leaving
     from batch_runner.nightly.book import Book
     from batch_runner.notices.announcer import Announcer
-    from batch_runner.pilot import Prospect
     from batch_runner.pricing import Prices
     from batch_runner.progress import Reporter, RunReport
 
@@ -88,11 +86,11 @@ def _run(order: Order, face: Face, announcer: Announcer, manager: Systemd, book:
                     reporter = Several(_reporter(part.prices, face), announcer.reporter, manager, *more)
                     return runner.run(_under_signals(part, reporter, face, manager, last=last))
 
-                report, prospect = send_in_two(prepared, pilot or prepared.plan.to_send, face, send)
+                report = send_in_two(prepared, pilot or prepared.plan.to_send, face, send)
                 report = replace(report, quotas=runner.run(look_after(prepared, account, report)))
         if book is not None:
             report = book.judged(report)
-        _sum_up(report, order, face, prospect)
+        _sum_up(report, order, face)
     return report
 
 
@@ -207,11 +205,10 @@ def _command(report: RunReport) -> list[str]:
     return ["batch-runner", *without_pilot(words)]
 
 
-def _sum_up(report: RunReport, order: Order, face: Face, prospect: Prospect | None) -> None:
+def _sum_up(report: RunReport, order: Order, face: Face) -> None:
     command = _command(report)
     if face.as_json:
-        foretold = None if prospect is None else prospect_document(prospect, report.prices)
-        print_json(summary_document(report, command, report.output) | {"pilot": foretold})
+        print_json(summary_document(report, command, report.output))
     if face.quiet:
         if report.reason and report.exit_status is not ExitStatus.OK and order.settings.log.log != STDERR:
             tell(report.reason)

@@ -146,6 +146,7 @@ def summary_document(report: RunReport, command: Sequence[str], output: Path) ->
         "run": report.run.as_json(),
         "cost": {"job": cost_document(report.totals, report.prices), "run": cost_document(report.run, report.prices)},
         "drift": list(report.drift),
+        "pilot": None if report.pilot is None else dict(report.pilot),
         "account": None if report.quotas is None else change_document(*report.quotas),
         "next": shlex.join(next_command(report, command, str(output))) if command else "",
     }

@@ -16,7 +16,7 @@ UNSEEN_SECONDS = 0.15
 """What is added to each answer's time: an answer that takes 40 ms instead of 20 tells of this machine, not of the service."""
 
 LEAST_SECONDS = 0.001
-SAMPLES, USUAL_SAMPLES, LEAST_SAMPLES = 400, 20, 8
+SAMPLES, USUAL_SAMPLES, LEAST_SAMPLES = 400, 60, 8
 LEAST_ANSWERS = 8
 SLOWED, SLOWING, CALM = 1.5, 1.3, 1.2
 """Time per token over the best there was: too many in flight; about right; room for more."""
@@ -83,9 +83,9 @@ class Window:
 
     def answered(self, sent_at: float, now: float, tokens: int | None) -> None:
         """An answer of so many tokens, where the service said so, to a request sent at a moment."""
-        seconds = now - sent_at
+        seconds = max(LEAST_SECONDS, now - sent_at)
         self.answers += 1
-        self.quickest = min(self.quickest, max(LEAST_SECONDS, seconds))
+        self.quickest = min(self.quickest, seconds)
         if self.latency:
             self.latency += (seconds - self.latency) * max(0.01, 1.0 / (self.answers + 1))
         else:
