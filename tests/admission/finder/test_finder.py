@@ -36,7 +36,6 @@ class Play:
             count += 1
         return count
 
-
     def climbs_above(self, rate: float, seconds: float = 120.0) -> bool:
         """Whether the pace gets there in so long, while everything is let in."""
         until = self.now + seconds
