@@ -23,6 +23,7 @@ from batch_runner.reporters.costs import (
 )
 from batch_runner.reporters.statement import after_a_run, change_document
 from batch_runner.reporters.wording import duration, limit_in_words, one_line, rows
+from batch_runner.spending import MAX_COST, MAX_TOTAL_TOKENS
 from batch_runner.totals import UNATTEMPTED, row_counts
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ SCHEMA = 1
 MOST_REASON = 1000
 """Characters: the paths in it must stay whole."""
 AMOUNT = re.compile(r"\d[\d,]*(?:\.\d+)?")
-CAPS = ("--max-cost", "--max-total-tokens")
+CAPS = (MAX_COST, MAX_TOTAL_TOKENS)
 """The caps on cost."""
 
 
