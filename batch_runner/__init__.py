@@ -11,6 +11,7 @@ The way of a row, and with it the order of the modules. Each imports only what s
     blocks          things in blocks, fewer where they are large
     toml_text       on which line of a TOML file something stands
     redaction       text -> text without secrets
+    nearest         what somebody who misspelt a word probably meant
     zones           time zones, and the moments at which their clocks show a time
     settings/       one table, read as flags, environment, job keys and keyword arguments
     endpoint        where requests go, which key goes with them, and who is trusted there

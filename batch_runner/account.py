@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from batch_runner.json_text import whole_text
-from batch_runner.settings.nearest import nearest
+from batch_runner.nearest import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

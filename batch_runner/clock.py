@@ -25,6 +25,11 @@ def _second(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat().removesuffix("+00:00")
 
 
+def seconds_of(written: str) -> float:
+    """Seconds since 1970 of what `timestamp` wrote. Raises `ValueError` for another text, `TypeError` for what is none."""
+    return datetime.fromisoformat(written).timestamp()
+
+
 def compact_timestamp(seconds: float) -> str:
     """`20261124T183540Z`, for names."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y%m%dT%H%M%SZ")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from batch_runner.complaints import fields_told
 from batch_runner.failures import CannotStart, UsageMistake
-from batch_runner.settings.nearest import did_you_mean
+from batch_runner.nearest import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

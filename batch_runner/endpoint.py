@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from batch_runner.failures import CannotStart, UsageMistake
+from batch_runner.nearest import did_you_mean
 from batch_runner.redaction import redact
-from batch_runner.settings import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +30,8 @@ OWN_KEY_VARIABLE = "BATCH_RUNNER_API_KEY"
 ROUTE = "/chat/completions"
 CREDENTIALS = "CREDENTIALS_DIRECTORY"
 """The variable by which systemd tells a service where the credentials of its unit are (systemd.exec(5))."""
+CREDENTIALS_FOLDER = f"${{{CREDENTIALS}}}"
+"""How a path in a job file begins that lies there; put in when the file is read, for only a unit has the variable."""
 COMMAND_SECONDS = 60.0
 
 
@@ -109,7 +111,7 @@ def key_in_shell(endpoint: Endpoint, settings: Settings, environment: Mapping[st
     if endpoint.host == FAKE:
         return FAKE_KEY
     if request.api_key_file is not None:
-        given = request.api_key_file.startswith(f"${{{CREDENTIALS}}}")
+        given = request.api_key_file.startswith(CREDENTIALS_FOLDER)
         return f"$(cat {request.api_key_file if given else shlex.quote(request.api_key_file)})"
     if request.api_key_command is not None:
         return f"$({request.api_key_command})"
@@ -165,10 +167,10 @@ def _key(endpoint: Endpoint, settings: Settings, environment: Mapping[str, str])
 
 def _from_file(name: str, environment: Mapping[str, str]) -> str:
     folder = environment.get(CREDENTIALS)
-    if name.startswith(f"${{{CREDENTIALS}}}") and not folder:
+    if name.startswith(CREDENTIALS_FOLDER) and not folder:
         raise CannotStart(f"--api-key-file {name}: {CREDENTIALS} isn't set; systemd sets it for a unit with LoadCredential=")
     try:
-        key = Path(name.replace(f"${{{CREDENTIALS}}}", folder or "", 1)).expanduser().read_text(encoding="utf-8").strip()
+        key = Path(name.replace(CREDENTIALS_FOLDER, folder or "", 1)).expanduser().read_text(encoding="utf-8").strip()
     except OSError as error:
         raise CannotStart(f"--api-key-file {name}: can't be read: {error.strerror}") from None
     except (ValueError, RuntimeError) as error:  # no text in it, a NUL in its name, `~nobody`

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from batch_runner.clock import compact_timestamp
 from batch_runner.deadline import Deadline
-from batch_runner.endpoint import CREDENTIALS, FAKE, Endpoint, trust, with_key
+from batch_runner.endpoint import CREDENTIALS_FOLDER, FAKE, Endpoint, trust, with_key
 from batch_runner.failures import CannotStart
 from batch_runner.intent import Intent, Order, output_of
 from batch_runner.loader import STDIN, InputFiles, RowSource
@@ -211,7 +211,7 @@ def recorded_settings(settings: Settings) -> dict[str, Any]:
 
 
 def _by_full_name(name: str) -> str:
-    return name if name.startswith(f"${{{CREDENTIALS}}}") else str(Path(name).expanduser().absolute())
+    return name if name.startswith(CREDENTIALS_FOLDER) else str(Path(name).expanduser().absolute())
 
 
 def _set_aside(output: Path, at: str) -> None:

@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from pathlib import Path
 
 from batch_runner.failures import CannotStart, UsageMistake
+from batch_runner.nearest import did_you_mean
 
 LOCALTIME = Path("/etc/localtime")
 NO_DATA = "this machine has no time zone data: install the package tzdata (apt-get install tzdata, or pip install tzdata)"
@@ -78,7 +79,5 @@ def _key_of_localtime() -> str | None:
 
 
 def _meant(name: str, known: set[str]) -> str:
-    import difflib  # noqa: PLC0415 - needed only when something is wrong
-
-    near = difflib.get_close_matches(name, sorted(known), n=1) or [zone for zone in sorted(known) if zone.endswith(f"/{name}")]
-    return f"; did you mean {near[0]!r}?" if near else ""
+    """Where only the continent is missing, that is what was meant."""
+    return did_you_mean(next((zone for zone in sorted(known) if zone.endswith(f"/{name}")), name), known)

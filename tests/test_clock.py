@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_runner.clock import timestamp
+from batch_runner.clock import seconds_of, timestamp
 
 
 @given(seconds=st.floats(0, 4e9) | st.integers(0, 4_000_000_000).map(float))
@@ -24,3 +24,8 @@ def test_a_time_is_written_as_the_standard_library_writes_it(seconds: float) -> 
 )
 def test_milliseconds_are_cut_and_seconds_carried(seconds: float, written: str) -> None:
     assert timestamp(seconds) == written
+
+
+@given(seconds=st.integers(0, 4_000_000_000_000).map(lambda milliseconds: milliseconds / 1000))
+def test_what_is_written_is_read_back_to_the_millisecond(seconds: float) -> None:
+    assert seconds_of(timestamp(seconds)) == pytest.approx(seconds, abs=0.0011)

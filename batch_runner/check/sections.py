@@ -10,7 +10,7 @@ from batch_runner.check.forecast import ASSUMED_IN_FLIGHT
 from batch_runner.check.remarks import remark_in_words
 from batch_runner.models import family_of
 from batch_runner.reporters.costs import models_in_words
-from batch_runner.reporters.wording import choosers, duration, money, one_line, rows, short
+from batch_runner.reporters.wording import choosers, duration, many, money, one_line, rows, short
 from batch_runner.spending import cap_in_words
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def _rows(seen: Inspection) -> Iterator[str]:
         yield f"the output has lines that can't be read ({seen.unreadable_lines:,}): their rows count as new"
     for model, day in seen.ending.items():
         days = (day - seen.today).days
-        ends = f"ends {model} on {day}, in {days} day{'' if days == 1 else 's'}" if days >= 0 else f"ended {model} on {day}"
+        ends = f"ends {model} on {day}, in {many(days, 'day')}" if days >= 0 else f"ended {model} on {day}"
         yield f"OpenAI {ends}: from then on, rows that ask it fail"
 
 

@@ -63,7 +63,7 @@ class LazyGroup(click.Group):
 def _meant_by(word: str) -> str:
     if Path(word).is_file():
         return f"; to send its rows: batch-runner run {word}"
-    from batch_runner.settings import did_you_mean  # brings the table of settings along: for a mistake only
+    from batch_runner.nearest import did_you_mean  # brings difflib along: for a mistake only
 
     return did_you_mean(word, COMMANDS)
 

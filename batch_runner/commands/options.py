@@ -11,8 +11,8 @@ from click.core import ParameterSource
 
 from batch_runner.endpoint import OWN_KEY_VARIABLE
 from batch_runner.failures import UsageMistake
+from batch_runner.nearest import nearest
 from batch_runner.settings import KEY_SETTINGS, Setting, Settings, read_settings, table
-from batch_runner.settings.nearest import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

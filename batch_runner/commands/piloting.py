@@ -12,6 +12,7 @@ from batch_runner.failures import CannotStart
 from batch_runner.pilot import Pilot
 from batch_runner.reporters.prospect import prospect_document, prospect_lines
 from batch_runner.reporters.wording import rows
+from batch_runner.spending import MAX_COST, MAX_TOTAL_TOKENS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +37,7 @@ def check_pilot(settings: Settings, face: Face) -> None:
     if face.confirm() is None and not _caps(settings):
         raise CannotStart(
             "--pilot asks before the other rows are sent, and nobody is here to answer: add --yes, or a cap that holds, "
-            "--max-cost or --max-total-tokens"
+            f"{MAX_COST} or {MAX_TOTAL_TOKENS}"
         )
 
 
@@ -86,5 +87,5 @@ def _asked(prospect: Prospect, settings: Settings, face: Face) -> ExitStatus | N
 
 def _caps(settings: Settings) -> list[str]:
     money = settings.money
-    caps = (("--max-cost", money.max_cost), ("--max-total-tokens", money.max_total_tokens))
+    caps = ((MAX_COST, money.max_cost), (MAX_TOTAL_TOKENS, money.max_total_tokens))
     return [flag for flag, cap in caps if cap is not None]

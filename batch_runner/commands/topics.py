@@ -8,10 +8,10 @@ import click
 
 from batch_runner.endpoint import OWN_KEY_VARIABLE
 from batch_runner.exits import MEANINGS
+from batch_runner.nearest import did_you_mean
 from batch_runner.results.states import MEANINGS as STATES
 from batch_runner.results.states import STALE, STALE_MEANING
 from batch_runner.settings import table
-from batch_runner.settings.nearest import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable

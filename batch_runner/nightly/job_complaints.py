@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from batch_runner.failures import UsageMistake
+from batch_runner.nearest import did_you_mean
 from batch_runner.nightly.job_keys import ITSELF, JOB, PREVIOUS, job_table, read_job_keys
 from batch_runner.nightly.job_paths import with_full_paths
 from batch_runner.nightly.layers import EXTENDS
 from batch_runner.nightly.outputs import DATE
-from batch_runner.settings import did_you_mean, read_settings, table
+from batch_runner.settings import read_settings, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

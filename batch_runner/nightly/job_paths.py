@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from batch_runner.endpoint import CREDENTIALS
+from batch_runner.endpoint import CREDENTIALS_FOLDER
 from batch_runner.settings import PATH_SETTINGS
 from batch_runner.settings.notices import COMMANDS, STDERR
 
@@ -17,7 +17,7 @@ def with_full_paths(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     if isinstance(full.get("param"), dict):
         full["param"] = list(full["param"].items())
     for name in PATH_SETTINGS:
-        if isinstance(full.get(name), str) and not full[name].startswith(f"${{{CREDENTIALS}}}") and full[name] != STDERR:
+        if isinstance(full.get(name), str) and not full[name].startswith(CREDENTIALS_FOLDER) and full[name] != STDERR:
             full[name] = seen_from_here(folder, full[name])
     for name in ("system", "template", "ping", "webhook"):
         full[name] = _behind_an_at(folder, full.get(name))
@@ -30,7 +30,7 @@ def with_full_paths(values: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 def _behind_an_at(folder: Path, value: Any) -> Any:
     """A text that may be `@FILE`, its file seen from here."""
-    if not isinstance(value, str) or not value.startswith("@") or value.startswith(("@@", f"@${{{CREDENTIALS}}}")):
+    if not isinstance(value, str) or not value.startswith("@") or value.startswith(("@@", f"@{CREDENTIALS_FOLDER}")):
         return value
     return "@" + seen_from_here(folder, value[1:])
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from batch_runner.clock import timestamp
-from batch_runner.endpoint import CREDENTIALS, FAKE, is_loopback, key_variable_of, resolve
+from batch_runner.endpoint import CREDENTIALS_FOLDER, FAKE, is_loopback, key_variable_of, resolve
 from batch_runner.failures import BatchRunnerError
 from batch_runner.loader import STDIN, find_inputs
 from batch_runner.nightly.job_keys import ITSELF
@@ -132,7 +132,7 @@ def _whereabouts(settings: Settings) -> str:
     if request.api_key_command is not None:
         return "printed by a command"
     if request.api_key_file is not None:
-        there = request.api_key_file.startswith(f"${{{CREDENTIALS}}}") or Path(request.api_key_file).is_file()
+        there = request.api_key_file.startswith(CREDENTIALS_FOLDER) or Path(request.api_key_file).is_file()
         return f"in {request.api_key_file}{'' if there else ', which is not there'}"
     if os.environ.get(variable):
         return f"in the variable {variable}"

@@ -7,12 +7,13 @@ import os
 import re
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from batch_runner.clock import seconds_of
 from batch_runner.output.file import READ_BYTES
 from batch_runner.output.lines import RUN, TOTALS
 from batch_runner.output.packed import ENDING, unpacked_path
@@ -95,7 +96,7 @@ def glance(path: Path) -> Begun | None:
     spent = Totals.from_json(last["totals"]["job"]) if last.get("status") == TOTALS else None
     return Begun(
         job=first["run"]["job"],
-        at=datetime.fromisoformat(first["finished_at"]).timestamp(),
+        at=seconds_of(first["finished_at"]),
         finished=spent is not None and not spent.rows[Status.UNFINISHED] and not spent.rows[UNATTEMPTED],
         spent=spent,
     )

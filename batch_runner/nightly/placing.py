@@ -12,7 +12,7 @@ from datetime import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batch_runner.endpoint import CREDENTIALS, FAKE, is_loopback, key_variable_of, resolve
+from batch_runner.endpoint import CREDENTIALS, CREDENTIALS_FOLDER, FAKE, is_loopback, key_variable_of, resolve
 from batch_runner.failures import UsageMistake
 from batch_runner.nightly.layers import VARIABLE, read_layers
 from batch_runner.nightly.outputs import DATE
@@ -95,7 +95,7 @@ def _key_variable(settings: Settings) -> str | None:
 
 
 def _credential(settings: Settings) -> str | None:
-    found = re.fullmatch(rf"\$\{{{CREDENTIALS}\}}/([^/]+)", settings.request.api_key_file or "")
+    found = re.fullmatch(rf"{re.escape(CREDENTIALS_FOLDER)}/([^/]+)", settings.request.api_key_file or "")
     return found[1] if found else None
 
 

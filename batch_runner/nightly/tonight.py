@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import date, datetime, time, tzinfo
+from datetime import date, time, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from batch_runner.clock import seconds_of
 from batch_runner.endpoint import FAKE
 from batch_runner.failures import CannotStart
 from batch_runner.intent import Order, output_of
@@ -77,7 +78,7 @@ class Tonight:
     def _last_began(self, first: float) -> float:
         """When the last run of the output began, as its heartbeat tells; else when the `first` did."""
         with suppress(KeyError, ValueError, TypeError):
-            return datetime.fromisoformat(read_heartbeat(self.output)["started"]).timestamp()
+            return seconds_of(read_heartbeat(self.output)["started"])
         return first
 
     @property

@@ -22,7 +22,7 @@ from batch_runner.failures import SLOW_DOWN
 from batch_runner.notices.courier import Undelivered
 from batch_runner.records import PromptRow, Status
 from batch_runner.reporters.lines import LONG_PAUSE_SECONDS
-from batch_runner.reporters.wording import one_line
+from batch_runner.reporters.wording import one_line, printable
 from batch_runner.settings.notices import STDERR
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ EVENTS = {
     "attempt_failed": ("debug", "an attempt brought no answer, and another one follows in `wait_s`: `row_id`, `attempt`, `kind`"),
     "row_ok": ("debug", "a row is answered: `row_id`, `attempts`, `latency_s`, tokens"),
     "row_not_ok": ("warning", "a row has another last word: `row_id`, `status`, `kind`, `message`"),
+    "limits": ("info", "a decision about limits, where `--explain-limits` asks for them: `decision`"),
     "stopping": ("error", "the service, or a cap, ends the run: `reason`"),
     "notice_failed": ("warning", "somebody couldn't be told: `reason`"),
     "run_ended": ("info", "`exit_status`, `reason`, rows by status, tokens; as a warning or an error where it isn't 0"),
@@ -260,7 +261,7 @@ def _logger(handler: logging.Handler, settings: LogSettings) -> Any:
 
 def _printable(_logger: object, _method: str, line: str) -> str:
     """A line without what commands a terminal: ids and messages are somebody else's words. JSON escapes them by itself."""
-    return "".join(character if character.isprintable() else f"\\x{ord(character):02x}" for character in line)
+    return printable(line)
 
 
 def _progress(snapshot: Snapshot) -> dict[str, Any]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from batch_runner.clock import seconds_of
 from batch_runner.notices.courier import Undelivered
 from batch_runner.reporters.costs import cost_document
 from batch_runner.totals import ROW_COUNTS
@@ -81,7 +81,7 @@ def write_metrics(path: Path, news: News) -> None:
 
 def samples(news: News, succeeded: float | None) -> Iterator[Sample]:
     """What is told of a run; `succeeded` is when an earlier one ended well, in seconds since 1970."""
-    at = datetime.fromisoformat(news.at).timestamp()
+    at = seconds_of(news.at)
     yield Sample(END, at)
     yield Sample(SUCCESS, at if news.well else succeeded or 0.0)
     yield Sample(STATUS, float(news.exit_status))

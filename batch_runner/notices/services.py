@@ -64,6 +64,6 @@ def _tell(url: str, news: News) -> str:
     services = apprise.Apprise()
     if not services.add(url):
         return "Apprise knows no such address"
-    kind = apprise.NotifyType.SUCCESS if news.state == "success" else apprise.NotifyType.FAILURE
+    kind = apprise.NotifyType.SUCCESS if news.well else apprise.NotifyType.FAILURE
     told = services.notify(title=news.title, body="\n".join(news.lines), notify_type=kind)
     return "" if told else "the service wasn't reached, or said no"

@@ -12,12 +12,13 @@ import errno
 import json
 import os
 import socket
+import time
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
+from batch_runner.clock import timestamp
 from batch_runner.failures import CannotStart, OutputBusy
 from batch_runner.output.heartbeat import STALE_SECONDS, heartbeat_path, is_ours, may_live, read_heartbeat
 
@@ -96,7 +97,7 @@ def _age(output: Path, path: Path) -> float:
 
 
 def _me() -> dict[str, object]:
-    return {"pid": os.getpid(), "host": socket.gethostname(), "since": datetime.now(UTC).isoformat(timespec="seconds")}
+    return {"pid": os.getpid(), "host": socket.gethostname(), "since": timestamp(time.time())}
 
 
 def _holder(path: Path) -> str:

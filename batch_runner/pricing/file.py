@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from batch_runner.failures import CannotStart, UsageMistake
+from batch_runner.nearest import did_you_mean
 from batch_runner.pricing.money import Price, Rates
 from batch_runner.pricing.prices import Prices
-from batch_runner.settings import did_you_mean
 from batch_runner.toml_text import line_of
 
 if TYPE_CHECKING:

@@ -63,19 +63,23 @@ def money(usd: Decimal | float) -> str:
 
 def one_line(text: str, most: int = 160) -> str:
     """Somebody else's words on one line: a service's message must neither break the layout nor command the terminal."""
-    line = " ".join(text[: 4 * most].split())
-    line = "".join(character if character.isprintable() else f"\\x{ord(character):02x}" for character in line)
+    line = printable(" ".join(text[: 4 * most].split()))
     return line if len(line) <= most and len(text) <= 4 * most else line[: most - 1] + "…"
+
+
+def printable(text: str) -> str:
+    """A text without what commands a terminal, or breaks a line."""
+    return "".join(character if character.isprintable() else f"\\x{ord(character):02x}" for character in text)
 
 
 def lines(count: int) -> str:
     """`1 line`, `1,234 lines`."""
-    return f"{count:,} line{'' if count == 1 else 's'}"
+    return many(count, "line")
 
 
 def requests(count: int) -> str:
     """`1 request`, `1,234 requests`."""
-    return f"{count:,} request{'' if count == 1 else 's'}"
+    return many(count, "request")
 
 
 def in_brackets(text: str) -> str:

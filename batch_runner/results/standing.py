@@ -14,7 +14,6 @@ from batch_runner.advice import ADVICE
 from batch_runner.exits import ExitStatus, deserved
 from batch_runner.failures import CannotStart, FailureKind
 from batch_runner.output.heartbeat import AT_WORK, STALE_SECONDS, read_heartbeat
-from batch_runner.output.history import History
 from batch_runner.output.journal import Stall
 from batch_runner.output.lines import read_result
 from batch_runner.pricing.file import read_prices
@@ -28,6 +27,7 @@ from batch_runner.totals import UNATTEMPTED, row_counts
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from batch_runner.output.history import History
     from batch_runner.output.lines import Run
     from batch_runner.pricing import Prices
     from batch_runner.totals import Totals
@@ -77,16 +77,11 @@ class Standing:
         return STALE if age is None or age > max_age else int(ExitStatus.OK)
 
 
-def read_standing(output: Path, prices: str | None = None) -> Standing:
-    """Read the output, and its heartbeat where there is one. `prices`: a file to count with, by default that of its last run.
+def standing_of(history: History, prices: str | None = None) -> Standing:
+    """How an output stands, by its lines and its heartbeat. `prices`: a file to count with, by default that of its last run.
+
     Raises `CannotStart` when it isn't an output.
     """
-    with History(output) as history:
-        return standing_of(history, prices)
-
-
-def standing_of(history: History, prices: str | None = None) -> Standing:
-    """The same of an output that is open already."""
     output, index = history.path, history.index
     if index.last_run is None:
         raise CannotStart(f"{output}: there is no such output, or nothing in it")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from batch_runner.clock import seconds_of
 from batch_runner.exits import ExitStatus
 from batch_runner.output.heartbeat import STALE_SECONDS, is_known, may_live
 
@@ -84,7 +84,7 @@ def beats(beat: Mapping[str, Any], now: float) -> bool:
 def seconds_since(moment: Any, now: float) -> float | None:
     """How long ago a timestamp was; `None` for what is none."""
     try:
-        return now - datetime.fromisoformat(moment).timestamp()
+        return now - seconds_of(moment)
     except (ValueError, TypeError):
         return None
 

@@ -12,8 +12,8 @@ import click
 from batch_runner.exits import ExitStatus
 from batch_runner.failures import BatchRunnerError, FailureKind
 from batch_runner.json_text import loads_exactly
+from batch_runner.nearest import did_you_mean
 from batch_runner.records import REPEATABLE
-from batch_runner.settings.nearest import did_you_mean
 from batch_runner.zones import zone_named
 
 TIME_OF_DAY = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)", re.ASCII)

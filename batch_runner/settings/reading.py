@@ -10,8 +10,8 @@ import click
 
 from batch_runner.failures import UsageMistake
 from batch_runner.json_text import is_json
+from batch_runner.nearest import did_you_mean
 from batch_runner.settings.groups import Setting, Settings, build, table
-from batch_runner.settings.nearest import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -69,6 +69,7 @@ def tell_all(log: EventLog) -> None:
     log.attempt_failed("r1", BUSY, 1.26, 2)
     log.recorded(ROW, OK)
     log.recorded(ROW, FAILED)
+    log.decided("in flight 8 -> 16")
     log.stopping("quota_exhausted: no money")
     log.notice_failed("--ping https://hc-ping.com/***: HTTP 404")
     log.refused(ExitStatus.CANNOT_START, "no key")

@@ -13,9 +13,10 @@ from batch_runner.admission import Ceiling
 from batch_runner.clock import timestamp
 from batch_runner.failures import CannotStart, FailureKind
 from batch_runner.output.heartbeat import heartbeat_path, process_since
+from batch_runner.output.history import History
 from batch_runner.output.lines import Run, row_line, run_line, totals_line
 from batch_runner.records import Bill, Result, Status, Usage
-from batch_runner.results.standing import read_standing, standing_document, standing_lines
+from batch_runner.results.standing import Standing, standing_document, standing_lines, standing_of
 from batch_runner.results.states import MEANINGS, OutputState
 from batch_runner.totals import UNATTEMPTED, Totals
 
@@ -66,6 +67,11 @@ def written(folder: Path, *lines: bytes, beat: Any = None) -> Path:
     if beat is not None:
         heartbeat_path(path).write_bytes(beat if isinstance(beat, bytes) else orjson.dumps(beat))
     return path
+
+
+def read_standing(path: Path) -> Standing:
+    with History(path) as history:
+        return standing_of(history)
 
 
 def nobodys_pid() -> int:

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch_runner.failures import UsageMistake
-from batch_runner.settings import Settings, as_written, did_you_mean, read_settings, table
+from batch_runner.nearest import did_you_mean
+from batch_runner.settings import Settings, as_written, read_settings, table
 from batch_runner.settings.reading import text_or_file
 
 ENDLESS: list[Any] = []
