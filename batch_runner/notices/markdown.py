@@ -10,7 +10,7 @@ from batch_runner.exits import MEANINGS
 from batch_runner.failures import FailureKind
 from batch_runner.notices.courier import Undelivered
 from batch_runner.reporters.costs import cost_lines, token_lines
-from batch_runner.reporters.wording import duration, one_line
+from batch_runner.reporters.wording import duration, many, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,7 +73,7 @@ def _facts(report: RunReport) -> Iterator[tuple[str, str]]:
     if median and slow:
         yield "latency", f"half within {duration(median)}, 95 % within {duration(slow)}"
     for (asked, answered), count in run.answered_as.items():
-        yield "answered by", f"{count:,} rows: {_plain(answered or 'a model without a name')} (asked: {_plain(asked)})"
+        yield "answered by", f"{many(count, 'request')}: {_plain(answered or 'a model without a name')} (asked: {_plain(asked)})"
 
 
 def _costs(report: RunReport) -> Iterator[tuple[str, str]]:

@@ -174,7 +174,7 @@ def test_a_broken_disk_is_not_believed_again_and_nothing_is_bought_twice(
     assert later.exit_status == 0, later.reason
     assert sorted(place.by_id()) == sorted(f"r{number}" for number in range(ROWS))
     assert len(place.rows()) == gateway.books().requests == ROWS
-    assert lies_between(gateway.books(), place.totals()["job"])
+    assert lies_between(gateway.books(), place.run("status", place.out, "--json").document["job"])
 
 
 @needs_strace

@@ -166,7 +166,7 @@ def test_the_drain_timeout_ends_the_wait_for_answers(place: Place, servers: Serv
 
 def test_a_row_the_service_fails_while_the_run_leaves_is_unfinished_and_not_failed(place: Place, servers: Servers) -> None:
     place.write_questions(8)
-    gateway = servers.gateway(Scenario(faults=(Fault(Canned("server_error"), delay=0.3),)))
+    gateway = servers.gateway(Scenario(faults=(Fault(Canned("server_error"), delay=2.0),)))
     started = place.start(*run(place, gateway, "--max-attempts", "1"))
     in_flight(gateway, 4)
 

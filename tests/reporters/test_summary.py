@@ -41,7 +41,7 @@ def test_the_summary_tells_rows_tokens_pace_and_what_to_do_next() -> None:
     assert "1,000 prompt (100 cached), 3,000 completion (2,000 reasoning)" in text
     assert "1 row came without a usage" in text
     assert "3 rows/min" in text
-    assert "asked of o1" in text
+    assert "1 request to o1" in text
     assert "answered by gpt-4o" in text
     assert text.splitlines()[-1] == "next     batch-runner status 'my out.jsonl'"
 
@@ -142,8 +142,10 @@ def test_rows_whose_cap_was_too_small_are_sent_again_with_a_larger_one() -> None
     [
         (("--max-cost", "5"), "--max-cost $5.0000 is reached: $4.9000 is spent, the next row may come to $0.2", "10"),
         (("--max-cost", "$0.5"), "--max-cost $0.5000 is reached: $0.4 is spent, the next row may come to $0.2", "1"),
+        (("--max-cost", "$1_000"), "--max-cost $1,000.00 is reached: $999.00 is spent, the next row may come to $2", "2000"),
         (("--max-cost", "0.0001"), "--max-cost $0.0001 is reached: $0 is spent, the next row may come to $0.29", "0.32"),
         (("--max-total-tokens", "3000"), "--max-total-tokens 3,000 is reached: 2,900 is spent, the next needs 513", "6000"),
+        (("--max-total-tokens", "10k"), "--max-total-tokens 10,000 is reached: 8,986 is spent, the next needs 1,158", "20000"),
         (("--max-total-tokens", "10"), "--max-total-tokens 10 is reached: 0 is spent, the next needs 65,600", "72160"),
     ],
 )  # fmt: skip

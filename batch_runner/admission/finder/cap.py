@@ -25,6 +25,9 @@ HOLD_SECONDS, STEP_SECONDS = 8.0, 1.0
 AT_ONCE_SECONDS, AGAIN, AGAIN_CUT = 1.0, 3, 0.9
 """Refused again so soon, and the fourth time: it is far fewer."""
 
+FREE_STEPS = 4
+"""What is missing to the last refusal's number is regained in so many steps, or a few more."""
+
 FALSE_BELOW, FADES = 0.85, 0.85
 """Below so much of what the service took before, the cap is probably none, and costs nothing to probe; each cut says less so."""
 
@@ -101,7 +104,7 @@ class Cap:
     def grow(self, now: float, size: float) -> int:
         """So many more."""
         self._grown_at = now
-        if size + 1 <= self._refused_beside:
-            return 1
+        if (room := self._refused_beside - int(size)) >= 1:
+            return -(-room // FREE_STEPS)
         step, self._step = self._step, 2 * self._step
         return step

@@ -57,7 +57,7 @@ class Finder:
         wide = ceilings.rate is not None or ceilings.beside_tokens or ceilings.told
         self.in_flight = 0
         self._began = now
-        self._beside_tokens = ceilings.beside_tokens
+        self._beside_tokens, self._told_in_flight = ceilings.beside_tokens, ceilings.told
         self._tell = tell or _silent
         self._window = Window(ceilings.in_flight if wide else FIRST_IN_FLIGHT, ceilings.in_flight)
         self._rate = Rate(ceilings, MOST_RATE if ceilings.beside_tokens else FIRST_RATE, now)
@@ -300,10 +300,10 @@ class Finder:
             self._maybe_climb(now)
 
     def _rate_at_start(self, now: float) -> float:
-        """Before the first refusal. A limit on tokens that was told is pace enough."""
+        """Before the first refusal. A limit on tokens that was told is pace enough, a number in flight nearly."""
         if self._beside_tokens:
             return MOST_RATE
-        most = self._rate.climb.most_at_start(now, self._window.quickest)
+        most = MOST_RATE if self._told_in_flight else self._rate.climb.most_at_start(now, self._window.quickest)
         return min(self._fill_rate, max(most, HELD * (self._hinted or 0.0)))
 
     def _maybe_take_hint(self, now: float) -> None:

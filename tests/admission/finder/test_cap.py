@@ -81,4 +81,5 @@ def test_up_to_where_the_last_refusal_was_it_costs_nothing() -> None:
     cap.cut(0.0, 80)
 
     assert cap.may_grow(HOLD_SECONDS + 1, 72, admitted, affordable=False)
-    assert cap.grow(HOLD_SECONDS + 1, 72) == 1
+    assert cap.grow(HOLD_SECONDS + 1, 72) == 2
+    assert cap.grow(HOLD_SECONDS + 2, 79) == 1
