@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from batch_runner.advice import ADVICE
 from batch_runner.exits import MEANINGS
 from batch_runner.failures import FailureKind
 from batch_runner.notices.courier import Undelivered
+from batch_runner.replacement import replace_file
 from batch_runner.reporters.costs import cost_lines, token_lines
 from batch_runner.reporters.wording import duration, one_line, percent, requests
 
@@ -22,13 +22,9 @@ if TYPE_CHECKING:
 
 def write_summary(path: Path, news: News) -> None:
     """Replace the file at `path`, in one step. Raises `Undelivered`."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text("\n".join(markdown(news)) + "\n", encoding="utf-8")
-        temporary.replace(path)
+        replace_file(path, ("\n".join(markdown(news)) + "\n").encode())
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise Undelivered(f"can't be written: {error.strerror or error}") from None
 
 
