@@ -215,11 +215,14 @@ def _left_in_words(beat: Mapping[str, Any]) -> str:
 
 
 def _waiting_in_words(beat: Mapping[str, Any]) -> str:
-    """What a run waits for, when it waits for the service."""
+    """What a run waits for, when it waits for the service, or for room under a cap."""
     outage, pause = (seconds if isinstance(seconds := beat.get(name), int | float) else 0.0 for name in WAITS)
     if outage > 0:
         return f"no answer for {duration(outage)}{in_brackets(str(beat.get('trouble') or ''))}"
-    return f"told to wait {duration(pause)}" if pause > 0 else ""
+    if pause > 0:
+        return f"told to wait {duration(pause)}"
+    held_by = one_line(str(beat.get("held_by") or ""), 40)
+    return f"concurrency is held to {beat.get('in_flight', '?')} by {held_by}" if held_by else ""
 
 
 def _last_error_lines(standing: Standing) -> Iterator[str]:
