@@ -9,6 +9,7 @@ The way of a row, and with it the order of the modules. Each imports only what s
     clock           times as they are written
     json_text       JSON where orjson alone gives up
     blocks          things in blocks, fewer where they are large
+    replacement     a small file, replaced in one step
     toml_text       on which line of a TOML file something stands
     redaction       text -> text without secrets
     nearest         what somebody who misspelt a word probably meant

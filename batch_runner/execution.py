@@ -19,7 +19,7 @@ from batch_runner.alongside import alongside
 from batch_runner.clock import compact_timestamp, timestamp
 from batch_runner.deadline import leave_in_time
 from batch_runner.endpoint import FAKE, FAKE_KEY, Endpoint
-from batch_runner.exits import ExitStatus, deserved, gravest
+from batch_runner.exits import ExitStatus, gravest
 from batch_runner.failures import BatchRunnerError, Bug, OutputLost
 from batch_runner.growth import Growth, first_request
 from batch_runner.health import Health
@@ -30,7 +30,7 @@ from batch_runner.output.lines import Run, run_line, totals_line
 from batch_runner.output.rescue import Rescue
 from batch_runner.preparation import Prepared, recorded_settings
 from batch_runner.progress import RunReport
-from batch_runner.records import NO_PAST, PromptRow, Status
+from batch_runner.records import NO_PAST, PromptRow
 from batch_runner.reporters.heartbeat import Heartbeat
 from batch_runner.reporters.several import Several
 from batch_runner.reporters.wording import full_length_in_words, lines
@@ -38,12 +38,11 @@ from batch_runner.runner import Runner
 from batch_runner.spending import reached_in_words
 from batch_runner.state import State
 from batch_runner.stencil import Stencil
-from batch_runner.totals import UNATTEMPTED, Totals
+from batch_runner.totals import Totals, as_rows_deserve
 from batch_runner.transport import HttpTransport, most_connections
 from batch_runner.worker import Patience, Worker
 
 if TYPE_CHECKING:
-    from collections import Counter
     from pathlib import Path
 
     from batch_runner.admission.finder import Learned
@@ -232,7 +231,7 @@ def _nothing_to_do(prepared: Prepared, reporter: Reporter) -> RunReport:
     reason = f"nothing to send: no row is {' or '.join(only)}" if only else "nothing to send: every row has its record"
     if prepared.plan.full_length:
         reason = f"nothing to send: {full_length_in_words(prepared.plan.full_length)}"
-    return _nothing_sent(prepared, reporter, _as_rows_deserve(prepared, prepared.plan.standing), reason)
+    return _nothing_sent(prepared, reporter, as_rows_deserve(prepared.plan.standing, prepared.settings.ending.max_failed), reason)
 
 
 def _cap_reached(prepared: Prepared) -> str:
@@ -274,7 +273,7 @@ def _report(prepared: Prepared, ending: Ending) -> RunReport:
 
 def _verdict(prepared: Prepared, ending: Ending) -> tuple[ExitStatus, str]:
     """The exit status, and why the run ended before its rows did."""
-    state, rows = ending.state, _as_rows_deserve(prepared, ending.job.rows)
+    state, rows = ending.state, as_rows_deserve(ending.job.rows, prepared.settings.ending.max_failed)
     journal = state.journal
     if isinstance(ending.broken, OutputLost) or journal.lost is not None:
         why = ending.broken if journal.lost is None else journal.lost.strerror or journal.lost
@@ -304,11 +303,6 @@ def _whereabouts(journal: Journal, output: Path) -> str:
     if journal.lines_doubtful:
         told += f"; {lines(journal.lines_doubtful)} may not have reached the disk, and no other place was found for them"
     return told
-
-
-def _as_rows_deserve(prepared: Prepared, standing: Counter[str]) -> ExitStatus:
-    rows = sum(standing[status] for status in (*Status, UNATTEMPTED))
-    return deserved(rows=rows, ok=standing[Status.OK], max_failed=prepared.settings.ending.max_failed)
 
 
 async def _whatever_comes(work: Coroutine[Any, Any, RunReport]) -> RunReport:

@@ -50,7 +50,7 @@ class Order:
     """Paths, globs, or `-`. `None`: the rows come out of `output` itself."""
     output: Path | None = None
     job: str = ""
-    """The name of the job file, where one was used."""
+    """The job's name; empty without one."""
     history: History | None = None
     """What `output` holds, by whoever has it in hand already."""
     also_failed_in: Path | None = None

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 import orjson
 
+from batch_runner.exits import deserved
 from batch_runner.records import NO_BILL, NO_PAST, Bill, Status, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from batch_runner.exits import ExitStatus
     from batch_runner.records import Past, Result
 
 LATENCY_EDGES = tuple(round(0.1 * 1.25**step, 3) for step in range(48))
@@ -191,6 +193,12 @@ class Totals:
         """Completion tokens that `share` of the whole answers stay within, to a fifth; `None` before the first of them."""
         edge = _quantile(self.lengths, LENGTH_EDGES, share)
         return None if edge is None else int(edge)
+
+
+def as_rows_deserve(rows: Mapping[str, int], max_failed: str) -> ExitStatus:
+    """The exit status that rows by status deserve; `max_failed` as `exits.deserved` takes it."""
+    known = sum(rows.get(status, 0) for status in (*Status, UNATTEMPTED))
+    return deserved(rows=known, ok=rows.get(Status.OK, 0), max_failed=max_failed)
 
 
 def row_counts(rows: Mapping[str, int]) -> dict[str, int]:

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from batch_runner.exits import ExitStatus
 from batch_runner.records import NO_PAST, NO_USAGE, UNTOLD_USAGE, Bill, Past, Result, Status, Usage
-from batch_runner.totals import LATENCY_EDGES, NOT_IN_INPUT, ROW_COUNTS, UNATTEMPTED, Totals, row_counts
+from batch_runner.totals import LATENCY_EDGES, NOT_IN_INPUT, ROW_COUNTS, UNATTEMPTED, Totals, as_rows_deserve, row_counts
 
 counts = st.integers(0, 10**12)
 told = st.none() | counts
@@ -244,3 +245,23 @@ def test_an_output_that_does_not_tell_its_slow_downs_is_read() -> None:
 
     assert Totals.from_json(told).slow_downs == 3
     assert Totals.from_json({key: value for key, value in told.items() if key != "slow_downs"}).slow_downs == 0
+
+
+@pytest.mark.parametrize(
+    ("standing", "max_failed", "ok"),
+    [
+        pytest.param({}, "0", True, id="no rows"),
+        pytest.param({"ok": 3}, "0", True, id="every row ok"),
+        pytest.param({"ok": 3, "failed": 1}, "0", False, id="one failed"),
+        pytest.param({"ok": 3, "truncated": 1}, "0", False, id="one truncated"),
+        pytest.param({"ok": 3, "refused": 1}, "0", False, id="one refused"),
+        pytest.param({"ok": 3, "unfinished": 1}, "0", False, id="one unfinished"),
+        pytest.param({"ok": 3, "invalid": 1}, "0", False, id="one line broken"),
+        pytest.param({"ok": 3, UNATTEMPTED: 1}, "0", False, id="one not sent"),
+        pytest.param({"ok": 3, NOT_IN_INPUT: 9}, "0", True, id="others gone from the input"),
+        pytest.param({"ok": 97, "failed": 1, "invalid": 1, "refused": 1}, "2", False, id="of all kinds together"),
+        pytest.param({"ok": 97, "failed": 1, "invalid": 1, "refused": 1}, "3", True, id="as many of all kinds as allowed"),
+    ],
+)
+def test_rows_that_are_not_ok_show_in_the_exit_status(standing: dict[str, int], max_failed: str, *, ok: bool) -> None:
+    assert as_rows_deserve(standing, max_failed) is (ExitStatus.OK if ok else ExitStatus.ROWS_NOT_OK)

@@ -6,8 +6,6 @@ another run at the same moment.
 
 from __future__ import annotations
 
-import os
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
@@ -16,6 +14,7 @@ import orjson
 from filelock import FileLock, Timeout
 
 from batch_runner.admission.finder.values import MOST_IN_FLIGHT, Kind, Learned
+from batch_runner.replacement import replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,7 +59,7 @@ class Memory:
             with FileLock(f"{self._path}.lock", timeout=LOCK_SECONDS):
                 entries = self._entries() | {place.key: _entry(learned, now)}
                 newest = sorted(entries.items(), key=lambda item: -_found_at(item[1]))[:MOST_ENTRIES]
-                self._replace(orjson.dumps({"schema": SCHEMA, "limits": dict(newest)}, option=orjson.OPT_INDENT_2))
+                replace_file(self._path, orjson.dumps({"schema": SCHEMA, "limits": dict(newest)}, option=orjson.OPT_INDENT_2))
 
     def _entries(self) -> dict[str, Any]:
         try:
@@ -69,17 +68,6 @@ class Memory:
             return {}
         known = isinstance(kept, dict) and kept.get("schema") == SCHEMA and isinstance(kept.get("limits"), dict)
         return kept["limits"] if known else {}
-
-    def _replace(self, data: bytes) -> None:
-        """A reader never meets half of it."""
-        descriptor, name = tempfile.mkstemp(dir=self._path.parent, prefix=".limits-")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-            Path(name).replace(self._path)
-        except OSError:
-            Path(name).unlink(missing_ok=True)
-            raise
 
 
 def cache_folder(environment: Mapping[str, str]) -> Path:

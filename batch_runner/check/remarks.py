@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from batch_runner.refusals import Refusal, has_image
+from batch_runner.reporters.wording import percent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -51,7 +52,7 @@ def remark_in_words(remark: Remark, model: str, family: Family) -> str:
         "it, so an answer may come back empty, and paid for",
         Remark.NO_CAP: f"without a cap: an answer of {model} may use up to {family.most_completion:,} tokens; "
         "--max-completion-tokens sets one",
-        Remark.NEAR_WINDOW: f"with a prompt over {NEAR:.0%} of what {model} can read: shorten it, or ask another model",
+        Remark.NEAR_WINDOW: f"with a prompt over {percent(NEAR, 0)} of what {model} can read: shorten it, or ask another model",
         Remark.LITTLE_ROOM: f"with a prompt and a cap that {model} can't hold together ({family.window or 0:,} tokens): "
         "answers may be cut off before the cap",
         Remark.IMAGES: "with images, whose tokens are not counted here",

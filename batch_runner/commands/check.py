@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from batch_runner.commands.options import SettingsCommand, setting_options, settings_from
-from batch_runner.commands.terminal import Face, color_option, json_option, print_json
+from batch_runner.commands.terminal import Face, color_option, json_option, print_json, width
 from batch_runner.exits import ExitStatus
 
 if TYPE_CHECKING:
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
     from batch_runner.check.inspection import Inspection, Read
 
-WIDEST = 100
 SHOWN = 5
 
 
@@ -67,10 +65,9 @@ def _tell(seen: Inspection, face: Face) -> None:
     from batch_runner.check.sections import last_line, sections
     from batch_runner.reporters.voice import show
 
-    width = min(WIDEST, shutil.get_terminal_size().columns)
     at_terminal = sys.stdout is not None and sys.stdout.isatty() and "NO_COLOR" not in os.environ
     bold = at_terminal if face.color == "auto" else face.color == "always"
-    for heading, lines in sections(seen, width):
+    for heading, lines in sections(seen, width()):
         show(click.style(heading, bold=True) if bold else heading)
         for line in lines:
             show(line)

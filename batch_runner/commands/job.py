@@ -75,9 +75,9 @@ def run(
     """
     from batch_runner.commands.nightly import rehearse_job, run_job
 
-    if dry_run:
-        return rehearse_job(file, settings_from(ctx), face_from(ctx), day=night.date() if night else None)
     day = night.date() if night else None
+    if dry_run:
+        return rehearse_job(file, settings_from(ctx), face_from(ctx), day=day)
     return run_job(file, settings_from(ctx), face_from(ctx), day=day, wait=wait, fail_on_drift=fail_on_drift)
 
 

@@ -13,11 +13,10 @@ from batch_runner.commands.terminal import print_json
 from batch_runner.exits import ExitStatus
 from batch_runner.failures import CannotStart
 from batch_runner.nightly.diary import Diary, Entry
-from batch_runner.nightly.drift import percent
 from batch_runner.nightly.outputs import glance
 from batch_runner.nightly.tonight import tonight
 from batch_runner.reporters.voice import show
-from batch_runner.reporters.wording import duration, money, one_line, short
+from batch_runner.reporters.wording import duration, money, one_line, percent, short
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from batch_runner.commands.terminal import Face, print_json
+from batch_runner.commands.terminal import Face, print_json, width
 from batch_runner.settings.kinds import Count
 
 if TYPE_CHECKING:
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from batch_runner.intent import Order
 
 F = TypeVar("F", bound="Callable[..., object]")
-WIDEST = 100
 
 DRY_RUN = "--dry-run"
 
@@ -45,6 +43,6 @@ def dry_run(order: Order, face: Face, about: Mapping[str, Any] | None = None) ->
         for obstacle in rehearsal.obstacles:
             tell(obstacle)
     else:
-        for line in rehearsal_lines(rehearsal, min(WIDEST, shutil.get_terminal_size().columns)):
+        for line in rehearsal_lines(rehearsal, width()):
             show(line)
     return int(rehearsal.exit_status)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 F = TypeVar("F", bound="Callable[..., Any]")
+WIDEST = 100
 
 color_option = click.option(
     "--color",
@@ -98,6 +100,11 @@ def face_from(ctx: click.Context) -> Face:
 def print_json(document: dict[str, Any]) -> None:
     """One document on stdout."""
     show(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+
+
+def width() -> int:
+    """Columns for what is printed for a person: the terminal's, and no more than the eye follows."""
+    return min(WIDEST, shutil.get_terminal_size().columns)
 
 
 def shown(path: Path) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
-from batch_runner.reporters.wording import duration, money, one_line
+from batch_runner.reporters.wording import duration, money, one_line, percent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -44,11 +44,6 @@ class Measure:
     """The same as a part of the median."""
     share_of: Callable[[Entry], int] | None = None
     """For a share: of how many."""
-
-
-def percent(share: float) -> str:
-    """`12.5 %`."""
-    return f"{100 * share:.1f} %"
 
 
 MEASURES = (

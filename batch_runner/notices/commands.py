@@ -22,7 +22,7 @@ GRACE_SECONDS = 5.0
 
 VARIABLES = {
     "BATCH_RUN_EVENT": "`before` or `ended`",
-    "BATCH_RUN_NAME": "the name of the job file, else of the output",
+    "BATCH_RUN_NAME": "the name of the job, else of the output",
     "BATCH_RUN_OUT": "the output, by its full path; empty where it isn't known yet",
     "BATCH_RUN_STATE": "`success` or `failure`; empty before a run",
     "BATCH_RUN_EXIT_STATUS": "how the run ended; empty before",

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from batch_runner.advice import ADVICE
 from batch_runner.exits import MEANINGS
 from batch_runner.failures import FailureKind
 from batch_runner.notices.courier import Undelivered
+from batch_runner.replacement import replace_file
 from batch_runner.reporters.costs import cost_lines, token_lines
-from batch_runner.reporters.wording import duration, many, one_line
+from batch_runner.reporters.wording import duration, one_line, percent, requests
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,13 +22,9 @@ if TYPE_CHECKING:
 
 def write_summary(path: Path, news: News) -> None:
     """Replace the file at `path`, in one step. Raises `Undelivered`."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text("\n".join(markdown(news)) + "\n", encoding="utf-8")
-        temporary.replace(path)
+        replace_file(path, ("\n".join(markdown(news)) + "\n").encode())
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise Undelivered(f"can't be written: {error.strerror or error}") from None
 
 
@@ -67,13 +63,13 @@ def _facts(report: RunReport) -> Iterator[tuple[str, str]]:
     if report.run_id:
         yield "run", f"`{report.run_id}`"
     yield "time", duration(run.wall_ms / 1000)
-    refused = f", {run.slow_downs / run.attempts:.1%} of them refused as too many" if run.slow_downs else ""
+    refused = f", {percent(run.slow_downs / run.attempts)} of them refused as too many" if run.slow_downs else ""
     yield "attempts", f"{run.attempts:,}{refused}"
     median, slow = run.latency_quantile(0.5), run.latency_quantile(0.95)
     if median and slow:
         yield "latency", f"half within {duration(median)}, 95 % within {duration(slow)}"
     for (asked, answered), count in run.answered_as.items():
-        yield "answered by", f"{many(count, 'request')}: {_plain(answered or 'a model without a name')} (asked: {_plain(asked)})"
+        yield "answered by", f"{requests(count)}: {_plain(answered or 'a model without a name')} (asked: {_plain(asked)})"
 
 
 def _costs(report: RunReport) -> Iterator[tuple[str, str]]:

@@ -46,6 +46,11 @@ class Run:
     ceiling: Ceiling = Ceiling()
     version: int = FORMAT_VERSION
 
+    @property
+    def max_failed(self) -> str:
+        """How many of its rows need not be ok, as `--max-failed` told it."""
+        return str(self.settings.get("max_failed", "0"))
+
 
 def row_line(result: Result) -> bytes:
     r"""A result as its line, `\\n` included."""

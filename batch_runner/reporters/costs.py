@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from batch_runner.models import family_of
 from batch_runner.records import ANSWERED, Status, Usage
-from batch_runner.reporters.wording import money, one_line, rows
+from batch_runner.reporters.wording import money, one_line, percent, rows
 from batch_runner.totals import UNATTEMPTED
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def token_lines(totals: Totals) -> Iterator[str]:
     cut = sum(totals.truncated.values(), Usage())
     if (cut.completion_tokens or 0) > 0:
         share = (cut.reasoning_tokens or 0) / (cut.completion_tokens or 1)
-        yield f"{'':<8} {cut.completion_tokens:,} completion for truncated rows, {share:.0%} of it reasoning"
+        yield f"{'':<8} {cut.completion_tokens:,} completion for truncated rows, {percent(share, 0)} of it reasoning"
     if owed:
         yield f"{'':<8} at most {owed.prompt_tokens:,} prompt, {owed.completion_tokens:,} completion may have been billed besides"
     if totals.usage_missing:

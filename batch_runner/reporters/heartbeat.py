@@ -35,7 +35,7 @@ KEYS = {
     "pid_since": "when that process began, in clock ticks since the machine did (Linux): a later one may have its number",
     "host": "the machine",
     "run_id": "the run, as in the output",
-    "job": "the name of the job file; empty without one",
+    "job": "the name of the job; empty without one",
     "started": "when rows began to be sent (UTC)",
     "updated": "when this was written; a living run writes every two seconds, so an age of a minute is a death",
     "state": "`running`, `draining` (told to leave: nothing new is sent) or `ended`",

@@ -84,25 +84,28 @@ def progress_in_words(snapshot: Snapshot, prices: Prices | None = None, width: i
     counts = [f"{rows[status]:,} {status}" for status in Status if rows[status]]
     pace, tokens = f"{short(snapshot.rows_per_minute)}/min", f"{short(snapshot.totals.spent.total_tokens or 0)} tokens"
     cost = "" if prices is None else cost_so_far(snapshot, prices)
-    parts = [f"{snapshot.recorded:,}/{snapshot.to_record:,} rows", *counts, pace, tokens, *([cost] if cost else [])]
-    if snapshot.draining:
-        parts.append(f"leaving, {snapshot.in_flight} in flight")
-    elif snapshot.outage_seconds > 0:
-        parts.append(f"no answer for {duration(snapshot.outage_seconds)}{in_brackets(snapshot.trouble)}, {_next_try(snapshot)}")
-    elif snapshot.pause_left > 0:
-        parts.append(f"told to wait {duration(snapshot.pause_left)}")
-    elif snapshot.held_by:
-        parts.append(f"concurrency is held to {snapshot.in_flight} by {snapshot.held_by}")
-    elif snapshot.trouble:
-        parts.append(f"{snapshot.trouble}: trying again")
-    elif snapshot.seconds_left is not None:
-        parts.append(f"{duration(snapshot.seconds_left)} left")
+    parts = [f"{snapshot.recorded:,}/{snapshot.to_record:,} rows", *counts, pace, tokens, cost, _what_now(snapshot)]
     limit = "" if snapshot.learned is None else f"limit {limit_in_words(snapshot.learned)}"
-    parts += [limit] if limit else []
+    parts = [part for part in (*parts, limit) if part]
     for least in (limit, pace, tokens, *counts[:1], cost):
         if least in parts and len(", ".join(parts)) > width:
             parts.remove(least)
     return ", ".join(parts)
+
+
+def _what_now(snapshot: Snapshot) -> str:
+    """What holds the run up, or else how long it will take; empty where nobody knows."""
+    if snapshot.draining:
+        return f"leaving, {snapshot.in_flight} in flight"
+    if snapshot.outage_seconds > 0:
+        return f"no answer for {duration(snapshot.outage_seconds)}{in_brackets(snapshot.trouble)}, {_next_try(snapshot)}"
+    if snapshot.pause_left > 0:
+        return f"told to wait {duration(snapshot.pause_left)}"
+    if snapshot.held_by:
+        return f"concurrency is held to {snapshot.in_flight} by {snapshot.held_by}"
+    if snapshot.trouble:
+        return f"{snapshot.trouble}: trying again"
+    return "" if snapshot.seconds_left is None else f"{duration(snapshot.seconds_left)} left"
 
 
 def cost_so_far(snapshot: Snapshot, prices: Prices) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from batch_runner.pilot import FEW
 from batch_runner.reporters.costs import models_in_words
-from batch_runner.reporters.wording import duration, money, rows, short
+from batch_runner.reporters.wording import duration, money, percent, rows, short
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -58,7 +58,7 @@ def _in_words(told: Range, shown: Callable[[float], str]) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.{1 if 0 < share < 0.1 else 0}f} %"  # noqa: PLR2004 - a tenth
+    return percent(share, 1 if 0 < share < 0.1 else 0)  # noqa: PLR2004 - a tenth
 
 
 def _range(told: Range | None) -> dict[str, float] | None:

@@ -22,7 +22,7 @@ from batch_runner.reporters.costs import (
     whole_cost_lines,
 )
 from batch_runner.reporters.statement import after_a_run, change_document
-from batch_runner.reporters.wording import counted, duration, limit_in_words, many, one_line, rows
+from batch_runner.reporters.wording import counted, duration, limit_in_words, one_line, requests, rows
 from batch_runner.spending import MAX_COST, MAX_TOTAL_TOKENS
 from batch_runner.totals import UNATTEMPTED, row_counts
 
@@ -178,7 +178,7 @@ def _pace_lines(run: Totals) -> Iterator[str]:
     for (asked, answered), count in run.answered_as.items():
         if asked != answered:
             answering = one_line(answered, 60) or "a model without a name"
-            yield f"model    {many(count, 'request')} to {one_line(asked, 60)}, answered by {answering}"
+            yield f"model    {requests(count)} to {one_line(asked, 60)}, answered by {answering}"
 
 
 def _larger_cap(report: RunReport, command: Sequence[str]) -> int:

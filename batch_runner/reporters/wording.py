@@ -98,6 +98,11 @@ def full_length_in_words(count: int) -> str:
     return f"{rows(count)} cut off at the most that the model writes; a larger cap would buy the same"
 
 
+def percent(share: float, digits: int = 1) -> str:
+    """`12.5 %`."""
+    return f"{100 * share:.{digits}f} %"
+
+
 def counted(parts: Iterable[tuple[int, str]]) -> str:
     """`3 new, 1 done`: each word with its count, those with none left out."""
     return ", ".join(f"{count:,} {word}" for count, word in parts if count)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from batch_runner.advice import ADVICE
-from batch_runner.exits import ExitStatus, deserved
+from batch_runner.exits import ExitStatus
 from batch_runner.failures import CannotStart, FailureKind
 from batch_runner.output.heartbeat import AT_WORK, STALE_SECONDS, read_heartbeat
 from batch_runner.output.journal import Stall
@@ -22,7 +22,7 @@ from batch_runner.reporters.costs import cost_document, cost_lines, token_lines
 from batch_runner.reporters.summary import MOST_REASON, standing_in_words
 from batch_runner.reporters.wording import duration, in_brackets, money, one_line, rows, stall_in_words
 from batch_runner.results.states import MEANINGS, STALE, OutputState, Traces, seconds_since, state_of
-from batch_runner.totals import UNATTEMPTED, row_counts
+from batch_runner.totals import UNATTEMPTED, as_rows_deserve, row_counts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -66,7 +66,7 @@ class Standing:
     def exit_status(self) -> int:
         """What `status` ends with."""
         if self.state is OutputState.FINISHED:
-            return int(_deserved(self.run, self.job))
+            return int(as_rows_deserve(self.job.rows, self.run.max_failed))
         return MEANINGS[self.state][0]
 
     def exit_status_for(self, max_age: float, now: float) -> int:
@@ -215,11 +215,14 @@ def _left_in_words(beat: Mapping[str, Any]) -> str:
 
 
 def _waiting_in_words(beat: Mapping[str, Any]) -> str:
-    """What a run waits for, when it waits for the service."""
+    """What a run waits for, when it waits for the service, or for room under a cap."""
     outage, pause = (seconds if isinstance(seconds := beat.get(name), int | float) else 0.0 for name in WAITS)
     if outage > 0:
         return f"no answer for {duration(outage)}{in_brackets(str(beat.get('trouble') or ''))}"
-    return f"told to wait {duration(pause)}" if pause > 0 else ""
+    if pause > 0:
+        return f"told to wait {duration(pause)}"
+    held_by = one_line(str(beat.get("held_by") or ""), 40)
+    return f"concurrency is held to {beat.get('in_flight', '?')} by {held_by}" if held_by else ""
 
 
 def _last_error_lines(standing: Standing) -> Iterator[str]:
@@ -230,15 +233,9 @@ def _last_error_lines(standing: Standing) -> Iterator[str]:
         yield "last failed attempt  row {}: {}: {}".format(*words) + in_brackets(str(error.get("at")))
 
 
-def _deserved(run: Run, job: Totals) -> ExitStatus:
-    """What the rows of an output deserve, by the measure that its last run was given."""
-    standing = sum(job.rows[status] for status in (*Status, UNATTEMPTED))
-    return deserved(rows=standing, ok=job.rows[Status.OK], max_failed=str(run.settings.get("max_failed", "0")))
-
-
 def _last_good_end(run: Run, job: Totals, totals_line: bytes, beat: Mapping[str, Any]) -> str:
     """When the output was found well last: by the run that finished it, or by a later one that had nothing to send."""
-    if _deserved(run, job) is not ExitStatus.OK:
+    if as_rows_deserve(job.rows, run.max_failed) is not ExitStatus.OK:
         return ""
     closed_at = str(orjson.loads(totals_line)["finished_at"]) if totals_line else ""
     looked_at = str(beat.get("updated", "")) if beat.get("exit_status") == ExitStatus.OK else ""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from batch_runner.output.compact import compact
-from batch_runner.upkeep.outputs import as_rows_deserve, held_output, standing_of
+from batch_runner.totals import UNATTEMPTED, as_rows_deserve
+from batch_runner.upkeep.outputs import held_output
 
 if TYPE_CHECKING:
-    from collections import Counter
     from pathlib import Path
 
     from batch_runner.exits import ExitStatus
@@ -37,11 +38,12 @@ def tidy(name: str | Path) -> Compacted:
     """
     with held_output(name) as (history, run):
         path, index = history.path, history.index
-        rows, before = standing_of(history), path.stat().st_size
+        before = path.stat().st_size
+        rows = +Counter({**index.living(), UNATTEMPTED: history.unattempted})
         gone, trouble = 0, ""
         if index.dead_lines > index.closed:  # the last totals line lives, though the next run's will replace it
             try:
                 gone = compact(path, index)
             except OSError as error:
                 trouble = error.strerror or str(error)
-        return Compacted(path, rows, as_rows_deserve(rows, run), gone, before, path.stat().st_size, trouble)
+        return Compacted(path, rows, as_rows_deserve(rows, run.max_failed), gone, before, path.stat().st_size, trouble)

@@ -24,9 +24,9 @@ from batch_runner.output.ledger import count
 from batch_runner.output.lines import read_result, row_line, run_line, totals_line
 from batch_runner.output.lock import lock, lock_path
 from batch_runner.records import ANSWERED
-from batch_runner.totals import UNATTEMPTED, Totals
+from batch_runner.totals import UNATTEMPTED, Totals, as_rows_deserve
 from batch_runner.upkeep.joining import Record, joined, last_word
-from batch_runner.upkeep.outputs import as_rows_deserve, existing, last_run
+from batch_runner.upkeep.outputs import existing, last_run
 from batch_runner.upkeep.shared_runs import groups_of, hidden_and_time
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def merge(names: Sequence[str | Path], output: str | Path, *, clock: Clock) -> M
         except OSError as error:
             raise OutputLost(f"{output} can't be written: {error.strerror}; nothing was joined") from None
     unreadable = sum(source.index.unreadable_lines for source in sources)
-    status = as_rows_deserve(join.totals.rows, last_run(sources[-1]))
+    status = as_rows_deserve(join.totals.rows, last_run(sources[-1]).max_failed)
     return Merged(target, join.totals, status, join.repeated, join.differing, unreadable)
 
 

@@ -1,24 +1,20 @@
-"""What the commands that look after outputs share: finding one, how its rows stand, what exit status they deserve."""
+"""What the commands that look after outputs share: finding one, holding it, and its last run."""
 
 from __future__ import annotations
 
 import glob
 import os
-from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batch_runner.exits import ExitStatus, deserved
 from batch_runner.failures import CannotStart
 from batch_runner.loader import is_glob
 from batch_runner.output.history import History, hold
 from batch_runner.output.packed import packed_path
-from batch_runner.records import Status
-from batch_runner.totals import UNATTEMPTED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     from batch_runner.output.lines import Run
 
@@ -60,14 +56,3 @@ def last_run(history: History) -> Run:
     if history.index.last_run is None:
         raise CannotStart(f"{history.path}: there is nothing in it")
     return history.index.last_run
-
-
-def standing_of(history: History) -> Counter[str]:
-    """The rows of an output by status, with those that no run has come to."""
-    return +Counter({**history.index.living(), UNATTEMPTED: history.unattempted})
-
-
-def as_rows_deserve(rows: Mapping[str, int], run: Run) -> ExitStatus:
-    """The exit status a run with these rows would end with, `--max-failed` as `run` had it."""
-    total = sum(rows.get(status, 0) for status in (*Status, UNATTEMPTED))
-    return deserved(rows=total, ok=rows.get(Status.OK, 0), max_failed=str(run.settings.get("max_failed", "0")))

@@ -22,8 +22,8 @@ from batch_runner.output.lines import run_line, totals_line
 from batch_runner.planner import make_plan
 from batch_runner.selection import selection
 from batch_runner.settings import read_settings
-from batch_runner.totals import NOT_IN_INPUT, Totals
-from batch_runner.upkeep.outputs import as_rows_deserve, held_output
+from batch_runner.totals import NOT_IN_INPUT, Totals, as_rows_deserve
+from batch_runner.upkeep.outputs import held_output
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -59,7 +59,7 @@ def prune(name: str | Path, inputs: tuple[str, ...], *, clock: Clock, confirm: C
     with held_output(name) as (history, run):
         plan = _plan(history, run, inputs)
         rows = +Counter({status: count for status, count in plan.standing.items() if status != NOT_IN_INPUT})
-        exit_status = as_rows_deserve(rows, run)
+        exit_status = as_rows_deserve(rows, run.max_failed)
         dropped = history.index.not_seen()
         if not dropped:
             return Pruned(history.path, rows, exit_status, 0, None)

@@ -227,7 +227,7 @@ def test_a_prompt_longer_than_the_model_reads_is_refused(bench: Bench) -> None:
 
     assert seen.refused_rows == 1
     assert "This model's maximum context length is 128000 tokens" in in_words(seen, 300)
-    assert "1 row with a prompt over 90% of what o1-mini can read" in in_words(seen, 300)
+    assert "1 row with a prompt over 90 % of what o1-mini can read" in in_words(seen, 300)
 
 
 def test_an_estimate_refuses_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

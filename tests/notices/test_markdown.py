@@ -14,7 +14,7 @@ def test_the_summary_tells_rows_failures_cost_and_what_to_do_next() -> None:
     assert text.startswith("# nightly: 2 of 30 rows not ok (exit status 10)\n")
     assert "| 28 | ok |" in text
     assert r"| 2 | timeout | in.jsonl:1: no \| answer |" in text
-    assert "| attempts | 40, 25.0% of them refused as too many |" in text
+    assert "| attempts | 40, 25.0 % of them refused as too many |" in text
     assert "| cost | $" in text
     assert "```sh\nbatch-runner retry /nightly/out.jsonl\n```" in text
 

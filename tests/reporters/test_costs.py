@@ -40,7 +40,7 @@ def test_what_retries_and_truncated_rows_cost_is_told() -> None:
 
     assert "$0.250 of it for attempts whose answer doesn't stand" in told(totals)
     assert "$0.500 of it for truncated rows" in told(totals)
-    assert any("500,000 completion for truncated rows, 90% of it reasoning" in line for line in token_lines(totals))
+    assert any("500,000 completion for truncated rows, 90 % of it reasoning" in line for line in token_lines(totals))
     document = cost_document(totals, PRICES)
     assert (document["in_vain_usd"], document["truncated_usd"], document["usd_per_answered_row"]) == (0.25, 0.5, 0.25)
 

@@ -165,8 +165,9 @@ def test_a_run_at_work_is_told_for_a_person(tmp_path: Path) -> None:
     [
         pytest.param({"outage_s": 75.0, "pause_left_s": 3.0, "trouble": "overloaded"}, "no answer for 1 min 15 s (overloaded)"),
         pytest.param({"outage_s": 0.0, "pause_left_s": 1800.0}, "told to wait 30 min 00 s"),
+        pytest.param({"held_by": "--max-cost", "in_flight": 2}, "concurrency is held to 2 by --max-cost"),
     ],
-    ids=["an outage", "a pause"],
+    ids=["an outage", "a pause", "a cap"],
 )
 def test_what_a_run_at_work_waits_for_is_told(tmp_path: Path, waits: dict[str, Any], words: str) -> None:
     standing = read_standing(written(tmp_path, a_run(), a_row("a"), beat=a_beat(**waits)))

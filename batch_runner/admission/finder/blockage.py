@@ -6,6 +6,8 @@ import math
 from collections import deque
 from typing import TYPE_CHECKING
 
+from batch_runner.admission.finder.admitted import MINUTE
+
 if TYPE_CHECKING:
     from batch_runner.admission.finder.values import Sent
 
@@ -15,7 +17,6 @@ FIRST_GAP, MOST_FIRST_GAP, REQUESTS, MOST_GAP = 0.5, 3.0, 2.0, 5.0
 LONG_SECONDS, LONG_GAP = 120.0, 60.0
 """No window of a minute lasts so long: from then on a look may be rarer."""
 
-MINUTE = 60.0
 SAME_SECOND = 1.5
 """Two ends of blockages so near to a multiple of a minute apart are the ends of two windows."""
 
