@@ -48,7 +48,7 @@ The way of a row, and with it the order of the modules. Each imports only what s
     inquiry         asks a service about a key's account
     retry           whether and when an attempt is made again
     health          whether the run goes on
-    output/         the output file: lines, heads, index, ledger, history, heartbeat, lock, journal, rescue, compaction
+    output/         the output file: lines, index, ledger, history, heartbeat, lock, journal, rescue, compaction, packing
     spending        the caps on cost, and whether a run can keep to them
     findings        what models are known to refuse about the rows to be sent
     weighing        what the rows to be sent weigh
@@ -72,7 +72,7 @@ The way of a row, and with it the order of the modules. Each imports only what s
     preflight       a look at the key's account before a run, and after
     execution       builds a run, runs it, says how it ended
     api             run_file
-    nightly/        job files: nights, turns, schedules
+    nightly/        job files: nights, their outputs and history, turns, schedules
     commands/       the command line, thin
 
 `fake_server/`, the embedded endpoint, imports nothing of these; only `execution` and `commands` import it.

@@ -46,9 +46,11 @@ if TYPE_CHECKING:
     from collections import Counter
     from pathlib import Path
 
+    from batch_runner.admission.finder import Learned
     from batch_runner.output.history import History
     from batch_runner.progress import Reporter
     from batch_runner.records import ChatRequest
+    from batch_runner.settings import Settings
 
 FIRST_SLOTS = 16
 """What may be in flight when a run begins that was told no number; the ceiling in the output is raised as it grows."""
@@ -134,20 +136,7 @@ async def _send_all(prepared: Prepared, endpoint: Endpoint, leaving: Leaving, re
         exposure = Exposure(run.ceiling, raise_to)
         state = State(
             run_id=run.id,
-            admission=LocalAdmission(
-                concurrency=settings.limits.concurrency,
-                rpm=settings.limits.rpm,
-                tpm=settings.limits.tpm,
-                budget=Budget(prepared.caps, stop_at_cap),
-                exposure=exposure,
-                waits=leaving.patient,
-                max_attempts=settings.retry.max_attempts,
-                max_wait=settings.limits.max_wait,
-                most_in_flight=most_connections(),
-                tell=reporter.decided if settings.limits.explain_limits else None,
-                learned=learned,
-                random=random.random,
-            ),
+            admission=_admission(settings, Budget(prepared.caps, stop_at_cap), exposure, leaving, reporter, learned),
             health=Health(asyncio.get_running_loop().time, max_wait=settings.limits.max_wait),
             journal=journal,
             totals=Totals(),
@@ -161,26 +150,45 @@ async def _send_all(prepared: Prepared, endpoint: Endpoint, leaving: Leaving, re
             await raise_to(run.ceiling)
         except OutputLost as lost:
             return Ending(state, before, unfinished_business=True, examples={}, broken=lost)
-        asked = settings.request
-        patience = Patience(settings.retry.max_attempts, settings.limits.max_row_wait, Growth.of(settings))
-        async with HttpTransport(endpoint, timeout=asked.timeout, sends=leaving.sends, trust=prepared.trust) as transport:
-            worker = Worker(
-                state,
-                transport,
-                Stencil(prepared.defaults),
-                prepared.prices,
-                patience,
-                endpoint.key,
-                random.random,
-            )
-            runner = Runner(plan, prepared.source, prepared.history, worker, state)
-            reporter.started(run.id, plan.to_record)
-            await runner.run()
+        runner = await _rows_sent(prepared, endpoint, state)
         if memory is not None and state.admission.learned is not None:
             await asyncio.to_thread(memory.remember, place, state.admission.learned, time.time())
         job = replace(before.merge(state.totals), rows=+runner.standing)
         broken = runner.broken or await _record_totals(state, job)
     return Ending(state, job, runner.unfinished_business, runner.examples, broken)
+
+
+def _admission(
+    settings: Settings, budget: Budget, exposure: Exposure, leaving: Leaving, reporter: Reporter, learned: Learned | None
+) -> LocalAdmission:
+    limits = settings.limits
+    return LocalAdmission(
+        concurrency=limits.concurrency,
+        rpm=limits.rpm,
+        tpm=limits.tpm,
+        budget=budget,
+        exposure=exposure,
+        waits=leaving.patient,
+        max_attempts=settings.retry.max_attempts,
+        max_wait=limits.max_wait,
+        most_in_flight=most_connections(),
+        tell=reporter.decided if limits.explain_limits else None,
+        learned=learned,
+        random=random.random,
+    )
+
+
+async def _rows_sent(prepared: Prepared, endpoint: Endpoint, state: State) -> Runner:
+    """Send what the plan says; the runner, when its last row is through."""
+    settings, timeout = prepared.settings, prepared.settings.request.timeout
+    patience = Patience(settings.retry.max_attempts, settings.limits.max_row_wait, Growth.of(settings))
+    async with HttpTransport(endpoint, timeout=timeout, sends=state.leaving.sends, trust=prepared.trust) as transport:
+        stencil = Stencil(prepared.defaults)
+        worker = Worker(state, transport, stencil, prepared.prices, patience, endpoint.key, random.random)
+        runner = Runner(prepared.plan, prepared.source, prepared.history, worker, state)
+        state.reporter.started(state.run_id, prepared.plan.to_record)
+        await runner.run()
+    return runner
 
 
 def _memory_of(prepared: Prepared) -> Memory | None:

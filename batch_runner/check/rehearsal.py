@@ -13,7 +13,7 @@ from batch_runner.endpoint import FAKE, key_in_shell, with_key
 from batch_runner.exits import ExitStatus
 from batch_runner.failures import CannotStart
 from batch_runner.output.heartbeat import may_live, read_heartbeat
-from batch_runner.reporters.wording import choosers, many, rows
+from batch_runner.reporters.wording import choosers, counted, many, rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -85,9 +85,9 @@ def _rows(seen: Inspection) -> Iterator[str]:
         (plan.again, "again"),
         (plan.changed, "changed"),
         (plan.bad, "can't be sent"),
-        (plan.rows - plan.to_send - plan.bad, "kept"),
+        (plan.rows - plan.to_send - plan.bad, "done"),
     ]
-    told = ", ".join(f"{count:,} {word}" for count, word in parts if count)
+    told = counted(parts)
     yield f"{rows(plan.rows)}: {told} → {seen.endpoint.host}, {'no output is named' if seen.output is None else seen.output}"
     if plan.left_out:
         yield f"{rows(plan.left_out)} of the input left out by {choosers(seen.settings)}"

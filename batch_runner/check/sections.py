@@ -10,7 +10,7 @@ from batch_runner.check.forecast import ASSUMED_IN_FLIGHT
 from batch_runner.check.remarks import remark_in_words
 from batch_runner.models import family_of
 from batch_runner.reporters.costs import models_in_words
-from batch_runner.reporters.wording import choosers, duration, many, money, one_line, rows, short
+from batch_runner.reporters.wording import choosers, counted, duration, many, money, one_line, rows, short
 from batch_runner.spending import cap_in_words
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def last_line(seen: Inspection) -> str:
         (plan.bad, "can't be sent"),
         (seen.refused_rows, "would be refused"),
     ]
-    told = ", ".join(f"{count:,} {what}" for count, what in wrong if count)
+    told = counted(wrong)
     return f"of {rows(plan.rows)}: {told}" if told else f"{rows(plan.rows)}: nothing stands in the way"
 
 
@@ -79,7 +79,7 @@ def _rows(seen: Inspection) -> Iterator[str]:
     plan, survey = seen.plan, seen.survey
     parts = [(plan.new, "new"), (plan.again + plan.changed, "again"), (plan.bad, "can't be sent")]
     parts.append((plan.rows - plan.to_send - plan.bad, "done"))
-    told = ", ".join(f"{count:,} {word}" for count, word in parts if count)
+    told = counted(parts)
     yield f"{rows(plan.rows)}: {told} → {seen.endpoint.host}"
     if survey.models:
         yield "models: " + ", ".join(f"{one_line(model, 40)} {count:,}" for model, count in survey.models.most_common(5))

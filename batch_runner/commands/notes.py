@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from batch_runner.commands.terminal import shown
 from batch_runner.endpoint import is_loopback
 from batch_runner.models import family_of
-from batch_runner.reporters.wording import choosers, full_length_in_words, one_line, rows
+from batch_runner.reporters.wording import choosers, counted, full_length_in_words, one_line, rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +50,7 @@ def _plan_told(prepared: Prepared) -> str:
         (plan.rejected, "invalid"),
         (plan.kept, "done"),
     ]
-    told = ", ".join(f"{count:,} {word}" for count, word in parts if count)
+    told = counted(parts)
     return f"{rows(plan.rows)}: {told} → {prepared.endpoint.host}, {shown(prepared.output)}"
 
 

@@ -115,11 +115,15 @@ def order_of(night: Tonight, settings: Settings, deadline: Deadline | None) -> O
     """The order that runs it. Raises `CannotStart` where its rows are to come out of an output that isn't there."""
     keys, output, inputs = night.job.keys, night.output, night.inputs
     if keys.retry_failed_from == ITSELF and not output.is_file():
-        raise CannotStart(f"{output}: there is no such output yet, so none of its rows can be sent again")
+        raise CannotStart(
+            f"{output}: there is no such output yet, so none of its rows can be sent again: run the job that makes it"
+        )
     also = night.previous if keys.retry_failed_from == PREVIOUS else None
     if keys.retry_failed_from == PREVIOUS and inputs is None:
         if also is None:
-            raise CannotStart(f"there is no earlier night than {night.night.day}, so none of its rows can be sent again")
+            raise CannotStart(
+                f"there is no earlier night than {night.night.day} to retry: give the job `inputs` for its first one"
+            )
         inputs = ()
     return Order(
         dated(settings, night.night.day),

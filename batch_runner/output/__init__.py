@@ -1,1 +1,1 @@
-"""The output file: its lines, its index, its lock, how it is appended to and compacted."""
+"""The output file: its lines, its index, its lock, how it is appended to, compacted and packed."""

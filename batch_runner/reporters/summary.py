@@ -22,7 +22,7 @@ from batch_runner.reporters.costs import (
     whole_cost_lines,
 )
 from batch_runner.reporters.statement import after_a_run, change_document
-from batch_runner.reporters.wording import duration, limit_in_words, many, one_line, rows
+from batch_runner.reporters.wording import counted, duration, limit_in_words, many, one_line, rows
 from batch_runner.spending import MAX_COST, MAX_TOTAL_TOKENS
 from batch_runner.totals import UNATTEMPTED, row_counts
 
@@ -73,9 +73,9 @@ def summary_lines(report: RunReport, command: Sequence[str], output: str) -> Ite
 
 def standing_in_words(job: Totals) -> str:
     """`37 rows: 35 ok, 1 truncated, 1 invalid`."""
-    counts = [(status, job.rows[status]) for status in (*Status, UNATTEMPTED) if job.rows[status]]
-    told = ", ".join(f"{count:,} {status}" for status, count in counts)
-    return f"{rows(sum(count for _, count in counts))}: {told}" if counts else "no rows"
+    counts = [(job.rows[status], status) for status in (*Status, UNATTEMPTED)]
+    told = counted(counts)
+    return f"{rows(sum(count for count, _ in counts))}: {told}" if told else "no rows"
 
 
 def next_command(report: RunReport, command: Sequence[str], output: str) -> list[str]:

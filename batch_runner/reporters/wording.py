@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from decimal import Decimal
 
     from batch_runner.admission.finder import Learned
@@ -95,6 +96,11 @@ def rows(count: int) -> str:
 def full_length_in_words(count: int) -> str:
     """Why truncated rows are not sent again."""
     return f"{rows(count)} cut off at the most that the model writes; a larger cap would buy the same"
+
+
+def counted(parts: Iterable[tuple[int, str]]) -> str:
+    """`3 new, 1 done`: each word with its count, those with none left out."""
+    return ", ".join(f"{count:,} {word}" for count, word in parts if count)
 
 
 def many(count: int, word: str) -> str:

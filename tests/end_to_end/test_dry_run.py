@@ -28,7 +28,7 @@ def test_a_dry_run_sends_nothing_and_writes_nothing(place: Place, gateway: Serve
     assert gateway.books().requests == 0
 
 
-def test_a_dry_run_tells_what_is_new_changed_and_kept(place: Place, gateway: ServedHere) -> None:
+def test_a_dry_run_tells_what_is_new_changed_and_done(place: Place, gateway: ServedHere) -> None:
     place.write_questions(3)
     place.run("run", place.prompts, "--endpoint", gateway.url)
     place.write([{"id": "r0", "prompt": "question 0"}, {"id": "r1", "prompt": "another"}, {"id": "new", "prompt": "c"}])

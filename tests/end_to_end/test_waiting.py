@@ -68,7 +68,7 @@ def told(name: str, value: str) -> Canned:
     [
         pytest.param(lambda: told("retry-after-ms", "400"), 0.4, 1.0, id="milliseconds"),
         pytest.param(lambda: told("retry-after", "1"), 1.0, 1.6, id="seconds"),
-        pytest.param(lambda: told("retry-after", formatdate(time.time() + 2, usegmt=True)), 0.9, 2.6, id="a date"),
+        pytest.param(lambda: told("retry-after", formatdate(time.time() + 3, usegmt=True)), 0.9, 3.6, id="a date"),
         pytest.param(lambda: too_fast("Please try again in 600ms."), 0.6, 1.2, id="words"),
         pytest.param(lambda: too_fast("Please retry after 1 seconds."), 1.0, 1.6, id="Azure's words"),
         pytest.param(lambda: told("retry-after", "0"), 0.1, 0.7, id="zero"),
@@ -226,7 +226,7 @@ async def test_a_service_that_comes_back_is_not_stormed(place: Place, servers: S
     times = [at for at in arrivals(gateway) if at >= 1.2]
     assert report.exit_status == 0
     assert [sum(at < times[0] + span for at in times) for span in (0.09, 0.19, 0.29)] <= [1, 4, 10]
-    assert sum(at < times[0] + 1.0 for at in times) >= 60
+    assert sum(at < times[0] + 1.0 for at in times) >= 30
 
 
 @hasty
