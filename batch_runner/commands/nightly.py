@@ -125,7 +125,9 @@ def check_job(job: Job, *, as_json: bool) -> int:
     if as_json:
         print_json(outlook.document())
         return int(ExitStatus.OK)
-    show(f"{shown(job.path)}: the job {job.name} is fine")
+    lacking = outlook.lacking()
+    but = f"'s file is fine, but not all that it names is there: {', '.join(lacking)}" if lacking else " is fine"
+    show(f"{shown(job.path)}: the job {job.name}{but}")
     for name, value in outlook.lines():
         show(f"  {name:<10} {value}")
     return int(ExitStatus.OK)

@@ -42,19 +42,31 @@ class Outlook:
         begins = f"{datetime.fromtimestamp(night.night.begins, night.zone):%Y-%m-%d %H:%M %Z}"
         yield "night", f"{night.night.day}, from {begins}{'; left unfinished, so it is gone on with' if night.resumed else ''}"
         yield "zone", f"{night.zone}{'' if keys.zone else ' (the machine is in it; one named in [job] holds everywhere)'}"
-        for name, found in self._inputs():
+        for name, found, _ in self._inputs():
             yield "inputs", name if name == STDIN else f"{name}: {found}"
         if keys.retry_failed_from is not None:
             yield "retries", self._retried()
         yield "output", f"{night.output}: {self._standing()}"
-        yield "asks", f"{self.settings.request.model} at {self.settings.request.endpoint}; its key: {_whereabouts(self.settings)}"
+        yield (
+            "asks",
+            f"{self.settings.request.model} at {self.settings.request.endpoint}; its key: {_whereabouts(self.settings)[0]}",
+        )
         yield from self._times()
         if budgets := [f"{money(limit)} for {what}" for _, limit, what in self._budgets()]:
             yield "costs", f"at most {', '.join(budgets)}"
-        yield from (("tells", told) for told in self._told())
+        yield from (("tells", told) for told, _ in self._told())
         if keys.keep is not None:
             packed = "" if keys.keep_packed is None else f", {keys.keep_packed:,} packed"
             yield "keeps", f"{many(keys.keep, 'night')}{packed or ', older ones packed'}"
+
+    def lacking(self) -> list[str]:
+        """What the job names and isn't there at this moment, by the words that its lines begin with."""
+        there = {
+            "inputs": all(there for _, _, there in self._inputs()),
+            "its key": _whereabouts(self.settings)[1],
+            "tells": all(there for _, there in self._told()),
+        }
+        return [word for word, all_there in there.items() if not all_there]
 
     def document(self) -> dict[str, Any]:
         """For a program."""
@@ -67,7 +79,7 @@ class Outlook:
             "night_begins": timestamp(night.night.begins),
             "resumed": night.resumed,
             "zone": str(night.zone),
-            "inputs": None if night.inputs is None else [{"name": name, "found": found} for name, found in self._inputs()],
+            "inputs": None if night.inputs is None else [{"name": name, "found": found} for name, found, _ in self._inputs()],
             "retry_failed_from": None if night.job.keys.retry_failed_from is None else self._retried(),
             "output": str(night.output),
             "output_is": self._standing(),
@@ -75,17 +87,19 @@ class Outlook:
             "model": self.settings.request.model,
             "stops_at": None if deadline is None or deadline.at is None else timestamp(deadline.at),
             "max_duration_s": self.settings.ending.max_duration,
-            "tells": list(self._told()),
+            "tells": [told for told, _ in self._told()],
+            "lacking": self.lacking(),
             "keep": night.job.keys.keep,
             "keep_packed": night.job.keys.keep_packed,
             "budgets_usd": {name: limit for name, limit, _ in self._budgets()},
         }
 
-    def _told(self) -> Iterator[str]:
+    def _told(self) -> Iterator[tuple[str, bool]]:
         return whom(dated(self.settings, self.night.night.day))
 
-    def _inputs(self) -> Iterator[tuple[str, str]]:
-        return ((name, "read once" if name == STDIN else _found(name)) for name in self.night.inputs or ())
+    def _inputs(self) -> Iterator[tuple[str, str, bool]]:
+        for name in self.night.inputs or ():
+            yield name, *(("read once", True) if name == STDIN else _found(name))
 
     def _retried(self) -> str:
         if self.night.job.keys.retry_failed_from == ITSELF:
@@ -117,24 +131,24 @@ class Outlook:
         return [(name, limit, what) for name, limit, what in named if limit is not None]
 
 
-def _found(name: str) -> str:
+def _found(name: str) -> tuple[str, bool]:
     try:
-        return many(len(find_inputs([name])[0]), "file")
+        return many(len(find_inputs([name])[0]), "file"), True
     except BatchRunnerError as error:
-        return str(error).removeprefix(f"{name}: ")
+        return str(error).removeprefix(f"{name}: "), False
 
 
-def _whereabouts(settings: Settings) -> str:
-    """Of the key."""
+def _whereabouts(settings: Settings) -> tuple[str, bool]:
+    """Of the key, and whether it is there."""
     request, variable = settings.request, key_variable_of(settings)
     if request.endpoint == FAKE:
-        return "none is needed"
+        return "none is needed", True
     if request.api_key_command is not None:
-        return "printed by a command"
+        return "printed by a command", True
     if request.api_key_file is not None:
         there = request.api_key_file.startswith(CREDENTIALS_FOLDER) or Path(request.api_key_file).is_file()
-        return f"in {request.api_key_file}{'' if there else ', which is not there'}"
+        return f"in {request.api_key_file}{'' if there else ', which is not there'}", there
     if os.environ.get(variable):
-        return f"in the variable {variable}"
+        return f"in the variable {variable}", True
     optional = request.api_key_env is None and is_loopback(resolve(settings).host)
-    return "none is set, none is sent" if optional else f"in the variable {variable}, which is not set here"
+    return ("none is set, none is sent", True) if optional else (f"in the variable {variable}, which is not set here", False)

@@ -87,9 +87,11 @@ def progress_in_words(snapshot: Snapshot, prices: Prices | None = None, width: i
     parts = [f"{snapshot.recorded:,}/{snapshot.to_record:,} rows", *counts, pace, tokens, cost, _what_now(snapshot)]
     limit = "" if snapshot.learned is None else f"limit {limit_in_words(snapshot.learned)}"
     parts = [part for part in (*parts, limit) if part]
-    for least in (limit, pace, tokens, *counts[:1], cost):
+    spent = cost.partition(" of ")[0]
+    shorter = {limit: "", pace: "", tokens: "", **dict.fromkeys(counts[:1], ""), cost: spent, spent: ""}
+    for least, instead in shorter.items():
         if least in parts and len(", ".join(parts)) > width:
-            parts.remove(least)
+            parts = [word for part in parts if (word := instead if part == least else part)]
     return ", ".join(parts)
 
 

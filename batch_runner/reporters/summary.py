@@ -113,16 +113,22 @@ def _caps_in(command: Sequence[str]) -> Iterator[str]:
 
 
 def _with_more(command: Sequence[str], reason: str) -> list[str]:
-    """The same command with twice the cap that `reason` names, or more where the next row needs more: with the same one it would
-    send nothing.
+    """The same command with twice the cap that `reason` names, or more where the next row needs more: with the same one, be it of
+    the command, a variable or a job, it would send nothing.
     """
     words = list(command)
-    for flag in CAPS:
-        place = words.index(flag) + 1 if flag in words else len(words)
-        if reason.startswith(flag) and place < len(words):
-            limit, spent, asked, *_ = (float(each.replace(",", "")) for each in AMOUNT.findall(reason.removeprefix(flag)))
-            words[place] = _as_typed(max(2 * limit, 1.1 * (spent + asked)))
-    return words
+    flag = next((cap for cap in CAPS if reason.startswith(cap)), None)
+    if flag is None:
+        return words
+    limit, spent, asked, *_ = (float(each.replace(",", "")) for each in AMOUNT.findall(reason.removeprefix(flag)))
+    more = _as_typed(max(2 * limit, 1.1 * (spent + asked)))
+    for place, word in enumerate(words):
+        if word.startswith(f"{flag}="):
+            return [*words[:place], f"{flag}={more}", *words[place + 1 :]]
+        if word == flag:
+            return [*words[: place + 1], more, *words[place + 2 :]]
+    end = words.index("--") if "--" in words else len(words)
+    return [*words[:end], flag, more, *words[end:]]
 
 
 def _as_typed(amount: float) -> str:

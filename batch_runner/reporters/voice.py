@@ -1,14 +1,18 @@
 """How the program speaks: results and asked-for documents on stdout, all else on stderr.
 
-Nobody listening (a closed pipe, a closed terminal) is no reason to fail, or to end a run: the exit status tells.
+Nobody listening (a closed pipe, a closed terminal) is no reason to fail, or to end a run: the exit status tells. A full disk
+under stdout is told on stderr, since somebody will miss what isn't there.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 
 import click
+
+FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 def tell(text: str) -> None:
@@ -27,8 +31,10 @@ def _write(text: str, *, err: bool) -> None:
         return
     try:
         click.echo(text, err=err)
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
         _forget(2 if err else 1)
+        if not err and isinstance(error, OSError) and error.errno in FULL:
+            tell(f"stdout can't be written: {error.strerror}; what stands there isn't all")
 
 
 def _forget(descriptor: int) -> None:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 WAITS = ("outage_s", "pause_left_s")
+GOES_ON = "the same command goes on"
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,12 +194,13 @@ def _rest_in_words(standing: Standing) -> str:
     if (beat.get("exit_status"), beat.get("run_id")) == (ExitStatus.OUTPUT_LOST, standing.run.id):
         return f"its last run lost it: {one_line(str(beat.get('reason')), MOST_REASON)}"
     if standing.state is OutputState.DEAD:
-        return "its last run was killed; the same command goes on"
+        return f"its last run was killed; {GOES_ON}"
     if standing.state is OutputState.FINISHED:
         return "no run is at it"
     why = one_line(str(beat.get("reason") or ""), MOST_REASON) if beat.get("run_id") == standing.run.id else ""
     left = standing.job.rows[UNATTEMPTED] + standing.job.rows[Status.UNFINISHED]
-    return f"{rows(left)} left{in_brackets(why)}; the same command goes on"
+    onward = "" if GOES_ON in why else f"; {GOES_ON}"
+    return f"{rows(left)} left{in_brackets(why)}{onward}"
 
 
 def _silence_in_words(beat: Mapping[str, Any]) -> str:

@@ -86,7 +86,7 @@ class Verification:
         for number, line in enumerate(self._history.lines(), 1):
             if offset >= self._index.size:
                 if is_torn(line) and not self._at_work:
-                    yield Fault(number, Flaw.TORN, "cut off in its midst: the next run removes it and sends its row again")
+                    yield Fault(number, Flaw.TORN, "cut off in its midst: the next run that sends rows removes it")
                 break
             living = offset == place
             yield from self._line(number, line, living=living)

@@ -554,7 +554,7 @@ def test_a_run_can_be_watched_until_it_ends(place: Place, servers: Servers) -> N
     assert "prompts.results.jsonl: running: 0 of 4 rows of this run" in first
     assert (looked_away.status, looked_away.err) == (130, "")
     assert end.status == 20
-    assert "interrupted: 4 rows left (told to leave; the same command goes on)" in end.out
+    assert "interrupted: 4 rows left (told to leave; the same command goes on) (last run " in end.out
 
 
 def test_a_monitor_asks_for_a_fresh_good_end(place: Place, gateway: ServedHere) -> None:

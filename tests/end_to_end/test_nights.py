@@ -318,7 +318,7 @@ def test_a_night_can_be_rehearsed(place: Place, gateway: ServedHere) -> None:
     document = job.run("2026-11-24T23:00+01:00", "--dry-run", "--json").document
 
     assert end.status == 0
-    assert "8 rows: 3 new, 5 kept" in end.out
+    assert "8 rows: 3 new, 5 done" in end.out
     assert "stops      2026-11-25 06:30 CET" in end.out
     assert "if every answer used its whole cap" in end.out
     assert "before nothing new is sent (--stop-at 06:30)" in end.out

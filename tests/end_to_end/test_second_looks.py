@@ -73,6 +73,16 @@ def test_a_run_that_nobody_listens_to_is_made_all_the_same(place: Place, closed:
     assert {row["status"] for row in place.rows()} == {"ok"}
 
 
+def test_a_document_that_a_full_disk_cut_off_is_told_of(place: Place) -> None:
+    place.write_questions(3)
+    place.run("run", place.prompts, "--endpoint", "fake")
+
+    command = f"{' '.join(COMMAND)} status {place.out} --json > /dev/full"
+    done = subprocess.run(["bash", "-c", command], cwd=place.folder, env=place.environment(), check=False, timeout=30, stderr=-1)
+
+    assert (done.returncode, done.stderr.count(b"stdout can't be written: No space left on device")) == (0, 1)
+
+
 def test_a_remembered_key_does_not_follow_to_another_endpoint(place: Place, servers: Servers) -> None:
     seen: list[tuple[str, str]] = []
 

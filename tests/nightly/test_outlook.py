@@ -91,6 +91,7 @@ def test_where_the_key_is_is_told_and_the_key_is_not(
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
     monkeypatch.delenv("APICORE_API_KEY", raising=False)
+    (tmp_path / "elsewhere").mkdir()
     monkeypatch.delenv("BATCH_RUNNER_API_KEY", raising=False)
 
     assert lines(outlook(tmp_path, **settings))["asks"].endswith(f"; its key: {said}")
@@ -116,6 +117,7 @@ def test_a_program_gets_the_same_as_a_document(tmp_path: Path) -> None:
         "stops_at": "2026-11-25T05:30:00.000Z",
         "max_duration_s": None,
         "tells": [],
+        "lacking": ["inputs"],
         "keep": None,
         "keep_packed": None,
         "budgets_usd": {"max_cost_per_night": 5.0},
@@ -155,3 +157,17 @@ def test_a_job_that_names_no_zone_is_told_whose_it_is_in(tmp_path: Path, monkeyp
     seen = Outlook(tonight(read_job(str(path)), moment(EVENING)), read_settings({}), None)
 
     assert lines(seen)["zone"] == "Asia/Tokyo (the machine is in it; one named in [job] holds everywhere)"
+
+
+def test_what_a_job_names_and_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("APICORE_API_KEY", raising=False)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/2026-11-24.jsonl").write_text('{"prompt": "a"}\n')
+
+    whole = outlook(tmp_path, on_failure=["sh", "-c", "true"])
+    lacks = outlook(tmp_path / "elsewhere", endpoint="apicore", on_failure=[f"{tmp_path}/gone.sh"])
+
+    assert whole.lacking() == []
+    assert lacks.lacking() == ["inputs", "its key", "tells"]
+    assert lines(lacks)["tells"] == f"on_failure {tmp_path}/gone.sh, which is not there, or not to be run"

@@ -42,6 +42,7 @@ def told(snapshot: Snapshot, width: int = 1000) -> str:
         (84, "120/400 rows, 118 ok, 2 failed, 56.1k tokens, $0.744 of about $2.48, 1 min 10 s left"),
         (72, "120/400 rows, 118 ok, 2 failed, $0.744 of about $2.48, 1 min 10 s left"),
         (62, "120/400 rows, 2 failed, $0.744 of about $2.48, 1 min 10 s left"),
+        (48, "120/400 rows, 2 failed, $0.744, 1 min 10 s left"),
         (40, "120/400 rows, 2 failed, 1 min 10 s left"),
         (10, "120/400 rows, 2 failed, 1 min 10 s left"),
     ],

@@ -155,6 +155,20 @@ def test_after_a_cap_the_same_command_has_a_cap_that_goes_on(flags: tuple[str, s
     assert next_command(report, [*COMMAND, *flags], "out") == [*COMMAND, flags[0], more]
 
 
+@pytest.mark.parametrize(
+    ("called", "again"),
+    [
+        (["job", "run", "x.toml"], ["job", "run", "x.toml", "--max-cost", "0.1"]),
+        (["run", "--max-cost=0.05", "x"], ["run", "--max-cost=0.1", "x"]),
+        (["run", "--", "-x"], ["run", "--max-cost", "0.1", "--", "-x"]),
+    ],
+)
+def test_a_cap_said_elsewhere_or_otherwise_is_raised_too(called: list[str], again: list[str]) -> None:
+    reason = "--max-cost $0.0500 is reached: $0.0319 is spent or may have been, and the next row may come to $0.0182"
+
+    assert next_command(a_report(ExitStatus.SPEND_CAP, reason, ok=3, unattempted=3), called, "out") == again
+
+
 def test_where_only_larger_answers_were_left_to_buy_a_retry_goes_on() -> None:
     reason = "--max-total-tokens 3,000 is reached: 2,900 is spent, the next row may come to 513"
     report = a_report(ExitStatus.SPEND_CAP, reason, ok=3, truncated=3)
