@@ -6,6 +6,7 @@ VENV := .venv
 RUN := $(VENV)/bin/batch-runner
 READY := $(VENV)/.ready
 TOOLS := $(VENV)/.tools
+WORKERS := $(shell echo $$(( $$(nproc 2>/dev/null || echo 2) * 3 / 2 )))
 
 define LOOK
 from batch_runner import read_results
@@ -41,7 +42,7 @@ test: $(TOOLS)  ## format, lint, types and the quick tests
 	$(VENV)/bin/ruff format --check --quiet .
 	$(VENV)/bin/ruff check --quiet .
 	$(VENV)/bin/mypy
-	$(VENV)/bin/pytest -q -n auto --ignore=tests/readers -m "not long"
+	$(VENV)/bin/pytest -q -n $(WORKERS) --ignore=tests/readers -m "not long"
 
 test-readers: $(READY)  ## heavy: the output read with six data tools, Parquet inputs, the embedded endpoint asked by another client
 	test -d $(VENV)-readers || $(PYTHON) -m venv $(VENV)-readers

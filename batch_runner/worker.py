@@ -106,7 +106,8 @@ class Worker:
 
         The slot is held until what was bought is written: so a `kill -9` never hides more than what was in flight.
         """
-        async with self.state.admission.slot(request) as slot:
+        # until there is an answer, a first retry goes before rows never sent: if all first attempts fail, that is no outage
+        async with self.state.admission.slot(request, again=tally.made == 1) as slot:
             await self._room_on_disk()
             sent_at = self.state.now()
             tally.sent(_monotonic())

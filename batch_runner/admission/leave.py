@@ -63,8 +63,11 @@ class Admission(Protocol):
         """What is known of the service's limits by now, if anything."""
         ...
 
-    def slot(self, request: ChatRequest) -> AbstractAsyncContextManager[Slot]:
-        """Wait for leave to send; raises `WaitEndedError` when the run drains first."""
+    def slot(self, request: ChatRequest, *, again: bool = False) -> AbstractAsyncContextManager[Slot]:
+        """Wait for leave to send; raises `WaitEndedError` when the run drains first.
+
+        `again`: before those never sent, while nobody has an answer yet.
+        """
         ...
 
     async def permit_retry(self) -> None:

@@ -47,13 +47,19 @@ class Line(Generic[T]):
         self._let_in(who)
         return True
 
-    async def stand(self, who: T, give_back: Callable[[T], None]) -> None:
-        """Wait to be let in; raises `WaitEndedError` when the run drains first. Who is let in and can't come gives it back."""
+    async def stand(self, who: T, give_back: Callable[[T], None], *, ahead: bool = False) -> None:
+        """Wait to be let in, `ahead` of everyone or behind; raises `WaitEndedError` when the run drains first.
+
+        Who is let in and can't come gives it back.
+        """
         if self._waits.ended:  # maybe since the last question, and by it
             raise WaitEndedError
         future = asyncio.get_running_loop().create_future()
-        self._waiting.append((who, future))
-        if len(self._waiting) == 1:
+        if ahead:
+            self._waiting.appendleft((who, future))
+        else:
+            self._waiting.append((who, future))
+        if ahead or len(self._waiting) == 1:
             self.move()
         try:
             await future

@@ -80,6 +80,7 @@ class LocalAdmission:
         self._max_attempts = max_attempts
         self._line: Line[_LocalSlot] = Line(waits, self._held, self._let_in)
         self._covering: asyncio.Task[None] | None = None
+        self._answered = False
 
     @property
     def in_flight(self) -> int:
@@ -116,9 +117,12 @@ class LocalAdmission:
         """What is known of the service's limits by now, if anything."""
         return self._finder.learned(self._clock())
 
-    def slot(self, request: ChatRequest) -> _LocalSlot:
-        """Wait for leave to send; raises `WaitEndedError` when the run drains first."""
-        return _LocalSlot(self, request)
+    def slot(self, request: ChatRequest, *, again: bool = False) -> _LocalSlot:
+        """Wait for leave to send; raises `WaitEndedError` when the run drains first.
+
+        `again`: before those never sent, while nobody has an answer yet.
+        """
+        return _LocalSlot(self, request, again=again)
 
     async def permit_retry(self) -> None:
         """Wait until the run can afford one retry more; raises `WaitEndedError` when it drains first."""
@@ -130,7 +134,7 @@ class LocalAdmission:
     async def enter(self, slot: _LocalSlot) -> None:
         """Let a slot in when nothing holds it."""
         if not self._line.passed(slot):
-            await self._line.stand(slot, _LocalSlot.give_back)
+            await self._line.stand(slot, _LocalSlot.give_back, ahead=slot.again and not self._answered)
         if self._governor is not None:
             try:
                 async with self._waits.until():
@@ -202,6 +206,7 @@ class LocalAdmission:
         """An attempt ended so."""
         self.settle(slot, verdict)
         if isinstance(verdict, Completion):
+            self._answered = True
             self._finder.answered(slot.sent, self._clock(), _tokens_of(verdict))
             self._count_tokens(verdict)
             self._retries.answered()
@@ -281,11 +286,12 @@ def _tokens_of(completion: Completion) -> int | None:
 class _LocalSlot:
     """A slot of a `LocalAdmission`: what was given for one request."""
 
-    __slots__ = ("_admission", "charge", "place", "request", "reservation", "sent")
+    __slots__ = ("_admission", "again", "charge", "place", "request", "reservation", "sent")
 
-    def __init__(self, admission: LocalAdmission, request: ChatRequest) -> None:
+    def __init__(self, admission: LocalAdmission, request: ChatRequest, *, again: bool) -> None:
         self._admission = admission
         self.request = request
+        self.again = again
         self.sent: Sent
         self.place: int
         self.charge: Charge | None = None

@@ -57,6 +57,19 @@ async def test_who_comes_first_is_let_in_first() -> None:
     assert asyncio.get_running_loop().time() == pytest.approx(7)
 
 
+async def test_who_stands_ahead_is_let_in_before_the_others() -> None:
+    room, seen = Room(places=1, opens_at=3.0), list[str]()
+
+    async def visit(who: str) -> None:
+        await room.line.stand(who, room.inside.remove, ahead=who == "d")
+        seen.append(who)
+        room.leave(who)
+
+    await asyncio.gather(*(visit(who) for who in "abcd"))
+
+    assert seen == list("dabc")
+
+
 async def test_nobody_passes_who_could_while_others_stand_in_line() -> None:
     room = Room(places=1, opens_at=1.0)
     waiting = asyncio.create_task(room.enter("a"))

@@ -127,6 +127,27 @@ async def test_who_leaves_while_the_told_limit_holds_it_gives_its_place_back(mon
     bench.assert_nothing_is_held()
 
 
+@pytest.mark.parametrize(("answered", "order"), [(False, ["again", "new"]), (True, ["new", "again"])])
+async def test_a_first_retry_goes_before_rows_never_sent_as_long_as_nobody_has_an_answer(
+    *, answered: bool, order: list[str]
+) -> None:
+    bench, sent = Bench(concurrency=1), list[str]()
+
+    async def send(name: str) -> None:
+        async with bench.admission.slot(REQUEST, again=name == "again") as slot:
+            sent.append(name)
+            slot.ended(ANSWER)
+
+    if answered:
+        await bench.end(ANSWER)
+    async with bench.admission.slot(REQUEST):
+        waiting = [asyncio.create_task(send(name)) for name in ("new", "again")]
+        await asyncio.sleep(0.1)
+    await asyncio.gather(*waiting)
+
+    assert sent == order
+
+
 async def test_what_is_in_flight_is_counted_and_counted_out() -> None:
     bench = Bench()
 
