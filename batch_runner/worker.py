@@ -70,7 +70,7 @@ class Worker:
         answer: Result | None = None
         try:
             while True:
-                end = await self._attempt(row, request, tally)
+                end = await self._attempt(row, request, tally, failure)
                 if isinstance(end, Retry):
                     failure = end.failure
                     await self._wait(end, aside)
@@ -101,13 +101,12 @@ class Worker:
             return NO_USE
         return self.patience.growth.larger(request.model, request.max_completion_tokens, end.usage)
 
-    async def _attempt(self, row: PromptRow, request: ChatRequest, tally: Tally) -> Result | Retry:
-        """Send once; the row's last word, or when to send again.
+    async def _attempt(self, row: PromptRow, request: ChatRequest, tally: Tally, before: Failure | None) -> Result | Retry:
+        """Send once, `before` being how the attempt before ended; the row's last word, or when to send again.
 
         The slot is held until what was bought is written: so a `kill -9` never hides more than what was in flight.
         """
-        # until there is an answer, a first retry goes before rows never sent: if all first attempts fail, that is no outage
-        async with self.state.admission.slot(request, again=tally.made == 1) as slot:
+        async with self.state.admission.slot(request, after=before if tally.made == 1 else None) as slot:
             await self._room_on_disk()
             sent_at = self.state.now()
             tally.sent(_monotonic())

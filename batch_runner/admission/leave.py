@@ -63,10 +63,10 @@ class Admission(Protocol):
         """What is known of the service's limits by now, if anything."""
         ...
 
-    def slot(self, request: ChatRequest, *, again: bool = False) -> AbstractAsyncContextManager[Slot]:
+    def slot(self, request: ChatRequest, *, after: Failure | None = None) -> AbstractAsyncContextManager[Slot]:
         """Wait for leave to send; raises `WaitEndedError` when the run drains first.
 
-        `again`: before those never sent, while nobody has an answer yet.
+        `after`: how the row's first attempt ended, if this is its second.
         """
         ...
 

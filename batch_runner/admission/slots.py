@@ -117,12 +117,14 @@ class LocalAdmission:
         """What is known of the service's limits by now, if anything."""
         return self._finder.learned(self._clock())
 
-    def slot(self, request: ChatRequest, *, again: bool = False) -> _LocalSlot:
+    def slot(self, request: ChatRequest, *, after: Failure | None = None) -> _LocalSlot:
         """Wait for leave to send; raises `WaitEndedError` when the run drains first.
 
-        `again`: before those never sent, while nobody has an answer yet.
+        `after`: how the row's first attempt ended, if this is its second. That goes before rows never sent when it was told to
+        slow down, for it came first, and while nobody has an answer: a service that fails every first attempt isn't in an outage.
         """
-        return _LocalSlot(self, request, again=again)
+        ahead = after is not None and (after.scope is Scope.EVERYONE or not self._answered)
+        return _LocalSlot(self, request, ahead=ahead)
 
     async def permit_retry(self) -> None:
         """Wait until the run can afford one retry more; raises `WaitEndedError` when it drains first."""
@@ -134,7 +136,7 @@ class LocalAdmission:
     async def enter(self, slot: _LocalSlot) -> None:
         """Let a slot in when nothing holds it."""
         if not self._line.passed(slot):
-            await self._line.stand(slot, _LocalSlot.give_back, ahead=slot.again and not self._answered)
+            await self._line.stand(slot, _LocalSlot.give_back, ahead=slot.ahead)
         if self._governor is not None:
             try:
                 async with self._waits.until():
@@ -286,12 +288,12 @@ def _tokens_of(completion: Completion) -> int | None:
 class _LocalSlot:
     """A slot of a `LocalAdmission`: what was given for one request."""
 
-    __slots__ = ("_admission", "again", "charge", "place", "request", "reservation", "sent")
+    __slots__ = ("_admission", "ahead", "charge", "place", "request", "reservation", "sent")
 
-    def __init__(self, admission: LocalAdmission, request: ChatRequest, *, again: bool) -> None:
+    def __init__(self, admission: LocalAdmission, request: ChatRequest, *, ahead: bool) -> None:
         self._admission = admission
         self.request = request
-        self.again = again
+        self.ahead = ahead
         self.sent: Sent
         self.place: int
         self.charge: Charge | None = None

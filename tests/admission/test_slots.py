@@ -127,14 +127,20 @@ async def test_who_leaves_while_the_told_limit_holds_it_gives_its_place_back(mon
     bench.assert_nothing_is_held()
 
 
-@pytest.mark.parametrize(("answered", "order"), [(False, ["again", "new"]), (True, ["new", "again"])])
-async def test_a_first_retry_goes_before_rows_never_sent_as_long_as_nobody_has_an_answer(
-    *, answered: bool, order: list[str]
+LOST = Failure(FailureKind.SERVER_ERROR, Scope.ROW, "")
+
+
+@pytest.mark.parametrize(
+    ("answered", "failure", "order"),
+    [(False, LOST, ["again", "new"]), (True, LOST, ["new", "again"]), (True, TOO_FAST, ["again", "new"])],
+)
+async def test_a_first_retry_goes_before_rows_never_sent_if_it_was_told_to_slow_down_or_nobody_has_an_answer(
+    *, answered: bool, failure: Failure, order: list[str]
 ) -> None:
     bench, sent = Bench(concurrency=1), list[str]()
 
     async def send(name: str) -> None:
-        async with bench.admission.slot(REQUEST, again=name == "again") as slot:
+        async with bench.admission.slot(REQUEST, after=failure if name == "again" else None) as slot:
             sent.append(name)
             slot.ended(ANSWER)
 
