@@ -109,6 +109,11 @@ async def _ready(prepared: Prepared, open_things: AsyncExitStack) -> Endpoint:
     """The endpoint, started if it is the embedded one."""
     if prepared.real or prepared.plan.to_send == 0:
         return prepared.endpoint
+    return await embedded(open_things)
+
+
+async def embedded(open_things: AsyncExitStack) -> Endpoint:
+    """The embedded endpoint, started; it ends with `open_things`."""
     from batch_runner.fake_server import FakeGateway  # noqa: PLC0415 - brings a web server along
 
     gateway = await open_things.enter_async_context(FakeGateway())

@@ -96,14 +96,11 @@ class Stretch(NamedTuple):
 
 def stretches(stream: IO[bytes], most: int = sys.maxsize) -> Iterator[Stretch]:
     r"""All lines, piece by piece, as far as the first `most` bytes reach: what `numbered_lines` gives one by one."""
-    if cast("io.BufferedReader", stream).peek(2)[:2] not in UTF16_BOMS:
-        yield from _stretches(stream.read, most)
-        return
-    text = io.TextIOWrapper(cast("io.BufferedReader", stream), "utf-16", newline="\n")
-    try:
-        yield from _stretches(lambda size: text.read(size).encode(), sys.maxsize)
-    finally:
-        text.detach()  # the file is closed by whoever opened it
+    with _utf16(stream) as text:
+        if text is None:
+            yield from _stretches(stream.read, most)
+        else:
+            yield from _stretches(lambda size: text.read(size).encode(), sys.maxsize)
 
 
 def _stretches(read: Callable[[int], bytes], left: int) -> Iterator[Stretch]:
@@ -147,14 +144,25 @@ def numbered_lines(stream: IO[bytes], most: int = sys.maxsize) -> Iterator[tuple
 
     A line ends at `\\n` and nowhere else. Of one above `MOST_LINE_BYTES` only the start is given.
     """
-    if cast("io.BufferedReader", stream).peek(2)[:2] not in UTF16_BOMS:
-        yield from _numbered(stream.readline, most)
+    with _utf16(stream) as text:
+        if text is None:
+            yield from _numbered(stream.readline, most)
+        else:
+            yield from _numbered(lambda size: text.readline(size).encode(), sys.maxsize)
+
+
+@contextmanager
+def _utf16(stream: IO[bytes]) -> Iterator[io.TextIOWrapper | None]:
+    """The text of a stream that opens as UTF-16 does; `None` for any other. The file is closed by whoever opened it."""
+    buffered = cast("io.BufferedReader", stream)
+    if buffered.peek(2)[:2] not in UTF16_BOMS:
+        yield None
         return
-    text = io.TextIOWrapper(cast("io.BufferedReader", stream), "utf-16", newline="\n")
+    text = io.TextIOWrapper(buffered, "utf-16", newline="\n")
     try:
-        yield from _numbered(lambda size: text.readline(size).encode(), sys.maxsize)
+        yield text
     finally:
-        text.detach()  # the file is closed by whoever opened it
+        text.detach()
 
 
 def _numbered(read: Callable[[int], bytes], left: int) -> Iterator[tuple[int, bytes, int]]:

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, TypeVar
 
 from batch_runner.commands.terminal import print_json
-from batch_runner.endpoint import FAKE, FAKE_KEY, Endpoint, resolve, trust, with_key
+from batch_runner.endpoint import FAKE, Endpoint, resolve, trust, with_key
 from batch_runner.exits import ExitStatus
 from batch_runner.leaving import Waits
 from batch_runner.reporters.statement import failure_document
@@ -36,10 +36,9 @@ def ask(endpoint: Endpoint, settings: Settings, question: Callable[[Asker, Endpo
         async with AsyncExitStack() as open_things:
             asked = endpoint
             if endpoint.host == FAKE:
-                from batch_runner.fake_server import FakeGateway
+                from batch_runner.execution import embedded
 
-                gateway = await open_things.enter_async_context(FakeGateway())
-                asked = Endpoint(gateway.url, FAKE, FAKE_KEY)
+                asked = await embedded(open_things)
             transport = HttpTransport(asked, timeout=settings.request.timeout, sends=Waits(), trust=trusted)
             return await question(await open_things.enter_async_context(transport), asked)
 
