@@ -7,7 +7,6 @@ near the resident size, which one large sort would double.
 
 from __future__ import annotations
 
-import ctypes
 from array import array
 from collections import Counter
 from contextlib import suppress
@@ -265,6 +264,8 @@ def _stretch(base: int, gathered: Gathered) -> Stretch:
 
 def _give_memory_back() -> None:
     """Tell glibc to let go of what sorting has left behind: it would keep several bytes a line for later."""
+    import ctypes  # noqa: PLC0415 - only after a large output
+
     with suppress(AttributeError, OSError):  # other C libraries let go by themselves
         ctypes.CDLL(None).malloc_trim(0)
 
