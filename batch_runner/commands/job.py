@@ -87,6 +87,8 @@ def run(
 def check(file: str, *, as_json: bool) -> int:
     """Look at the job in FILE: every mistake with its line, or what it comes to now. Nothing is sent.
 
+    Ends with 2 when the file is wrong, and with 3 when inputs, a key or whom to tell, as it names them, aren't there (yet).
+
     \b
     Example:
       batch-runner job check jobs/demo.toml

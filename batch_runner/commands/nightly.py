@@ -120,17 +120,18 @@ class _Queue:
 
 
 def check_job(job: Job, *, as_json: bool) -> int:
-    """Tell what a job comes to now; returns the exit status."""
+    """Tell what a job comes to now; returns the exit status, which isn't 0 where something that it names isn't there."""
     outlook = _outlook(job, read_settings(job.settings), None)
+    lacking = outlook.lacking()
+    status = int(ExitStatus.CANNOT_START if lacking else ExitStatus.OK)
     if as_json:
         print_json(outlook.document())
-        return int(ExitStatus.OK)
-    lacking = outlook.lacking()
+        return status
     but = f"'s file is fine, but not all that it names is there: {', '.join(lacking)}" if lacking else " is fine"
     show(f"{shown(job.path)}: the job {job.name}{but}")
     for name, value in outlook.lines():
         show(f"  {name:<10} {value}")
-    return int(ExitStatus.OK)
+    return status
 
 
 def _outlook(job: Job, settings: Settings, day: date | None) -> Outlook:

@@ -63,6 +63,7 @@ class Outlook:
         """What the job names and isn't there at this moment, by the words that its lines begin with."""
         there = {
             "inputs": all(there for _, _, there in self._inputs()),
+            "retries": self._can_retry(),
             "its key": _whereabouts(self.settings)[1],
             "tells": all(there for _, there in self._told()),
         }
@@ -100,6 +101,12 @@ class Outlook:
     def _inputs(self) -> Iterator[tuple[str, str, bool]]:
         for name in self.night.inputs or ():
             yield name, *(("read once", True) if name == STDIN else _found(name))
+
+    def _can_retry(self) -> bool:
+        """Whether there is an output that rows can be taken from, where a night has no other rows."""
+        if self.night.job.keys.retry_failed_from == ITSELF:
+            return self.night.output.is_file()
+        return self.night.inputs is not None or self.night.previous is not None
 
     def _retried(self) -> str:
         if self.night.job.keys.retry_failed_from == ITSELF:

@@ -171,3 +171,26 @@ def test_what_a_job_names_and_is_not_there_is_told(tmp_path: Path, monkeypatch: 
     assert whole.lacking() == []
     assert lacks.lacking() == ["inputs", "its key", "tells"]
     assert lines(lacks)["tells"] == f"on_failure {tmp_path}/gone.sh, which is not there, or not to be run"
+
+
+@pytest.mark.parametrize(
+    ("keys", "inputs", "lacking"),
+    [
+        ('retry_failed_from = "itself"', "", ["retries"]),
+        ('retry_failed_from = "previous"', "", ["retries"]),
+        ('retry_failed_from = "previous"', 'inputs = "nightly.toml"\n', []),
+    ],
+)
+def test_a_job_whose_only_rows_are_those_of_an_output_lacks_them_before_there_is_one(
+    tmp_path: Path, keys: str, inputs: str, lacking: list[str]
+) -> None:
+    path = tmp_path / "nightly.toml"
+    path.write_text(f'{inputs}output = "{{date}}.jsonl"\n[job]\n{keys}\n', encoding="utf-8")
+
+    def lacks() -> list[str]:
+        return Outlook(tonight(read_job(str(path)), moment(EVENING)), read_settings({"endpoint": "fake"}), None).lacking()
+
+    assert lacks() == lacking
+    for day in ("2026-11-23", "2026-11-24"):
+        (tmp_path / f"{day}.jsonl").write_text("")
+    assert lacks() == []
