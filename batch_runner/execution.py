@@ -18,11 +18,12 @@ from batch_runner.admission.memory import Memory, Place, cache_folder
 from batch_runner.alongside import alongside
 from batch_runner.clock import compact_timestamp, timestamp
 from batch_runner.deadline import leave_in_time
-from batch_runner.endpoint import FAKE, FAKE_KEY, Endpoint
+from batch_runner.endpoint import FAKE, FAKE_KEY, Endpoint, keyless_in_words
 from batch_runner.exits import ExitStatus, gravest
-from batch_runner.failures import BatchRunnerError, Bug, OutputLost
+from batch_runner.failures import BatchRunnerError, Bug, FailureKind, OutputLost
 from batch_runner.growth import Growth, first_request
 from batch_runner.health import Health
+from batch_runner.intent import again_in_words
 from batch_runner.leaving import AtStake, Leaving
 from batch_runner.output.compact import compact, is_due
 from batch_runner.output.journal import Journal
@@ -236,11 +237,15 @@ def _run_of(prepared: Prepared) -> Run:
 
 
 def _nothing_to_do(prepared: Prepared, reporter: Reporter) -> RunReport:
-    only = [state for state in prepared.settings.retry.only if state != "all"]
-    reason = f"nothing to send: no row is {' or '.join(only)}" if only else "nothing to send: every row has its record"
+    status = as_rows_deserve(prepared.plan.standing, prepared.settings.ending.max_failed)
+    return _nothing_sent(prepared, reporter, status, f"nothing to send: {_why_nothing(prepared)}")
+
+
+def _why_nothing(prepared: Prepared) -> str:
     if prepared.plan.full_length:
-        reason = f"nothing to send: {full_length_in_words(prepared.plan.full_length)}"
-    return _nothing_sent(prepared, reporter, as_rows_deserve(prepared.plan.standing, prepared.settings.ending.max_failed), reason)
+        return full_length_in_words(prepared.plan.full_length)
+    wanted = again_in_words(prepared.settings, retrying=prepared.order.inputs is None)
+    return f"no row is {' or '.join(wanted)}" if wanted else "every row has its record"
 
 
 def _cap_reached(prepared: Prepared) -> CapReached | None:
@@ -297,8 +302,9 @@ def _verdict(prepared: Prepared, ending: Ending) -> tuple[ExitStatus, str]:
     reason = "told to leave; the same command goes on"
     if state.leaving.reason:
         reason = state.leaving.reason
-    if state.health.stop is not None:
-        reason = f"{state.health.stop.kind}: {state.health.stop.message}"
+    if (stop := state.health.stop) is not None:
+        keyless = keyless_in_words(prepared.endpoint, prepared.settings) if stop.kind is FailureKind.INVALID_KEY else ""
+        reason = f"{stop.kind}: {'; '.join(filter(None, (keyless, stop.message)))}"
     return gravest(*state.leaving.causes), reason
 
 

@@ -19,7 +19,7 @@ from batch_runner.output.history import History
 from batch_runner.output.kept_inputs import Joined, KeptInputs
 from batch_runner.planner import make_plan
 from batch_runner.pricing.file import read_prices
-from batch_runner.records import REPEATABLE, RETRIED
+from batch_runner.records import REPEATABLE, RETRIED, Status
 from batch_runner.selection import selection
 from batch_runner.spending import Allowed, caps_of
 from batch_runner.totals import Totals
@@ -216,6 +216,13 @@ def again_of(settings: Settings, *, retrying: bool) -> Again:
         return Again(only=True, states=RETRIED) if retrying else Again(failed=settings.retry.retry_failed)
     states = REPEATABLE if "all" in words else frozenset(status for status in REPEATABLE if status in words)
     return Again(only=True, states=states, kinds=frozenset(kind for kind in FailureKind if kind in words))
+
+
+def again_in_words(settings: Settings, *, retrying: bool) -> list[str]:
+    """What those rows are that alone are sent, by status or failure kind; nothing where new rows are sent as well."""
+    words = settings.retry.only
+    states = RETRIED if retrying and not words else REPEATABLE if "all" in words else frozenset[Status]()
+    return [str(status) for status in Status if status in states] or list(words)
 
 
 def _files(inputs: tuple[str, ...]) -> tuple[list[InputFile | None], list[str]]:

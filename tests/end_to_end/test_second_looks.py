@@ -139,9 +139,11 @@ def test_an_only_that_fits_no_row_says_so(place: Place) -> None:
     place.write_questions(1)
     place.run("run", place.prompts, "--endpoint", "fake")
 
-    told = place.run("retry", place.out, "--only", "timeout")
+    told = [place.run("retry", place.out, *only).err for only in (["--only", "timeout"], ["--only", "all"], [])]
 
-    assert "no row is timeout" in told.err
+    assert "no row is timeout" in told[0]
+    assert "no row is truncated or refused or failed or unfinished" in told[1]
+    assert "no row is failed or unfinished" in told[2]
 
 
 def test_instructions_that_begin_with_an_at_sign_survive_a_retry(place: Place, gateway: ServedHere) -> None:
