@@ -15,6 +15,7 @@ from batch_runner.forms import Shape, shape
 from batch_runner.growth import Growth
 from batch_runner.identity import Again
 from batch_runner.loader import STDIN, InputFile, InputFiles, RowSource, copy_stdin, find_inputs, is_glob
+from batch_runner.output.file import default_output
 from batch_runner.output.history import History
 from batch_runner.output.kept_inputs import Joined, KeptInputs
 from batch_runner.planner import make_plan
@@ -36,9 +37,6 @@ if TYPE_CHECKING:
     from batch_runner.selection import Selection
     from batch_runner.settings import Settings
     from batch_runner.spending import Allowance
-
-
-INPUT_ENDINGS = (".zst", ".gz", ".jsonl", ".ndjson", ".json", ".txt", ".csv", ".tsv", ".parquet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,11 +200,7 @@ def output_of(order: Order) -> Path:
         return Path(os.path.realpath(order.output))
     if order.inputs is None or len(order.inputs) != 1 or order.inputs[0] == STDIN or is_glob(order.inputs[0]):
         raise UsageMistake("name the output with -o: it has a default only for a single input file")
-    name = Path(order.inputs[0])
-    stem = name.name
-    for ending in INPUT_ENDINGS:
-        stem = stem.removesuffix(ending)
-    return Path(os.path.realpath(name.with_name(f"{stem}.results.jsonl")))
+    return Path(os.path.realpath(default_output(Path(order.inputs[0]))))
 
 
 def again_of(settings: Settings, *, retrying: bool) -> Again:

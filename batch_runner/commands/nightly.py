@@ -15,7 +15,7 @@ from batch_runner.commands.terminal import print_json, shown
 from batch_runner.commands.tidying import tidied
 from batch_runner.deadline import Deadline
 from batch_runner.exits import ExitStatus
-from batch_runner.failures import UsageMistake
+from batch_runner.failures import OutputBusy, UsageMistake
 from batch_runner.intent import Order
 from batch_runner.nightly.book import Book
 from batch_runner.nightly.outlook import Outlook
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from datetime import time as time_of_day
 
     from batch_runner.commands.terminal import Face
-    from batch_runner.failures import OutputBusy
     from batch_runner.nightly.job_file import Job
     from batch_runner.settings import Settings
 
@@ -107,9 +106,9 @@ class _Queue:
         self._told = False
 
     def stays(self, busy: OutputBusy) -> bool:
-        """Asked while another run is at work. Raises `_TimeUp` once it isn't worth while any more."""
+        """Asked while another run is at work. Raises `OutputBusy` without `--wait`, `_TimeUp` once it isn't worth while."""
         if not self._wait:
-            return False
+            raise OutputBusy(f"{busy}; --wait waits for its turn") from None
         deadline = self._deadline
         if deadline is not None and deadline.seconds_left(time.time(), time.monotonic()) <= deadline.reserve:
             raise _TimeUp(f"the time is up ({deadline.told}), and {busy}; nothing was sent")
