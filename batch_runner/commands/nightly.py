@@ -18,7 +18,7 @@ from batch_runner.exits import ExitStatus
 from batch_runner.failures import OutputBusy, UsageMistake
 from batch_runner.intent import Order
 from batch_runner.nightly.book import Book
-from batch_runner.nightly.outlook import Outlook
+from batch_runner.nightly.outlook import Outlook, left_in_words
 from batch_runner.nightly.placing import placement
 from batch_runner.nightly.schedule import cron_text, systemd_text
 from batch_runner.nightly.tonight import Tonight, order_of, tonight
@@ -36,8 +36,10 @@ if TYPE_CHECKING:
     from batch_runner.settings import Settings
 
 
-def run_job(job: Job, settings: Settings, face: Face, *, day: date | None, wait: bool, fail_on_drift: bool) -> int:
-    """Run the night of a job; returns the exit status."""
+def run_job(
+    job: Job, settings: Settings, face: Face, *, day: date | None, wait: bool, fail_on_drift: bool, pilot: int | None
+) -> int:
+    """Run the night of a job, so many rows first as a `pilot`; returns the exit status."""
     now = time.time()
     first = tonight(job, now, day)
     deadline = Deadline.of(settings.ending, now, time.monotonic(), first.zone)
@@ -54,10 +56,12 @@ def run_job(job: Job, settings: Settings, face: Face, *, day: date | None, wait:
             return int(ExitStatus.DEADLINE)
         if night.resumed:
             face.say(f"going on with the night of {night.night.day}, which was left unfinished")
+        if left := left_in_words(night):
+            face.say(left)
         book = Book(night, fail_on_drift=fail_on_drift or job.keys.fail_on_drift, clock=time.time, say=tell)
         with telling_refusals(Order(settings, night.inputs, night.output, job=job.name), book):
             order = order_of(night, settings, deadline)
-        status = run_order(order, face, book)
+        status = run_order(order, face, book, pilot)
         for line in tidied(night.outputs, job.keys):
             face.say(line)
         return status

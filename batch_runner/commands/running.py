@@ -55,7 +55,7 @@ def run_order(order: Order, face: Face, book: Book | None = None, pilot: int | N
     so many rows go first as a `pilot`.
     """
     if pilot is not None:
-        check_pilot(order.settings, face)
+        check_pilot(order, face)
     events_only = order.settings.log.log == STDERR
     manager = Systemd()
     manager.ready()
