@@ -29,9 +29,6 @@ FIRST_IN_FLIGHT = 8
 EPISODE_SECONDS = 1.0
 """Refusals this close together are about one thing."""
 
-LONG_WAIT_SECONDS, LONG_WAIT_REQUESTS = 2.0, 4.0
-"""A service that asks to wait for so long, and for so many requests' time, has a window that is used up."""
-
 IN_VAIN = 2
 """So many refusals with nothing let in between them: a window is used up."""
 
@@ -141,6 +138,10 @@ class Finder:
         """The service told, in passing, that it takes so much; it may mean somebody else. A start, never a ceiling."""
         self._start.hinted = rate
 
+    def resume(self, now: float) -> None:
+        """What held requests back beside us doesn't any more: begin at what was sent of late."""
+        self._rate.begin_at(self._admitted.minute(now), now)
+
     def pause_left(self, now: float) -> float:
         """Seconds until anything may be sent, where the service asked for a pause or lets nothing in; else 0."""
         until = max(self._paused_until, self._blockage.look_at if self._blockage.on else 0.0)
@@ -209,7 +210,7 @@ class Finder:
         self._minute.refused(now, self._admitted.minute(now), seconds, count, first=first)
         self._in_vain = self._in_vain + 1 if count <= 0 else 0
         self._cut_rate(sent, now, refusal, since_cut)
-        if first or self._in_vain >= IN_VAIN or self._minute.on(now) or self._is_told_to_wait(refusal):
+        if first or self._in_vain >= IN_VAIN or self._minute.on(now) or refusal.asks_for_long(self.rate):
             self._rate.pace.hold(self._blockage.begin(now, self.rate))
 
     def _is_cap(self, sent: Sent, now: float, refusal: Refusal, let_in: int) -> bool:
@@ -255,10 +256,6 @@ class Finder:
             return True
         self._tell(f"the service says that it takes {a_minute(named)}, but it let in more: that isn't about us")
         return False
-
-    def _is_told_to_wait(self, refusal: Refusal) -> bool:
-        wait = refusal.wait or 0.0
-        return wait > LONG_WAIT_SECONDS and wait * self.rate > LONG_WAIT_REQUESTS
 
     # --- time passes
 

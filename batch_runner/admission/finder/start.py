@@ -20,6 +20,9 @@ DOUBLING_ANSWERS, LEAST_DOUBLING, MOST_DOUBLING = 10.0, 0.5, 3.0
 """The time to twice the pace: so many answers' time, and its bounds in seconds. With the 0.05 s of a refusal, at most a fifteenth
 of all that was sent is unheard at the first contact, and far less of what a whole minute takes."""
 
+LEAST_ANSWERS = 8
+"""The first answers to come are the short ones."""
+
 MOST_RATE, MOST_DOUBLINGS = 10_000.0, 20.0
 
 
@@ -42,7 +45,7 @@ class Start:
 
     def rate(self, now: float, window: Window, fill_rate: float, held: float) -> float:
         """The pace by now; `fill_rate` fills the window, and `held` is the share of a hint to begin with."""
-        self._grow(now, window.latency)
+        self._grow(now, window.latency if window.answers >= LEAST_ANSWERS else math.inf)
         if self._unlimited:
             return MOST_RATE
         most = MOST_RATE if self._wide else max(FIRST_RATE, UNHEARD / window.quickest) * math.pow(2.0, self._doublings)
@@ -56,6 +59,6 @@ class Start:
         return True
 
     def _grow(self, now: float, latency: float) -> None:
-        seconds = min(MOST_DOUBLING, max(LEAST_DOUBLING, DOUBLING_ANSWERS * latency)) if latency else MOST_DOUBLING
+        seconds = min(MOST_DOUBLING, max(LEAST_DOUBLING, DOUBLING_ANSWERS * latency))
         self._doublings = min(MOST_DOUBLINGS, self._doublings + (now - self._grown_at) / seconds)
         self._grown_at = now
