@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-LIMIT_REQUESTS, LIMIT_TOKENS = "x-ratelimit-limit-requests", "x-ratelimit-limit-tokens"
+LIMIT_HEADER, REMAINING_HEADER = "x-ratelimit-limit-", "x-ratelimit-remaining-"
+LIMITED = ("requests", "tokens")
 MOST_WAIT = 86_400.0
 """Nobody is believed who asks to wait longer than a day."""
 
@@ -46,6 +47,8 @@ class Quota(NamedTuple):
 
     requests: float | None = None
     tokens: float | None = None
+    left: float = 0.0
+    """The share of it that isn't used yet, of the scarcer one; 0 where it doesn't tell."""
 
 
 NOTHING_TOLD = Quota()
@@ -72,14 +75,18 @@ def named_limit(message: str) -> Quota:
 
 
 def told_quota(headers: Mapping[str, str]) -> Quota | None:
-    """`x-ratelimit-limit-requests` and `-tokens`, as OpenAI, Azure and Groq send them.
+    """`x-ratelimit-limit-requests` and `-tokens`, as OpenAI, Azure and Groq send them, and how much of them is left.
 
-    What they tell of the rest and its reset isn't read: `0s`, `6m0s` and `-1` come whatever is true.
+    When it will be full again isn't read: `0s`, `6m0s` and `-1` come whatever is true.
     """
-    if LIMIT_REQUESTS not in headers and LIMIT_TOKENS not in headers:
+    if not any(f"{LIMIT_HEADER}{what}" in headers for what in LIMITED):
         return None
-    quota = Quota(_amount(headers.get(LIMIT_REQUESTS, "")), _amount(headers.get(LIMIT_TOKENS, "")))
-    return None if quota == NOTHING_TOLD else quota
+    requests, tokens = limits = [_amount(headers.get(f"{LIMIT_HEADER}{what}", "")) for what in LIMITED]
+    if limits == [None, None]:
+        return None
+    rests = [_amount(headers.get(f"{REMAINING_HEADER}{what}", "")) or 0.0 for what in LIMITED]
+    left = (rest / limit for rest, limit in zip(rests, limits, strict=True) if limit is not None)
+    return Quota(requests, tokens, min(1.0, *left))
 
 
 def _amount(text: str) -> float | None:

@@ -29,16 +29,37 @@ def test_headers_tell_of_limits(headers: dict[str, str], quota: Quota | None) ->
 
 
 @pytest.mark.parametrize("reset", ["0s", "6m0s", "-1", "", "1s", "soon"])
-@pytest.mark.parametrize("remaining", ["0", "-1", "", "59"])
-def test_what_headers_tell_of_the_rest_and_its_reset_changes_nothing(remaining: str, reset: str) -> None:
+@pytest.mark.parametrize("remaining", ["0", "-1", "", "59", "soon"])
+def test_when_a_limit_will_be_full_again_changes_nothing(remaining: str, reset: str) -> None:
     rest = {
         f"x-ratelimit-{what}-{of}": told
         for what, told in (("remaining", remaining), ("reset", reset))
         for of in ("requests", "tokens")
     }
+    left = 59 / 600 if remaining == "59" else 0.0
 
     assert told_quota(rest) is None
-    assert told_quota({"x-ratelimit-limit-requests": "600", **rest}) == Quota(600, None)
+    assert told_quota({"x-ratelimit-limit-requests": "600", **rest}) == Quota(600, None, left)
+
+
+@pytest.mark.parametrize(
+    ("requests", "tokens", "left"),
+    [
+        pytest.param("450", "", 0.0, id="one of them isn't told"),
+        pytest.param("450", "300000", 0.3, id="the scarcer counts"),
+        pytest.param("0", "300000", 0.0, id="nothing"),
+        pytest.param("7000", "1,000,000", 1.0, id="more than there is"),
+    ],
+)
+def test_headers_tell_how_much_is_left(requests: str, tokens: str, left: float) -> None:
+    told = {
+        "x-ratelimit-limit-requests": "600",
+        "x-ratelimit-limit-tokens": "1000000",
+        "x-ratelimit-remaining-requests": requests,
+        "x-ratelimit-remaining-tokens": tokens,
+    }
+
+    assert told_quota(told) == Quota(600, 1_000_000, left)
 
 
 LIMITED = "Rate limit reached for o1-mini in organization org-x on"

@@ -245,7 +245,7 @@ class LocalAdmission:
         if quota.tokens is not None and self._mean_tokens:
             rates.append(quota.tokens / 60.0 / self._mean_tokens)
         if rates:
-            self._finder.hint(min(rates))
+            self._finder.hint(min(rates), quota.left)
 
     def _lost(self, request: ChatRequest, failure: Failure) -> None:
         self._finder.lost()

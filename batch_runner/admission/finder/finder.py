@@ -134,9 +134,12 @@ class Finder:
         """So many are in flight at the pace that is held, and room for half as many again."""
         return max(FIRST_IN_FLIGHT, min(self.most_in_flight, round(MOST_IN_WINDOW * self.rate * self._window.latency)))
 
-    def hint(self, rate: float) -> None:
-        """The service told, in passing, that it takes so much; it may mean somebody else. A start, never a ceiling."""
-        self._start.hinted = rate
+    def hint(self, rate: float, left: float = 0.0) -> None:
+        """The service told, in passing, that it takes so much, and that such a share of a minute's worth is left.
+
+        It may mean somebody else: a start, never a ceiling.
+        """
+        self._start.hint(rate, left)
 
     def resume(self, now: float) -> None:
         """What held requests back beside us doesn't any more: begin at what was sent of late."""
@@ -312,7 +315,7 @@ class Finder:
 
     def _maybe_take_hint(self, now: float) -> None:
         hinted = self._start.hinted
-        if hinted is not None and self.rate >= HELD * hinted:
+        if hinted is not None and self.rate >= HELD * hinted and not self._start.plenty:
             self._rate.begin_at(hinted, now)
             self._tell(f"the service's headers tell of {a_minute(hinted)}: a start; now {a_minute(self.rate)}")
 

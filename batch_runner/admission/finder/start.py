@@ -23,6 +23,10 @@ of all that was sent is unheard at the first contact, and far less of what a who
 LEAST_ANSWERS = 8
 """The first answers to come are the short ones."""
 
+PLENTY = 0.5
+"""While so much of a minute's worth is left, a run of few rows needn't be paced. If it is somebody else's that is left, this is
+the start of a run that is told nothing."""
+
 MOST_RATE, MOST_DOUBLINGS = 10_000.0, 20.0
 
 
@@ -37,11 +41,17 @@ class Start:
         self._passed = False
         self.hinted: float | None = None
         """Requests a second that the service told of in passing."""
+        self.plenty = False
+        """So much of them is left that nobody has to pace yet."""
 
     @property
     def first(self) -> float:
         """The pace to begin at. A limit on tokens that was told is pace enough."""
         return MOST_RATE if self._unlimited else FIRST_RATE
+
+    def hint(self, rate: float, left: float) -> None:
+        """The service told of a limit, and of the share of it that is left."""
+        self.hinted, self.plenty = rate, left >= PLENTY
 
     def rate(self, now: float, window: Window, fill_rate: float, held: float) -> float:
         """The pace by now; `fill_rate` fills the window, and `held` is the share of a hint to begin with."""

@@ -143,6 +143,18 @@ def test_a_named_limit_below_what_was_let_in_all_the_time_is_somebody_elses() ->
     assert any("that isn't about us" in line for line in play.told)
 
 
+def test_while_headers_tell_that_plenty_is_left_a_run_of_few_rows_is_not_paced() -> None:
+    play = Play()
+    for left in (0.9, 0.7, 0.5):
+        play.finder.hint(1.0, left)
+        assert play.sent_in(2.0) > 15
+
+    play.finder.hint(1.0, 0.4)
+    play.sent_in(1.0)
+
+    assert play.sent_in(5.0) <= 6
+
+
 def test_passing_what_headers_tell_of_is_told() -> None:
     play = Play()
     play.finder.hint(5.0)

@@ -36,7 +36,7 @@ def test_the_pace_never_outgrows_what_is_in_flight() -> None:
 
 def test_a_hint_is_where_it_begins_and_passing_it_is_told_once() -> None:
     start = Start(Ceilings(), 0.0)
-    start.hinted = 50.0
+    start.hint(50.0, 0.0)
 
     assert start.rate(0.0, Window(8, 8000), ANY_RATE, 0.98) == 49.0
     assert [start.passes_hint(rate) for rate in (49.0, 51.0, 52.0)] == [False, True, False]
@@ -44,6 +44,6 @@ def test_a_hint_is_where_it_begins_and_passing_it_is_told_once() -> None:
 
 def test_a_hint_below_the_first_pace_slows_nothing_down_here() -> None:
     start = Start(Ceilings(), 0.0)
-    start.hinted = 1.0
+    start.hint(1.0, 0.0)
 
     assert start.rate(0.0, Window(8, 8000), ANY_RATE, 0.98) == FIRST_RATE
