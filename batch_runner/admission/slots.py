@@ -234,9 +234,7 @@ class LocalAdmission:
             self._tell(f"the service says that it takes {per_minute:,.0f} tokens/min: they are counted now")
 
     def _maybe_look_beyond(self) -> None:
-        """A limit on tokens that was named a while ago may have been raised: seen by going beyond what was sent lately."""
         if self._tokens.looks_beyond():
-            self._finder.resume(self._clock())
             self._tell("a limit on tokens was named a while ago: seeing whether it takes more by now")
 
     def told(self, quota: Quota) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 LOOK_BACK_SECONDS = 120.0
 """Over so long, more used than a refusal names shows that it names somebody else's limit."""
 
+RAISED, RAISE_SECONDS, FORGOTTEN = 1.25, 15.0, 8.0
+"""A limit that was named a while ago is raised each so many seconds, until it is none at so many times what was named."""
+
 
 class TokenPace:
     """Waits for a ledger. Without a limit everything goes through, and nothing is charged."""
@@ -30,6 +34,8 @@ class TokenPace:
         self.ledger = TokenLedger(per_minute, self._clock) if per_minute is not None else None
         self._on = self.ledger is not None
         self._trust = Trust()
+        self._limit = self._most = per_minute or math.inf
+        self._raise_at = math.inf
         self._used = _Lately()
 
     @property
@@ -44,25 +50,31 @@ class TokenPace:
         what one of many accounts behind it said.
         """
         now, rate = self._clock(), per_minute / 60.0
+        if (self._told is not None and self._told <= per_minute) or rate == self._trust.named:
+            return False
         seconds = min(LOOK_BACK_SECONDS, now - self._began)
-        tighter = self._told is not None and self._told <= per_minute
-        if tighter or rate == self._trust.named or contradicted(rate, self._used.since(now - seconds), seconds):
+        if contradicted(rate, self._used.since(now - seconds), seconds):
+            self._on = self._told is not None
             return False
         self._trust.name(rate, now, a_request=max(1.0, usual))
         if self.ledger is None:
             self.ledger = TokenLedger(per_minute, self._clock, usual or None)
         self.ledger.change(per_minute)
-        self._on = True
+        self._on, self._limit, self._raise_at = True, per_minute, math.inf
         return True
 
     def looks_beyond(self) -> bool:
-        """True once, when a limit that a refusal named was believed for long enough: what the user told holds, or nothing."""
-        if self.ledger is None or not self._trust.expired(self._clock()):
-            return False
-        self._on = self._told is not None
-        if self._told is not None:
-            self.ledger.raised(self._told)
-        return True
+        """True once, when a limit that a refusal named was believed for long enough: from then on it is raised step by step."""
+        now = self._clock()
+        if began := self._trust.expired(now):
+            self._most, self._raise_at = FORGOTTEN * self._limit if self._told is None else self._told, now
+        if now >= self._raise_at and self.ledger is not None:
+            self._raise_at = now + RAISE_SECONDS
+            self._limit = min(RAISED * self._limit, self._most)
+            self.ledger.raise_to(self._limit)
+            if self._limit >= self._most:
+                self._raise_at, self._on = math.inf, self._told is not None
+        return began
 
     def explains(self, failure: Failure) -> bool:
         """Whether a refusal is the ledger's matter: it may be about tokens, and a stricter way of counting is left to try."""

@@ -177,8 +177,8 @@ class TokenLedger:
         self._cut_at, self._first_since_cut = self._sent, None
         self._stand_back(now)
 
-    def raised(self, per_minute: float) -> None:
-        """The limit may be this again."""
+    def raise_to(self, per_minute: float) -> None:
+        """The limit may be this by now."""
         self._accrue()
         self._rate = per_minute / 60.0
 

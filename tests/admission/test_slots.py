@@ -372,25 +372,21 @@ async def test_a_limit_on_tokens_that_a_refusal_names_is_counted_from_then_on() 
     bench.assert_nothing_is_held()
 
 
-async def test_a_named_limit_on_tokens_is_looked_beyond_from_what_was_sent_of_late() -> None:
+async def test_a_named_limit_on_tokens_is_looked_beyond_after_a_while() -> None:
     told: list[str] = []
     bench = Bench(rpm=None, concurrency=None, tell=told.append)
     await bench.end(ANSWER)
     await bench.end(replace(TOO_FAST, limit="tokens", tpm=900.0))
     loop = asyncio.get_running_loop()
-    while loop.time() < 202:
+    while loop.time() < 200:
         await bench.send(0.05)
     counted = len(bench.sent_at)
-    while loop.time() < 207:
-        await bench.send(0.05)
-    at_first = len(bench.sent_at) - counted
-    while loop.time() < 260:
+    while loop.time() < 400:
         await bench.send(0.05)
 
     assert any("seeing whether it takes more" in line for line in told)
     assert counted == pytest.approx(200, abs=10)
-    assert at_first <= 8
-    assert len(bench.sent_at) > 2 * counted
+    assert len(bench.sent_at) > 4 * counted
 
 
 @pytest.mark.parametrize(

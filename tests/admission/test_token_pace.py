@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from batch_runner.admission.token_pace import TokenPace
+from batch_runner.admission.token_pace import RAISE_SECONDS, RAISED, TokenPace
 from batch_runner.admission.tokens import FIRST_PAUSE, SHARE
 from batch_runner.admission.trust import FIRST_SECONDS
 from batch_runner.failures import Failure, FailureKind, Scope
@@ -124,29 +124,65 @@ def test_a_limit_below_what_was_used_all_the_time_is_somebody_elses(play: Play) 
     assert play(go()) is False
 
 
+async def believed(pace: TokenPace) -> None:
+    """Let a named limit be believed for as long as it is."""
+    await asyncio.sleep(FIRST_SECONDS)
+    assert pace.looks_beyond()
+    assert not pace.looks_beyond()
+
+
+def test_a_named_limit_is_raised_step_by_step_after_a_while(play: Play) -> None:
+    async def go() -> list[int]:
+        pace = TokenPace(None)
+        pace.named(TPM, 0)
+        await believed(pace)
+        counts = []
+        for _ in range(4):
+            counts.append(await sent_in(pace, RAISE_SECONDS))
+            pace.looks_beyond()
+        return counts
+
+    counts = play(go())
+
+    assert counts[1:] == [pytest.approx(RAISE_SECONDS * RATE / 200 * RAISED**step, rel=0.1) for step in (2, 3, 4)]
+
+
 @pytest.mark.parametrize("told", [None, 2 * TPM])
-def test_a_named_limit_is_looked_beyond_after_a_while_once(play: Play, told: float | None) -> None:
-    async def go() -> tuple[list[bool], int]:
+def test_where_nothing_is_refused_what_the_user_told_holds_again_or_nothing(play: Play, told: float | None) -> None:
+    async def go() -> int:
         pace = TokenPace(told)
         pace.named(TPM, 0)
-        looks = [pace.looks_beyond()]
-        await asyncio.sleep(FIRST_SECONDS)
-        looks += [pace.looks_beyond(), pace.looks_beyond()]
-        return looks, await sent_in(pace, 60.0)
+        await believed(pace)
+        for _ in range(20):
+            await asyncio.sleep(RAISE_SECONDS)
+            pace.looks_beyond()
+        return await sent_in(pace, 60.0)
 
-    looks, count = play(go())
-
-    assert looks == [False, True, False]
-    assert count > 1.5 * 60 * RATE / 200
+    assert play(go()) == pytest.approx(60 * 2 * RATE / 200 if told else 6000, rel=0.1)
 
 
-def test_a_request_charged_before_a_named_limit_was_looked_beyond_is_settled_all_the_same(play: Play) -> None:
+def test_a_limit_that_is_named_again_is_back_at_once(play: Play) -> None:
+    async def go() -> int:
+        pace = TokenPace(None)
+        pace.named(TPM, 0)
+        await believed(pace)
+        await sent_in(pace, 2 * RAISE_SECONDS)
+        assert pace.named(TPM, 200)
+        return await sent_in(pace, 60.0)
+
+    assert play(go()) == pytest.approx(60 * RATE / 200, rel=0.1)
+
+
+def test_a_request_charged_before_a_named_limit_was_forgotten_is_settled_all_the_same(play: Play) -> None:
     async def go() -> int:
         pace = TokenPace(None)
         pace.named(TPM, 0)
         charge = pace.charge(ASKED)
-        await asyncio.sleep(FIRST_SECONDS)
-        assert pace.looks_beyond()
+        await believed(pace)
+        for _ in range(20):
+            await asyncio.sleep(RAISE_SECONDS)
+            pace.looks_beyond()
+        assert pace.charge(ASKED) is None
         pace.ended(charge, ANSWER)
         assert pace.ledger is not None
         return pace.ledger._uses._in_flight

@@ -141,10 +141,6 @@ class Finder:
         """
         self._start.hint(rate, left)
 
-    def resume(self, now: float) -> None:
-        """What held requests back beside us doesn't any more: begin at what was sent of late."""
-        self._rate.begin_at(self._admitted.minute(now), now)
-
     def pause_left(self, now: float) -> float:
         """Seconds until anything may be sent, where the service asked for a pause or lets nothing in; else 0."""
         until = max(self._paused_until, self._blockage.look_at if self._blockage.on else 0.0)

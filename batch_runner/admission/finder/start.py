@@ -23,7 +23,7 @@ of all that was sent is unheard at the first contact, and far less of what a who
 LEAST_ANSWERS = 8
 """The first answers to come are the short ones."""
 
-PLENTY = 0.5
+PLENTY = 0.25
 """While so much of a minute's worth is left, a run of few rows needn't be paced. If it is somebody else's that is left, this is
 the start of a run that is told nothing."""
 
