@@ -18,7 +18,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ TOLD_TOKENS_WARM_UP, UNTOLD_WARM_UP, UNTOLD_TOKENS_WARM_UP = 60.0, 120.0, 300.0
 TOLD_SECONDS, UNTOLD_SECONDS = 75.0, 300.0
 """What is counted, unless told."""
 
+NOT_A_WORD = replace(SILENT, limit_named=False)
 NAP, STALL = 0.01, 0.05
 """Seconds: how often the event loop is looked at, and how late is too late to catch up."""
 
@@ -70,7 +71,7 @@ class Cell:
     def scenario(self) -> Scenario:
         """Told nothing of how it counts, and no hint of when to come back."""
         latency = Latency(seconds=Fixed(0.3), per_token=0.005)
-        return Scenario(limits=self.limits, answers=AnswerStyle(reasoning=THOUGHT), latency=latency, hints=SILENT)
+        return Scenario(limits=self.limits, answers=AnswerStyle(reasoning=THOUGHT), latency=latency, hints=NOT_A_WORD)
 
     def _told(self, what: str) -> float | None:
         rates = (limit for limit in self.limits if isinstance(limit, RateLimit))

@@ -26,13 +26,18 @@ class Trust:
         self._seconds = FIRST_SECONDS
         self._until = -math.inf
 
-    def name(self, rate: float, now: float, *, a_request: float = 1.0) -> None:
-        """A refusal names `rate`, of which a request takes so much; the same as last time is believed for twice as long."""
+    def name(self, rate: float, now: float, *, a_request: float = 1.0) -> bool:
+        """A refusal names `rate`, of which a request takes so much. Whether it is what was named the last time, too.
+
+        That is believed for twice as long.
+        """
         least = max(FIRST_SECONDS, FIRST_REQUESTS * a_request / rate)
+        again = rate == self._last
         if rate != self.named:
-            self._seconds = max(2 * self._seconds, least) if rate == self._last else least
+            self._seconds = max(2 * self._seconds, least) if again else least
             self._until = now + self._seconds
         self.named = self._last = rate
+        return again
 
     def expired(self, now: float) -> bool:
         """True once, when it isn't believed any more."""

@@ -231,9 +231,9 @@ class Finder:
 
     def _cut_rate(self, sent: Sent, now: float, refusal: Refusal, since_cut: float) -> None:
         rate, before = self._rate, self.rate
-        if refusal.rate is not None and rate.is_new(refusal.rate) and self._believes(refusal.rate, now):
-            rate.name(refusal.rate, now)
-            self._tell(f"the service says that it takes {a_minute(refusal.rate)}; now {a_minute(self.rate)}")
+        named = refusal.rate
+        if named is not None and rate.is_new(named) and self._believes(named, now) and rate.name(named, now):
+            self._tell(f"the service says that it takes {a_minute(named)}; now {a_minute(self.rate)}")
             return
         if rate.starting:
             rate.first_cut(now, self._fill_rate)

@@ -78,13 +78,19 @@ class Rate:
         """Pace so, but never above what was told."""
         self.pace.change(min(rate, self.most), now)
 
-    def name(self, rate: float, now: float) -> None:
-        """The service says what it takes: that is the answer, as long as it is believed."""
-        self._trust.name(rate, now)
+    def name(self, rate: float, now: float) -> bool:
+        """The service says what it takes: that is the answer, as long as it is believed. Whether it explains a refusal.
+
+        Where it was named before and the pace is below it, it doesn't: somebody else uses it as well.
+        """
+        again = self._trust.name(rate, now)
+        if again and self.pace.rate <= self.most:
+            return False
         self.starting = False
         self.estimate.believe(rate, now)
         self.set(float("inf"), now)
         self.breathe(now, hold=SHORT_HOLD_SECONDS)
+        return True
 
     def begin_at(self, rate: float, now: float) -> None:
         """Somebody had a guess: it is held for a while, and then climbed from."""
