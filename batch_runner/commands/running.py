@@ -15,7 +15,7 @@ from batch_runner.commands.announcing import Refusals, announce
 from batch_runner.commands.notes import notes
 from batch_runner.commands.options import without_pilot, without_secrets
 from batch_runner.commands.signals import CAUSES, heard, leave_between, leaving_tidily, unless_told_to_leave
-from batch_runner.commands.terminal import Face, print_json, shown
+from batch_runner.commands.terminal import Face, folded, print_json, shown
 from batch_runner.execution import carry_out
 from batch_runner.exits import ExitStatus
 from batch_runner.inquiry import Account
@@ -60,7 +60,7 @@ def run_order(order: Order, face: Face, book: Book | None = None, pilot: int | N
     if pilot is not None:
         from batch_runner.commands.piloting import check_pilot
 
-        check_pilot(order.settings, face)
+        check_pilot(order, face)
     events_only = order.settings.log.log == STDERR
     manager = Systemd()
     manager.ready()
@@ -230,4 +230,4 @@ def _sum_up(report: RunReport, order: Order, face: Face) -> None:
         return
     name = str(order.output) if order.output is not None else shown(report.output)
     for line in summary_lines(report, command, name):
-        tell(line)
+        tell(folded(line))

@@ -259,9 +259,18 @@ def _loop_beside() -> Iterator[asyncio.AbstractEventLoop]:
     thread = threading.Thread(target=loop.run_forever, name="servers")
     thread.start()
     yield loop
+    asyncio.run_coroutine_threadsafe(_deserted_ended(), loop).result(20)
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
     loop.close()
+
+
+async def _deserted_ended() -> None:
+    """End what servers by hand still do for clients that left, as `asyncio.run` would."""
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
 
 
 @pytest.fixture

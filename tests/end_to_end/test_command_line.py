@@ -400,6 +400,19 @@ def test_a_key_comes_from_the_variable_or_the_file_that_was_named(place: Place, 
     assert gateway.books().authorizations == {"Bearer sk-from-a-variable", "Bearer sk-from-a-file"}
 
 
+def test_a_service_of_this_machine_that_wants_a_key_and_got_none_says_first_where_to_set_it(
+    place: Place, servers: Servers
+) -> None:
+    place.write_questions(1)
+    gateway = servers.gateway(Scenario(keys=(KEY,)))
+
+    end = run(place, gateway, env={"BATCH_RUNNER_API_KEY": ""})
+
+    assert end.status == 4
+    assert "\ninvalid_key: no key was sent: set BATCH_RUNNER_API_KEY (or name another" in end.err
+    assert run(place, gateway).status == 0
+
+
 @pytest.mark.parametrize("key", [KEY, "plain-secret/4711+=="], ids=["sk", "plain"])
 def test_a_key_never_appears_anywhere_even_when_the_service_repeats_it(place: Place, servers: Servers, key: str) -> None:
     place.write_questions(3)
