@@ -29,12 +29,12 @@ class Waits:
         self._others: list[Callable[[], None]] = []
 
     def until(self, seconds: float | None = None) -> Wait:
-        """`async with waits.until(5):` raises `TimeoutError` after 5 seconds, `WaitEndedError` when the group is ended."""
+        """`with waits.until(5):` raises `TimeoutError` after 5 seconds, `WaitEndedError` when the group is ended."""
         return Wait(self, seconds)
 
     async def sleep(self, seconds: float) -> None:
         """Sleep, unless the group is ended: then `WaitEndedError`."""
-        async with self.until():
+        with self.until():
             await asyncio.sleep(seconds)
 
     def also(self, end: Callable[[], None]) -> None:
@@ -59,7 +59,7 @@ class Waits:
 
 
 class Wait:
-    """One wait of a group; an async context manager around what is waited for.
+    """One wait of a group; a context manager around what a task waits for.
 
     What `asyncio.timeout` does, and the same way, for half of what it costs: every request waits so.
     """
@@ -72,7 +72,7 @@ class Wait:
         self._timer: asyncio.TimerHandle | None = None
         self._why: type[Exception] | None = None
 
-    async def __aenter__(self) -> Self:
+    def __enter__(self) -> Self:
         if self._waits.ended:
             raise WaitEndedError
         task = asyncio.current_task()
@@ -83,7 +83,7 @@ class Wait:
         self._waits.begun(self)
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._waits.over(self)
         if self._timer is not None:
             self._timer.cancel()

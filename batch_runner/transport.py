@@ -122,7 +122,7 @@ class HttpTransport:
         clock = asyncio.get_running_loop().time
         started = clock()
         try:
-            async with self._sends.until(self._timeout):
+            with self._sends.until(self._timeout):
                 return await self._exchange(method, url, body, started)
         except WaitEndedError:
             return _broken(body, "hung up while waiting for the answer", clock() - started, interrupted=True)

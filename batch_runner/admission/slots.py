@@ -128,7 +128,7 @@ class LocalAdmission:
 
     async def permit_retry(self) -> None:
         """Wait until the run can afford one retry more; raises `WaitEndedError` when it drains first."""
-        async with self._waits.until():
+        with self._waits.until():
             await self._retries.permit()
 
     # --- the door
@@ -137,13 +137,17 @@ class LocalAdmission:
         """Let a slot in when nothing holds it."""
         if not self._line.passed(slot):
             await self._line.stand(slot, _LocalSlot.give_back, ahead=slot.ahead)
-        if self._governor is not None:
-            try:
-                async with self._waits.until():
-                    await self._governor.permit()
-            except (WaitEndedError, asyncio.CancelledError):
-                slot.give_back()
-                raise
+        if self._governor is None:
+            return
+        if self._governor.room:
+            await self._governor.permit()  # at once
+            return
+        try:
+            with self._waits.until():
+                await self._governor.permit()
+        except (WaitEndedError, asyncio.CancelledError):
+            slot.give_back()
+            raise
 
     def _held(self, slot: _LocalSlot) -> float:
         """Seconds for which something holds a slot; `inf`: until something ends."""
@@ -176,7 +180,7 @@ class LocalAdmission:
 
     async def _raise_ceiling(self, worst: Tokens) -> None:
         try:
-            async with self._waits.until():
+            with self._waits.until():
                 await self._exposure.make_room(worst)
         except WaitEndedError:
             return
