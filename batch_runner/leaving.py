@@ -27,6 +27,7 @@ class Waits:
         self.ended = False
         self._begun: set[Wait] = set()
         self._others: list[Callable[[], None]] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def until(self, seconds: float | None = None) -> Wait:
         """`with waits.until(5):` raises `TimeoutError` after 5 seconds, `WaitEndedError` when the group is ended."""
@@ -36,6 +37,13 @@ class Waits:
         """Sleep, unless the group is ended: then `WaitEndedError`."""
         with self.until():
             await asyncio.sleep(seconds)
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop that all of them wait in."""
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        return self._loop
 
     def also(self, end: Callable[[], None]) -> None:
         """Have `end` called too when the group is ended: for a wait in another thread."""
@@ -75,11 +83,11 @@ class Wait:
     def __enter__(self) -> Self:
         if self._waits.ended:
             raise WaitEndedError
-        task = asyncio.current_task()
+        task = asyncio.current_task(self._waits.loop)
         assert task is not None, "a wait belongs to a task"
         self._task, self._cancelled_before = task, task.cancelling()
         if self._seconds is not None:
-            self._timer = asyncio.get_running_loop().call_later(self._seconds, self.end, TimeoutError)
+            self._timer = self._waits.loop.call_later(self._seconds, self.end, TimeoutError)
         self._waits.begun(self)
         return self
 

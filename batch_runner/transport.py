@@ -95,6 +95,7 @@ class HttpTransport:
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
             trust_env=False,
         )
+        self._clock = asyncio.get_running_loop().time
         self._direct = Exchange(self._session, self._url, JSON) if self._proxy is None and tried() else None
         return self
 
@@ -121,16 +122,15 @@ class HttpTransport:
         return await self._outcome(partial(self._ask, "GET", place, None), None)
 
     async def _outcome(self, exchange: Callable[[], Awaitable[Response]], sending: Sending | None) -> Outcome:
-        clock = asyncio.get_running_loop().time
-        started = clock()
+        started = self._clock()
         try:
             with self._sends.until(self._timeout):
                 response = await exchange()
         except (WaitEndedError, aiohttp.ClientError, OSError) as error:
-            return self._failure(error, sending, clock() - started)
+            return self._failure(error, sending, self._clock() - started)
         if response.body is None:
-            return NoAnswer(f"the reply is longer than {MOST_BYTES >> 20} MiB", clock() - started)
-        return Reply(response.status, response.headers, response.body, clock() - started)
+            return NoAnswer(f"the reply is longer than {MOST_BYTES >> 20} MiB", self._clock() - started)
+        return Reply(response.status, response.headers, response.body, self._clock() - started)
 
     def _failure(self, error: Exception, sending: Sending | None, seconds: float) -> Unreached | NoAnswer:
         if isinstance(error, WaitEndedError):

@@ -110,7 +110,6 @@ class Worker:
         async with self.state.admission.slot(request, after=before if tally.made == 1 else None) as slot:
             await self._room_on_disk()
             sent_at = self.state.now()
-            tally.sent(_monotonic())
             outcome = await self.transport.send(request)
             if isinstance(outcome, Unreached) and outcome.interrupted:
                 raise WaitEndedError  # it never left: nothing came of it, and nothing has to be told
@@ -122,6 +121,7 @@ class Worker:
             self._book(request, outcome, verdict, bill)
             if isinstance(verdict, Completion):
                 return await self._record(tally.answer(verdict, outcome, self.state.now()))
+            tally.began(_monotonic() - outcome.seconds)
             wait = self._wait_after(verdict, tally)
             self.state.reporter.attempt_failed(row.id, verdict, wait, tally.made)
             if wait is None:

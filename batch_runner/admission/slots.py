@@ -137,14 +137,16 @@ class LocalAdmission:
         """Let a slot in when nothing holds it."""
         if not self._line.passed(slot):
             await self._line.stand(slot, _LocalSlot.give_back, ahead=slot.ahead)
-        if self._governor is None:
-            return
-        if self._governor.room:
-            await self._governor.permit()  # at once
+        if self._governor is not None:
+            await self._pass(self._governor, slot)
+
+    async def _pass(self, governor: Governor, slot: _LocalSlot) -> None:
+        if governor.room:
+            await governor.permit()  # at once
             return
         try:
             with self._waits.until():
-                await self._governor.permit()
+                await governor.permit()
         except (WaitEndedError, asyncio.CancelledError):
             slot.give_back()
             raise
@@ -192,8 +194,9 @@ class LocalAdmission:
 
     def settle(self, slot: _LocalSlot, verdict: Completion | Failure | None) -> None:
         """What a slot was charged and given is settled with what was used, once."""
-        self._tokens.ended(slot.charge, verdict)
-        slot.charge = None
+        if slot.charge is not None:
+            self._tokens.ended(slot.charge, verdict)
+            slot.charge = None
         if slot.reservation is not None:
             self._budget.settle(slot.reservation, verdict)
             slot.reservation = None

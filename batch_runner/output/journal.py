@@ -88,10 +88,10 @@ class Journal:
         self._unsynced_since: float | None = None
         self._waiting: deque[Line] = deque()
         self._at_hand: list[Line] = []
-        self._something = threading.Condition(threading.Lock())
-        self._asleep = False
+        self._lock = threading.Lock()
+        self._something = threading.Condition(self._lock)
+        self._asleep = self._closing = False
         self._no_more_waiting = threading.Event()
-        self._closing = False
         self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
 
     def __enter__(self) -> Self:
@@ -114,7 +114,7 @@ class Journal:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.wait_no_longer()  # whoever could wait has left
-        with self._something:
+        with self._lock:
             self._closing = True
             self._something.notify()
         self._thread.join()
@@ -144,7 +144,7 @@ class Journal:
     @property
     def unwritten(self) -> int:
         """Lines that were handed over and aren't written yet."""
-        with self._something:
+        with self._lock:
             return sum(bool(line.text) for line in (*self._at_hand, *self._waiting))
 
     async def append(self, line: bytes, *, synced: bool = False) -> None:
@@ -153,7 +153,7 @@ class Journal:
         Raises `OutputLost` when it could be kept nowhere.
         """
         written = asyncio.get_running_loop().create_future()
-        with self._something:
+        with self._lock:
             if self._bug is not None:
                 raise self._bug
             self._waiting.append(Line(line, synced, written))
@@ -175,7 +175,7 @@ class Journal:
         try:
             self._write_all()
         except Exception as bug:  # noqa: BLE001 - a thread that dies in silence would let the run wait for ever
-            with self._something:
+            with self._lock:
                 self._bug = bug
             _tell([*self._at_hand, *self._waiting], bug)
 
@@ -190,7 +190,7 @@ class Journal:
 
     def _next_batch(self) -> list[Line] | None:
         """What has gathered; empty when a sync is due first; `None` when the journal closes."""
-        with self._something:
+        with self._lock:
             since = self._unsynced_since
             wait = None if since is None else max(0.0, since + SYNC_SECONDS - time.monotonic())
             self._asleep = True
