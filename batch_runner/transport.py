@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import resource
 import socket
 from contextlib import suppress
@@ -196,6 +198,16 @@ def _fault(error: aiohttp.ClientConnectorCertificateError) -> str:
 
 
 def _reason(error: Exception) -> str:
+    """Why nothing came back, in our words where no connection stood."""
+    if isinstance(error, aiohttp.ClientConnectorError):
+        host = f"[{error.host}]" if ":" in error.host else error.host
+        code, told = error.os_error.errno, error.os_error.strerror or str(error.os_error)
+        if isinstance(error, aiohttp.ClientConnectorDNSError):
+            return f"the name {host} can't be looked up: {told}"
+        proxy = "the proxy " if isinstance(error, aiohttp.ClientProxyConnectionError) else ""
+        if code is not None and code in errno.errorcode and not isinstance(error, aiohttp.ClientSSLError):
+            told = os.strerror(code)
+        return f"no connection with {proxy}{host}:{error.port}: {told}"
     text = str(error)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 

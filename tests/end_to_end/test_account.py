@@ -152,6 +152,19 @@ def test_a_dead_key_ends_with_4_its_cause_and_the_next_step(servers: Servers, di
 
 
 @pytest.mark.parametrize("command", ["models", "quota"])
+def test_a_service_of_this_machine_that_wants_a_key_and_got_none_is_told_with_where_to_say_it(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    gateway = servers.gateway(Scenario(dialect="new-api", keys=("sk-another-4711",)))
+    monkeypatch.setenv("BATCH_RUNNER_API_KEY", "")
+
+    end = asked(command, "--endpoint", gateway.url)
+
+    assert end.status == 4
+    assert "no key was sent: set BATCH_RUNNER_API_KEY (or name another variable with --api-key-env" in end.err
+
+
+@pytest.mark.parametrize("command", ["models", "quota"])
 def test_without_a_key_nobody_is_asked(command: str) -> None:
     with pytest.raises(CannotStart, match="set OPENAI_API_KEY"):
         asked(command, "--endpoint", "openai")
