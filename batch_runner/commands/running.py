@@ -11,7 +11,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from batch_runner.commands.announcing import Refusals, announce
+from batch_runner.commands.announcing import Obstacles, announce
 from batch_runner.commands.notes import notes
 from batch_runner.commands.options import without_secrets
 from batch_runner.commands.piloting import check_pilot, send_in_two, without_pilot
@@ -60,7 +60,7 @@ def run_order(order: Order, face: Face, book: Book | None = None, pilot: int | N
     manager = Systemd()
     manager.ready()
     with announcing(order, _silence if events_only else tell) as announcer:
-        with Refusals(announcer, book):
+        with Obstacles(announcer, book):
             report = _run(order, replace(face, quiet=True) if events_only else face, announcer, manager, book, pilot)
         announce(announcer.ended(report, _command(report)))
     return int(report.exit_status)
