@@ -27,6 +27,8 @@ The way of a row, and with it the order of the modules. Each imports only what s
     tables          CSV and Parquet rows -> JSON lines
     loader          input files -> rows, streaming
     plain           plain rows, many at once
+    sorted_keys     many keys, in numpy columns
+    keys            which keys were met before
     naming          the final ids of a run's rows
     condition       which rows are meant, as an expression
     selection       which rows a run is about, and how often each is sent

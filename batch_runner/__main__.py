@@ -7,8 +7,8 @@ import os
 import sys
 from contextlib import suppress
 
-OBJECTS_BETWEEN_COLLECTIONS = 50_000
-"""What is imported and what a row needs makes no cycles: a collector at its usual pace looks for some in vain."""
+OBJECTS_BETWEEN_COLLECTIONS = 200_000
+"""More than what is imported comes to, which makes no cycles: to look for some takes 10 ms."""
 
 EX_BUG = 70
 EX_INTERRUPTED = 130

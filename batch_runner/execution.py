@@ -84,8 +84,6 @@ async def carry_out(prepared: Prepared, *, reporter: Reporter, watch: Watch | No
         return _nothing_sent(prepared, reporter, ExitStatus.SPEND_CAP, str(cap), cap)
     async with AsyncExitStack() as open_things:
         endpoint = await _ready(prepared, open_things)
-        if prepared.plan.to_send:  # the first look at the list takes a while
-            await asyncio.to_thread(prepared.prices.of, prepared.defaults.model)
         leaving = Leaving(prepared.settings.ending.drain_timeout)
         if watch is not None:
             await open_things.enter_async_context(alongside(watch(leaving)))

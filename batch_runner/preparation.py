@@ -217,7 +217,8 @@ def _told_when_unusable() -> Iterator[None]:
 
 def recorded_settings(settings: Settings) -> dict[str, Any]:
     """The settings as a run line keeps them for `retry`: without those meant once, files by their full name."""
-    flat = {entry.name: settings.flat()[entry.name] for entry in table() if entry.facts.sticks}
+    told = settings.flat()
+    flat = {entry.name: told[entry.name] for entry in table() if entry.facts.sticks}
     for name in ("system", "template"):
         flat[name] = None if flat[name] is None else as_written(flat[name])
     for name in PATH_SETTINGS:

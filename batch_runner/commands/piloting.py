@@ -15,8 +15,6 @@ from batch_runner.reporters.wording import rows
 from batch_runner.spending import MAX_COST, MAX_TOTAL_TOKENS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from batch_runner.commands.terminal import Face
     from batch_runner.intent import Order
     from batch_runner.pilot import Prospect
@@ -65,12 +63,6 @@ def send_in_two(prepared: Prepared, count: int, face: Face, send: Send) -> RunRe
     prepared.history.read_on()
     whole = send(replace(prepared, plan=replace(rest, standing=report.totals.rows)), last=True)
     return replace(whole, run=report.run.merge(whole.run), examples=report.examples | whole.examples, pilot=foretold)
-
-
-def without_pilot(words: Sequence[str]) -> list[str]:
-    """A command line that goes on after a pilot."""
-    dropped = {place + step for place, word in enumerate(words) if word == "--pilot" for step in (0, 1)}
-    return [word for place, word in enumerate(words) if place not in dropped and not word.startswith("--pilot=")]
 
 
 def _asked(prospect: Prospect, order: Order, face: Face) -> ExitStatus | None:

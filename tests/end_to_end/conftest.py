@@ -38,7 +38,7 @@ COMMAND = (sys.executable, "-m", "batch_runner")
 FIVE = ("prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens", "total_tokens")
 KEY = "sk-rehearsal-4711"
 PRICES = Path(__file__).parent / "prices.toml"
-"""What the models asked here cost: a hundred commands need not look at OpenAI's list, which takes each a fifth of a second."""
+"""What the models asked here cost, whatever OpenAI's list says."""
 LEAKY = ("_PROXY", "_API_KEY", "BATCH_RUNNER_", "OPENAI_")
 """Variables named so would change what a run does."""
 
