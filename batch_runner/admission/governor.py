@@ -20,6 +20,11 @@ class Governor:
         depth = SLACK_REQUESTS + SLACK_SECONDS * rate
         self._limiter = AsyncLimiter(depth, depth / rate)
 
+    @property
+    def room(self) -> bool:
+        """Whether one more may pass at once."""
+        return self._limiter.has_capacity()
+
     async def permit(self) -> None:
-        """Wait until one more may pass."""
+        """Let one more pass, as soon as it may."""
         await self._limiter.acquire()

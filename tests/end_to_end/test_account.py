@@ -17,11 +17,12 @@ from click.testing import CliRunner
 from batch_runner import CannotStart, run_file
 from batch_runner.commands.main import cli
 from batch_runner.endpoint import Endpoint
+from batch_runner.exchange import MOST_BYTES
 from batch_runner.fake_server import Account, Scenario
 from batch_runner.inquiry import Account as Told
 from batch_runner.inquiry import look
 from batch_runner.leaving import Waits
-from batch_runner.transport import MOST_BYTES, HttpTransport
+from batch_runner.transport import HttpTransport
 from tests.end_to_end.conftest import KEY, until
 from tests.end_to_end.test_on_the_wire import REPLY
 
