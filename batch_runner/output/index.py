@@ -270,7 +270,10 @@ def _give_memory_back() -> None:
 
 
 def read_index(path: Path) -> Index:
-    """The index of the output at `path`; empty when there is no such file. Raises as `index_of` does."""
+    """The index of the output at `path`, for who wants no lines behind it, such as a test or a measurement; `History` opens both.
+
+    Empty when there is no such file. Raises as `index_of` does.
+    """
     file = open_output(path)
     if file is None:
         return Index()
