@@ -132,7 +132,7 @@ class LocalAdmission:
 
     async def permit_retry(self) -> None:
         """Wait until the run can afford one retry more; raises `WaitEndedError` when it drains first."""
-        async with self._waits.until():
+        with self._waits.until():
             await self._retries.permit()
 
     # --- the door
@@ -142,12 +142,18 @@ class LocalAdmission:
         if not self._line.passed(slot):
             await self._line.stand(slot, _LocalSlot.give_back, ahead=slot.ahead)
         if self._governor is not None:
-            try:
-                async with self._waits.until():
-                    await self._governor.permit()
-            except (WaitEndedError, asyncio.CancelledError):
-                slot.give_back()
-                raise
+            await self._pass(self._governor, slot)
+
+    async def _pass(self, governor: Governor, slot: _LocalSlot) -> None:
+        if governor.room:
+            await governor.permit()  # at once
+            return
+        try:
+            with self._waits.until():
+                await governor.permit()
+        except (WaitEndedError, asyncio.CancelledError):
+            slot.give_back()
+            raise
 
     def _held(self, slot: _LocalSlot) -> float:
         """Seconds for which something holds a slot; `inf`: until something ends."""
@@ -181,7 +187,7 @@ class LocalAdmission:
 
     async def _raise_ceiling(self, worst: Tokens) -> None:
         try:
-            async with self._waits.until():
+            with self._waits.until():
                 await self._exposure.make_room(worst)
         except WaitEndedError:
             return
@@ -193,8 +199,9 @@ class LocalAdmission:
 
     def settle(self, slot: _LocalSlot, verdict: Completion | Failure | None) -> None:
         """What a slot was charged and given is settled with what was used, once."""
-        self._tokens.ended(slot.charge, verdict)
-        slot.charge = None
+        if slot.charge is not None:
+            self._tokens.ended(slot.charge, verdict)
+            slot.charge = None
         if slot.reservation is not None:
             self._budget.settle(slot.reservation, verdict)
             slot.reservation = None
