@@ -80,10 +80,12 @@ class TokenPace:
 
     def looks_beyond(self) -> bool:
         """True once, when a limit that a refusal named was believed for long enough: from then on it is raised step by step."""
+        if self.ledger is None:
+            return False
         now = self._clock()
         if began := self._trust.expired(now):
             self._most, self._raise_at = FORGOTTEN * self._limit if self._told is None else self._told, now
-        if now >= self._raise_at and self.ledger is not None:
+        if now >= self._raise_at:
             self._raise_at = now + RAISE_SECONDS
             self._limit = min(RAISED * self._limit, self._most)
             self.ledger.raise_to(self._limit)

@@ -60,6 +60,7 @@ def test_what_is_given_back_lets_the_next_request_go_so_much_sooner(play: Play) 
         pytest.param(TOO_FAST, FIRST_PAUSE, id="too fast"),
         pytest.param(Failure(FailureKind.RATE_LIMITED, Scope.EVERYONE, "", limit="tokens"), FIRST_PAUSE, id="too many tokens"),
         pytest.param(Failure(FailureKind.RATE_LIMITED, Scope.EVERYONE, "", limit="requests"), 0.0, id="too many requests"),
+        pytest.param(Failure(FailureKind.RATE_LIMITED, Scope.EVERYONE, "", limit="day"), 0.0, id="too many a day"),
         pytest.param(Failure(FailureKind.CONCURRENCY_LIMITED, Scope.EVERYONE, ""), 0.0, id="too many at once"),
     ],
 )
