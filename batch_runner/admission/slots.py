@@ -141,16 +141,11 @@ class LocalAdmission:
         """Let a slot in when nothing holds it."""
         if not self._line.passed(slot):
             await self._line.stand(slot, _LocalSlot.give_back, ahead=slot.ahead)
-        if self._governor is not None:
-            await self._pass(self._governor, slot)
-
-    async def _pass(self, governor: Governor, slot: _LocalSlot) -> None:
-        if governor.room:
-            await governor.permit()  # at once
+        if self._governor is None or self._governor.passed():
             return
         try:
             with self._waits.until():
-                await governor.permit()
+                await self._governor.permit()
         except (WaitEndedError, asyncio.CancelledError):
             slot.give_back()
             raise
