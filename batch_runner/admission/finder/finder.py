@@ -13,6 +13,7 @@ from batch_runner.admission.finder.admitted import MINUTE, TICK, Admitted
 from batch_runner.admission.finder.allowance import Allowance
 from batch_runner.admission.finder.blockage import Blockage
 from batch_runner.admission.finder.cap import Cap
+from batch_runner.admission.finder.chance import Chance
 from batch_runner.admission.finder.climb import FIRST_RATE
 from batch_runner.admission.finder.minute import MinuteWindow
 from batch_runner.admission.finder.rate import HELD, Rate
@@ -66,6 +67,7 @@ class Finder:
         self._minute = MinuteWindow()
         self._blockage = Blockage()
         self._cap = Cap()
+        self._chance = Chance()
         self._tick_at = now + TICK
         self._sent = self._refused = self._in_vain = 0
         self._cut_number, self._cut_at = 0, float("-inf")
@@ -101,6 +103,7 @@ class Finder:
         self.in_flight += 1
         self._rate.pace.sent(now)
         self._allowance.sent(self._rate.pace.rate)
+        self._chance.sent(self.rate * self._admitted.round_trip)
         self._admitted.sent(sent)
         if self._blockage.on:
             self._blockage.probe = sent
@@ -175,10 +178,12 @@ class Finder:
         """The service had no room for it."""
         self._advance(now)
         self._refused += 1
-        self._refused_at = now
         self._admitted.refused(sent, now)
-        self._allowance.refused(window=self._minute.on(now))
         self._obey(refusal, now)
+        if not self._blockage.on and self._chance.excuses():
+            return
+        self._refused_at = now
+        self._allowance.refused(window=self._minute.on(now))
         if self._blockage.on:
             if sent is self._blockage.probe:
                 self._rate.pace.hold(self._blockage.refused(now))
@@ -204,6 +209,9 @@ class Finder:
         if self._is_cap(sent, now, refusal, count):
             self._cut_in_flight(sent, now)
             return
+        if not self._minute.on(now) and (pace := self._chance.refused(self.rate, sent.number, self._refused)) is not None:
+            self._leave_to_chance(pace, now)
+            return
         first = self._rate.starting
         self._minute.refused(now, self._admitted.minute(now), seconds, count, first=first)
         self._in_vain = self._in_vain + 1 if count <= 0 else 0
@@ -228,6 +236,13 @@ class Finder:
         self._window.set(min(before, self._cap.cut(now, sent.in_flight)))
         self._tell(f"refused with {sent.in_flight} others in flight: at most {self._window.size:.0f} now (was {before:.0f})")
 
+    def _leave_to_chance(self, pace: float, now: float) -> None:
+        before = self.rate
+        self._rate.tries = self._chance.tries
+        self._rate.forget(pace, now)
+        share = self._chance.share
+        self._tell(f"at {a_minute(before)} {share:.0%} are refused, too: that isn't the pace; back to {a_minute(self.rate)}")
+
     def _cut_rate(self, sent: Sent, now: float, refusal: Refusal, since_cut: float) -> None:
         rate, before = self._rate, self.rate
         if refusal.rate is not None and rate.is_new(refusal.rate):
@@ -239,10 +254,11 @@ class Finder:
             self._tell(f"refused for the first time, at {a_minute(before)}; now {a_minute(self.rate)}")
             return
         if self._minute.on(now):
-            found: float | None = self._minute.last
-            rate.set(max(before, HELD * self._minute.last), now)
+            found: float | None = self._minute.count(rate.believed, 0.0)
+            rate.set(max(before, rate.filling(self._minute.last)), now)
         else:
-            found = rate.estimate.at_refusal(sent.at, sent.number - self._refused + 1, before, since_cut)
+            admitted, lean = sent.number - self._refused + 1, not self._chance.share
+            found = rate.estimate.at_refusal(sent.at, admitted, before, since_cut, lean=lean)
         rate.cut(now, found, since_cut)
         seems = "" if found is None else f": the limit seems to be {a_minute(found)}"
         self._tell(f"refused at {a_minute(before)}{seems}; now {a_minute(self.rate)}")
@@ -279,9 +295,10 @@ class Finder:
         self._minute.let_in_again(now, blocked)
         window = self._minute.on(now)
         self._blockage.end(probe.at, of_a_window=window)
-        self._rate.let_in_again(now, self._minute.last if window else None)
+        count = self._minute.count(self._rate.believed, self._admitted.minute(self._blockage.closed_at))
+        self._rate.let_in_again(now, count if window else None)
         self._in_vain, self._cut_number = 0, self._sent
-        seems = f": a window of a minute, {a_minute(self._minute.last)}" if window else ""
+        seems = f": a window of a minute, {a_minute(count)}" if window else ""
         self._tell(f"let in again after {blocked:.1f} s{seems}; now {a_minute(self.rate)}")
 
     def _grow(self, now: float) -> None:
@@ -312,6 +329,9 @@ class Finder:
             self._tell(f"the service's headers tell of {a_minute(self._hinted)}: a start; now {a_minute(self.rate)}")
 
     def _maybe_climb(self, now: float) -> None:
+        if not self._rate.climb.under_way:
+            self._chance.held(self._sent, self._refused)
+            self._rate.tries = self._chance.tries
         most = min(self._fill_rate, self._most_in_window(now)) if self._minute.on(now) else self._fill_rate
         best = self._rate.best(now, self._admitted.best_minute)
         self._rate.maybe_climb(now, most, best, affordable=self._allowance.enough)
