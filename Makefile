@@ -16,7 +16,7 @@ endef
 export LOOK
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-readers test-long torture bench bench-full lint types docs wheel clean
+.PHONY: help demo test test-readers test-long torture bench bench-full lint types docs prices wheel clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 — \2/p' $(MAKEFILE_LIST)
@@ -77,6 +77,9 @@ types: $(TOOLS)  ## check types
 
 docs: $(TOOLS)  ## rewrite the generated parts of the documentation
 	$(VENV)/bin/python -m docs.generate
+
+prices: $(TOOLS)  ## take over OpenAI's list prices from the genai-prices that pyproject.toml names
+	$(VENV)/bin/python -m tests.pricing.make
 
 wheel: $(TOOLS)  ## build the wheel into dist/
 	rm -rf dist

@@ -27,6 +27,8 @@ The way of a row, and with it the order of the modules. Each imports only what s
     tables          CSV and Parquet rows -> JSON lines
     loader          input files -> rows, streaming
     plain           plain rows, many at once
+    sorted_keys     many keys, in numpy columns
+    keys            which keys were met before
     naming          the final ids of a run's rows
     condition       which rows are meant, as an expression
     selection       which rows a run is about, and how often each is sent
@@ -44,7 +46,8 @@ The way of a row, and with it the order of the modules. Each imports only what s
     leaving         the way out: drain, then hang up
     deadline        when a run has to be over
     admission/      leave to send: caps on cost, places in flight, tokens, pace, pause, ceiling
-    transport       sends one request; the only one that knows aiohttp
+    exchange        a request and its reply over connections of aiohttp, without its session
+    transport       sends one request, and says what came of it
     verdict         what came of an attempt -> completion or failure, and whom that is about
     inquiry         asks a service about a key's account
     retry           whether and when an attempt is made again

@@ -7,11 +7,13 @@ import os
 import sys
 from contextlib import suppress
 
-OBJECTS_BETWEEN_COLLECTIONS = 50_000
-"""What is imported and what a row needs makes no cycles: a collector at its usual pace looks for some in vain."""
+OBJECTS_BETWEEN_COLLECTIONS = 200_000
+"""More than what is imported comes to, which makes no cycles: to look for some takes 10 ms."""
 
 EX_BUG = 70
 EX_INTERRUPTED = 130
+EX_FULL = 3
+"""What was asked for isn't there: nothing can be written where it belongs."""
 EX_PIPE = 1
 """What click leaves with when the pipe it writes into is closed."""
 
@@ -33,7 +35,13 @@ def _status() -> int:
         _say("\ninterrupted; nothing was sent\n")
         return EX_INTERRUPTED
     except Exception as bug:  # noqa: BLE001 - the last net: one line for the user, the rest in a file
-        return _tell_bug(bug)
+        return EX_FULL if isinstance(bug, OSError) and _fills_stdout(bug) else _tell_bug(bug)
+
+
+def _fills_stdout(error: OSError) -> bool:
+    from batch_runner.reporters.voice import stdout_is_full  # noqa: PLC0415
+
+    return stdout_is_full(error)
 
 
 def _run() -> int:
@@ -41,7 +49,7 @@ def _run() -> int:
 
     from batch_runner.commands.main import cli  # noqa: PLC0415
     from batch_runner.failures import BatchRunnerError, Bug  # noqa: PLC0415
-    from batch_runner.reporters.voice import tell  # noqa: PLC0415
+    from batch_runner.reporters.voice import stdout_is_full, tell  # noqa: PLC0415
 
     try:
         result = cli.main(prog_name="batch-runner", standalone_mode=False)
@@ -59,7 +67,8 @@ def _run() -> int:
     except BatchRunnerError as error:
         tell(f"Error: {error}")
         return int(error.exit_status)
-    return result if isinstance(result, int) else 0
+    status = result if isinstance(result, int) else 0
+    return EX_FULL if status == 0 and stdout_is_full() else status
 
 
 def _tell_bug(bug: BaseException) -> int:

@@ -20,7 +20,7 @@ ADVICE: dict[FailureKind, str] = {
     FailureKind.CONTEXT_TOO_LONG: "the prompt is longer than the model takes: shorten it",
     FailureKind.TOO_LARGE: "larger than the service ever admits: shorten the prompt or lower --max-completion-tokens",
     FailureKind.POLICY: "the service refuses to answer this prompt",
-    FailureKind.INVALID_KEY: "the key is wrong, expired, revoked or spent: set another one, then run again",
+    FailureKind.INVALID_KEY: "the key is missing, wrong, expired, revoked or spent: set another one, then run again",
     FailureKind.NO_ACCESS: "this key may not do that: ask for access, or use another key or model",
     FailureKind.QUOTA_EXHAUSTED: "no money is left (gateways set aside the cap of each request): top up the key, then run again",
     FailureKind.MODEL_NOT_FOUND: "the endpoint doesn't serve this model to this key: choose another --model",

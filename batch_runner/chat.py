@@ -207,11 +207,9 @@ def _text(value: Any) -> str:
 
 def _count(value: Any) -> int | None:
     """A token count that can be meant so: whole, not negative, and no more than one request can cost."""
-    if isinstance(value, float) and value.is_integer():
+    if type(value) is float and value.is_integer():
         value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST_TOLD:
-        return None
-    return value
+    return value if type(value) is int and 0 <= value <= MOST_TOLD else None
 
 
 def _part(count: int | None, whole: int) -> int | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
-from math import modf
+
+MICROS = 1_000_000
 
 Clock = Callable[[], float]
 """Seconds since 1970, as `time.time` gives them."""
@@ -13,10 +14,11 @@ Clock = Callable[[], float]
 
 def timestamp(seconds: float) -> str:
     """`2026-11-24T18:35:40.123Z`."""
-    fraction, whole = modf(seconds)
-    micro = round(fraction * 1e6)  # as `fromtimestamp` rounds
-    carried, micro = divmod(micro, 1_000_000)
-    return f"{_second(int(whole) + carried)}.{micro // 1000:03d}Z"
+    whole = int(seconds)
+    micro = round((seconds - whole) * MICROS)  # as `fromtimestamp` rounds
+    if micro == MICROS:
+        whole, micro = whole + 1, 0
+    return f"{_second(whole)}.{micro // 1000:03d}Z"
 
 
 @lru_cache(maxsize=8)

@@ -105,6 +105,11 @@ def key_variable_of(settings: Settings) -> str:
     return settings.request.api_key_env or (known.key_variable if known else OWN_KEY_VARIABLE)
 
 
+def keyless_in_words(endpoint: Endpoint, settings: Settings) -> str:
+    """What to do where a key is asked for and none was sent, as to an address of this machine; empty where one was."""
+    return "" if endpoint.key is not None else f"no key was sent: {_how_to_give_one(settings)}"
+
+
 def key_in_shell(endpoint: Endpoint, settings: Settings, environment: Mapping[str, str] = os.environ) -> str | None:
     """How a shell would write the key that goes along, without showing it; `None` where none does."""
     request = settings.request
@@ -162,7 +167,13 @@ def _key(endpoint: Endpoint, settings: Settings, environment: Mapping[str, str])
         return key
     if request.api_key_env is None and is_loopback(endpoint.host):
         return None
-    raise CannotStart(f"no key for {endpoint.host}: set {variable} (or name another variable with --api-key-env, a file with --api-key-file, a command with --api-key-command); --endpoint fake needs none")  # fmt: skip # noqa: E501
+    raise CannotStart(f"no key for {endpoint.host}: {_how_to_give_one(settings)}; --endpoint fake needs none")
+
+
+def _how_to_give_one(settings: Settings) -> str:
+    variable = key_variable_of(settings)
+    others = "another variable with --api-key-env, a file with --api-key-file, a command with --api-key-command"
+    return f"set {variable} (or name {others})"
 
 
 def _from_file(name: str, environment: Mapping[str, str]) -> str:

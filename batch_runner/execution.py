@@ -18,11 +18,12 @@ from batch_runner.admission.memory import Memory, Place, cache_folder
 from batch_runner.alongside import alongside
 from batch_runner.clock import compact_timestamp, timestamp
 from batch_runner.deadline import leave_in_time
-from batch_runner.endpoint import FAKE, FAKE_KEY, Endpoint
+from batch_runner.endpoint import FAKE, FAKE_KEY, Endpoint, keyless_in_words
 from batch_runner.exits import ExitStatus, gravest
-from batch_runner.failures import BatchRunnerError, Bug, OutputLost
+from batch_runner.failures import BatchRunnerError, Bug, FailureKind, OutputLost
 from batch_runner.growth import Growth, first_request
 from batch_runner.health import Health
+from batch_runner.intent import again_in_words
 from batch_runner.leaving import AtStake, Leaving
 from batch_runner.output.compact import compact, is_due
 from batch_runner.output.journal import Journal
@@ -35,7 +36,7 @@ from batch_runner.reporters.heartbeat import Heartbeat
 from batch_runner.reporters.several import Several
 from batch_runner.reporters.wording import full_length_in_words, lines
 from batch_runner.runner import Runner
-from batch_runner.spending import reached_in_words
+from batch_runner.spending import CapReached
 from batch_runner.state import State
 from batch_runner.stencil import Stencil
 from batch_runner.totals import Totals, as_rows_deserve
@@ -68,6 +69,7 @@ class Ending:
     unfinished_business: bool
     examples: dict[str, str]
     broken: Exception | None
+    cap: CapReached | None = None
 
 
 async def carry_out(prepared: Prepared, *, reporter: Reporter, watch: Watch | None = None, tidily: bool = True) -> RunReport:
@@ -78,12 +80,10 @@ async def carry_out(prepared: Prepared, *, reporter: Reporter, watch: Watch | No
     reporter = Several(reporter, _heartbeat(prepared))
     if prepared.plan.nothing_to_do:
         return _nothing_to_do(prepared, reporter)
-    if prepared.caps and (reached := await asyncio.to_thread(_cap_reached, prepared)):
-        return _nothing_sent(prepared, reporter, ExitStatus.SPEND_CAP, reached)
+    if prepared.caps and (cap := await asyncio.to_thread(_cap_reached, prepared)):
+        return _nothing_sent(prepared, reporter, ExitStatus.SPEND_CAP, str(cap), cap)
     async with AsyncExitStack() as open_things:
         endpoint = await _ready(prepared, open_things)
-        if prepared.plan.to_send:  # the first look at the list takes a while
-            await asyncio.to_thread(prepared.prices.of, prepared.defaults.model)
         leaving = Leaving(prepared.settings.ending.drain_timeout)
         if watch is not None:
             await open_things.enter_async_context(alongside(watch(leaving)))
@@ -126,6 +126,7 @@ async def _send_all(prepared: Prepared, endpoint: Endpoint, leaving: Leaving, re
     run = _run_of(prepared)
     memory, place = _memory_of(prepared), Place(endpoint.chat_url, prepared.defaults.model)
     learned = await asyncio.to_thread(memory.recall, place, time.time()) if memory is not None else None
+    reached: CapReached | None = None
     refuge = Rescue(prepared.output, run.id, prepared.refuges)
     with Journal(prepared.output, prepared.history.index.size, refuge=refuge, patience=settings.disk.wait_for_space) as journal:
 
@@ -133,7 +134,9 @@ async def _send_all(prepared: Prepared, endpoint: Endpoint, leaving: Leaving, re
             await journal.append(run_line(replace(run, ceiling=ceiling), before), synced=True)
 
         def stop_at_cap(cap: Cap, request: ChatRequest) -> None:
-            leaving.reason = reached_in_words(cap, cap.worst(request))
+            nonlocal reached
+            reached = CapReached.by(cap, request)
+            leaving.reason = str(reached)
             reporter.stopping(leaving.reason)
             leaving.drain(ExitStatus.SPEND_CAP)
 
@@ -159,7 +162,7 @@ async def _send_all(prepared: Prepared, endpoint: Endpoint, leaving: Leaving, re
             await asyncio.to_thread(memory.remember, place, state.admission.learned, time.time())
         job = replace(before.merge(state.totals), rows=+runner.standing)
         broken = runner.broken or await _record_totals(state, job)
-    return Ending(state, job, runner.unfinished_business, runner.examples, broken)
+    return Ending(state, job, runner.unfinished_business, runner.examples, broken, reached)
 
 
 def _admission(
@@ -232,30 +235,36 @@ def _run_of(prepared: Prepared) -> Run:
 
 
 def _nothing_to_do(prepared: Prepared, reporter: Reporter) -> RunReport:
-    only = [state for state in prepared.settings.retry.only if state != "all"]
-    reason = f"nothing to send: no row is {' or '.join(only)}" if only else "nothing to send: every row has its record"
+    status = as_rows_deserve(prepared.plan.standing, prepared.settings.ending.max_failed)
+    return _nothing_sent(prepared, reporter, status, f"nothing to send: {_why_nothing(prepared)}")
+
+
+def _why_nothing(prepared: Prepared) -> str:
     if prepared.plan.full_length:
-        reason = f"nothing to send: {full_length_in_words(prepared.plan.full_length)}"
-    return _nothing_sent(prepared, reporter, as_rows_deserve(prepared.plan.standing, prepared.settings.ending.max_failed), reason)
+        return full_length_in_words(prepared.plan.full_length)
+    wanted = again_in_words(prepared.settings, retrying=prepared.order.inputs is None)
+    return f"no row is {' or '.join(wanted)}" if wanted else "every row has its record"
 
 
-def _cap_reached(prepared: Prepared) -> str:
-    """Why nothing can be sent, where not even the first row fits under a cap: a run would only add its own lines to the output,
-    each time it is started. Empty where it fits, or where lines are to be recorded that can't be sent.
+def _cap_reached(prepared: Prepared) -> CapReached | None:
+    """The cap that not even the first row fits under: a run would only add its own lines to the output, each time it is started.
+    `None` where it fits, or where lines are to be recorded that can't be sent.
     """
     if prepared.plan.rejected:
-        return ""
+        return None
     row, recorded = next(prepared.plan.items(prepared.source))
     assert isinstance(row, PromptRow)
     past = prepared.history.past(row.id) if recorded else NO_PAST
     request = first_request(row, past, Stencil(prepared.defaults), Growth.of(prepared.settings))
     full = next((cap for cap in prepared.caps if not cap.holds(request)), None)
-    return "" if full is None else reached_in_words(full, full.worst(request))
+    return None if full is None else CapReached.by(full, request)
 
 
-def _nothing_sent(prepared: Prepared, reporter: Reporter, status: ExitStatus, reason: str) -> RunReport:
+def _nothing_sent(
+    prepared: Prepared, reporter: Reporter, status: ExitStatus, reason: str, cap: CapReached | None = None
+) -> RunReport:
     job = replace(prepared.history.job_so_far(real=prepared.real), rows=prepared.plan.standing)
-    report = RunReport(job, Totals(), status, reason, prepared.output, prices=prepared.prices)
+    report = RunReport(job, Totals(), status, reason, prepared.output, prices=prepared.prices, cap=cap)
     reporter.ended(report)
     return report
 
@@ -273,6 +282,7 @@ def _report(prepared: Prepared, ending: Ending) -> RunReport:
         learned=state.admission.learned,
         examples=ending.examples,
         prices=prepared.prices,
+        cap=ending.cap,
     )
 
 
@@ -290,8 +300,9 @@ def _verdict(prepared: Prepared, ending: Ending) -> tuple[ExitStatus, str]:
     reason = "told to leave; the same command goes on"
     if state.leaving.reason:
         reason = state.leaving.reason
-    if state.health.stop is not None:
-        reason = f"{state.health.stop.kind}: {state.health.stop.message}"
+    if (stop := state.health.stop) is not None:
+        keyless = keyless_in_words(prepared.endpoint, prepared.settings) if stop.kind is FailureKind.INVALID_KEY else ""
+        reason = f"{stop.kind}: {'; '.join(filter(None, (keyless, stop.message)))}"
     return gravest(*state.leaving.causes), reason
 
 

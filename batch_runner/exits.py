@@ -28,7 +28,8 @@ MEANINGS: dict[ExitStatus, str] = {
     ExitStatus.OK: "every row is ok",
     ExitStatus.USAGE: "the command line or a setting is wrong",
     ExitStatus.CANNOT_START: "input, settings or output can't be used, or a question was answered no; nothing was sent"
-    " (or only a pilot; or the input changed under the run: what was sent is recorded)",
+    " (or only a pilot; or the input changed under the run: what was sent is recorded);"
+    " of `job check`: not all is there that the job names; instead of 0: the disk under standard output is full",
     ExitStatus.STOPPED_BY_SERVICE: "stopped by the service (key, quota, model, nobody there); the same line resumes",
     ExitStatus.SPEND_CAP: "a cap on cost is reached (`--max-cost`, `--max-total-tokens`, a job's budget); a higher one goes on",
     ExitStatus.OUTPUT_LOST: "the output can't be written; the rest is in a rescue file, which the same line takes in",

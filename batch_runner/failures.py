@@ -103,8 +103,10 @@ class Failure:
     """What the service sent, secrets masked."""
     rpm: float | None = None
     """Requests a minute the service said it takes, where it said so."""
+    tpm: float | None = None
+    """Tokens a minute, likewise."""
     limit: str = ""
-    """Which limit refused it, `requests` or `tokens`, where the service said so."""
+    """Which limit refused it, `requests`, `tokens` or `concurrency`, where the service said so."""
     again: bool | None = None
     """What the service said of trying again (`x-should-retry`)."""
     usage: Usage | None = None

@@ -1,7 +1,7 @@
 """What a refusal says of when to come back, how fast, and which limit it is about: headers first, then words. Pure.
 
-Sources: OpenAI's rate limit messages (openai/codex#88, #326, #797), Azure's `retry-after-ms`, new-api's own request limit
-(`middleware/model-rate-limit.go`).
+Sources: OpenAI's rate limit messages (openai/codex#88, #326, #797; the older ones: mmz-001/knowledge_gpt#5), Anthropic's,
+Azure's `retry-after-ms`, new-api's own request limit (`middleware/model-rate-limit.go`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-LIMIT_REQUESTS, LIMIT_TOKENS = "x-ratelimit-limit-requests", "x-ratelimit-limit-tokens"
+LIMIT_HEADER, REMAINING_HEADER = "x-ratelimit-limit-", "x-ratelimit-remaining-"
+LIMITED = ("requests", "tokens")
 MOST_WAIT = 86_400.0
 """Nobody is believed who asks to wait longer than a day."""
 
@@ -22,6 +23,13 @@ SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|minutes?|mins?|m|hours?|h|seconds?|sec
 WAIT_HINT = re.compile(rf"(?:try again in|retry after)\s+((?:{SPAN.pattern}\s*)+)", re.IGNORECASE)
 UNIT_SECONDS = {"": 1.0, "s": 1.0, "se": 1.0, "m": 60.0, "mi": 60.0, "h": 3600.0, "ho": 3600.0, "ms": 0.001}
 NAMED_LIMIT = re.compile(r"\b(requests?|tokens?) per (?:min|minute|day|second)\b", re.IGNORECASE)
+AT_ONCE = re.compile(r"\bconcurrent requests\b|\bconcurrency limit\b", re.IGNORECASE)
+AMOUNT = r"(\d[\d,]{0,17}(?:\.\d{1,9})?)"
+LIMIT_AFTER = re.compile(
+    rf"\b(requests?|tokens?) per (min|minute|second)\b(?: \([A-Z]+\))?[:.]\s*Limit:? {AMOUNT}(?![\d,.]*\d)", re.IGNORECASE
+)
+LIMIT_BEFORE = re.compile(rf"\brate limit of {AMOUNT} (requests?|tokens?) per (min|minute|second)\b", re.IGNORECASE)
+A_MINUTE = {"min": 1.0, "minute": 1.0, "second": 60.0}
 NEVER_FITS = re.compile(r"Limit:? (\d{1,18}), Used:? \d+, Requested:? (\d{1,18})\b")
 OWN_LIMIT = re.compile(r"(\d{1,6})\s*分钟内最多请求\s*(\d{1,9})\s*次")
 
@@ -34,30 +42,51 @@ def told_wait(headers: Mapping[str, str], message: str, *, now: float) -> float 
     return None if wait is None else min(max(0.0, wait), MOST_WAIT)
 
 
-def told_rpm(message: str) -> float | None:
-    """Requests a minute that a gateway says a key may make: `1分钟内最多请求60次`."""
-    told = OWN_LIMIT.search(message)
-    if told is None or int(told[1]) == 0 or int(told[2]) == 0:
-        return None
-    return int(told[2]) / int(told[1])
-
-
 class Quota(NamedTuple):
-    """What headers tell of limits, per minute as they mostly mean it; `None` where they don't."""
+    """What a service tells of its limits, in a minute; `None` where it doesn't."""
 
-    requests: float | None
-    tokens: float | None
+    requests: float | None = None
+    tokens: float | None = None
+    left: float = 0.0
+    """The share of it that isn't used yet, of the scarcer one; 0 where it doesn't tell."""
+
+
+NOTHING_TOLD = Quota()
+
+
+def named_limit(message: str) -> Quota:
+    """The limit that a refusal names in its words: `requests per min (RPM): Limit 60`, `rate limit of 50 requests per minute`,
+    `1分钟内最多请求60次`.
+
+    A limit for a day is no pace: its whole amount may be there again at midnight. And `input tokens` aren't all tokens.
+    """
+    if (own := OWN_LIMIT.search(message)) is not None and int(own[1]) > 0 and int(own[2]) > 0:
+        return Quota(requests=int(own[2]) / int(own[1]))
+    if (after := LIMIT_AFTER.search(message)) is not None:
+        what, unit, amount = after.groups()
+    elif (before := LIMIT_BEFORE.search(message)) is not None:
+        amount, what, unit = before.groups()
+    else:
+        return NOTHING_TOLD
+    a_minute = A_MINUTE[unit.lower()] * (_amount(amount) or 0.0)
+    if a_minute <= 0:
+        return NOTHING_TOLD
+    return Quota(requests=a_minute) if what.lower().startswith("request") else Quota(tokens=a_minute)
 
 
 def told_quota(headers: Mapping[str, str]) -> Quota | None:
-    """`x-ratelimit-limit-requests` and `-tokens`, as OpenAI, Azure and Groq send them.
+    """`x-ratelimit-limit-requests` and `-tokens`, as OpenAI, Azure and Groq send them, and how much of them is left.
 
-    What they tell of the rest and its reset isn't read: `0s`, `6m0s` and `-1` come whatever is true.
+    When it will be full again isn't read: `0s`, `6m0s` and `-1` come whatever is true.
     """
-    if LIMIT_REQUESTS not in headers and LIMIT_TOKENS not in headers:
+    if not any(f"{LIMIT_HEADER}{what}" in headers for what in LIMITED):
         return None
-    quota = Quota(_amount(headers.get(LIMIT_REQUESTS, "")), _amount(headers.get(LIMIT_TOKENS, "")))
-    return None if quota == (None, None) else quota
+    requests, tokens = limits = [_amount(headers.get(f"{LIMIT_HEADER}{what}", "")) for what in LIMITED]
+    if limits == [None, None]:
+        return None
+    rests = [_amount(headers.get(f"{REMAINING_HEADER}{what}", "")) or 0.0 for what in LIMITED]
+    left = (rest / limit for rest, limit in zip(rests, limits, strict=True) if limit is not None)
+    return Quota(requests, tokens, min(1.0, *left))
 
 
 def _amount(text: str) -> float | None:
@@ -66,7 +95,9 @@ def _amount(text: str) -> float | None:
 
 
 def limit_named(kind: str, message: str) -> str:
-    """Which limit a refusal is about, `requests` or `tokens`, as OpenAI's `type` or message says; empty when it doesn't."""
+    """Which limit a refusal is about, as OpenAI's `type` or message says: `requests`, `tokens`, `concurrency`; else empty."""
+    if AT_ONCE.search(message):
+        return "concurrency"
     if kind in {"requests", "tokens"}:
         return kind
     named = NAMED_LIMIT.search(message)

@@ -15,11 +15,12 @@ from batch_runner.forms import Shape, shape
 from batch_runner.growth import Growth
 from batch_runner.identity import Again
 from batch_runner.loader import STDIN, InputFile, InputFiles, RowSource, copy_stdin, find_inputs, is_glob
+from batch_runner.output.file import default_output
 from batch_runner.output.history import History
 from batch_runner.output.kept_inputs import Joined, KeptInputs
 from batch_runner.planner import make_plan
 from batch_runner.pricing.file import read_prices
-from batch_runner.records import REPEATABLE, RETRIED
+from batch_runner.records import REPEATABLE, RETRIED, Status
 from batch_runner.selection import selection
 from batch_runner.spending import Allowed, caps_of
 from batch_runner.totals import Totals
@@ -36,9 +37,6 @@ if TYPE_CHECKING:
     from batch_runner.selection import Selection
     from batch_runner.settings import Settings
     from batch_runner.spending import Allowance
-
-
-INPUT_ENDINGS = (".zst", ".gz", ".jsonl", ".ndjson", ".json", ".txt", ".csv", ".tsv", ".parquet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,11 +200,7 @@ def output_of(order: Order) -> Path:
         return Path(os.path.realpath(order.output))
     if order.inputs is None or len(order.inputs) != 1 or order.inputs[0] == STDIN or is_glob(order.inputs[0]):
         raise UsageMistake("name the output with -o: it has a default only for a single input file")
-    name = Path(order.inputs[0])
-    stem = name.name
-    for ending in INPUT_ENDINGS:
-        stem = stem.removesuffix(ending)
-    return Path(os.path.realpath(name.with_name(f"{stem}.results.jsonl")))
+    return Path(os.path.realpath(default_output(Path(order.inputs[0]))))
 
 
 def again_of(settings: Settings, *, retrying: bool) -> Again:
@@ -216,6 +210,13 @@ def again_of(settings: Settings, *, retrying: bool) -> Again:
         return Again(only=True, states=RETRIED) if retrying else Again(failed=settings.retry.retry_failed)
     states = REPEATABLE if "all" in words else frozenset(status for status in REPEATABLE if status in words)
     return Again(only=True, states=states, kinds=frozenset(kind for kind in FailureKind if kind in words))
+
+
+def again_in_words(settings: Settings, *, retrying: bool) -> list[str]:
+    """What those rows are that alone are sent, by status or failure kind; nothing where new rows are sent as well."""
+    words = settings.retry.only
+    states = RETRIED if retrying and not words else REPEATABLE if "all" in words else frozenset[Status]()
+    return [str(status) for status in Status if status in states] or list(words)
 
 
 def _files(inputs: tuple[str, ...]) -> tuple[list[InputFile | None], list[str]]:

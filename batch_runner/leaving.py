@@ -27,15 +27,23 @@ class Waits:
         self.ended = False
         self._begun: set[Wait] = set()
         self._others: list[Callable[[], None]] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def until(self, seconds: float | None = None) -> Wait:
-        """`async with waits.until(5):` raises `TimeoutError` after 5 seconds, `WaitEndedError` when the group is ended."""
+        """`with waits.until(5):` raises `TimeoutError` after 5 seconds, `WaitEndedError` when the group is ended."""
         return Wait(self, seconds)
 
     async def sleep(self, seconds: float) -> None:
         """Sleep, unless the group is ended: then `WaitEndedError`."""
-        async with self.until():
+        with self.until():
             await asyncio.sleep(seconds)
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop that all of them wait in."""
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        return self._loop
 
     def also(self, end: Callable[[], None]) -> None:
         """Have `end` called too when the group is ended: for a wait in another thread."""
@@ -59,7 +67,7 @@ class Waits:
 
 
 class Wait:
-    """One wait of a group; an async context manager around what is waited for.
+    """One wait of a group; a context manager around what a task waits for.
 
     What `asyncio.timeout` does, and the same way, for half of what it costs: every request waits so.
     """
@@ -72,18 +80,18 @@ class Wait:
         self._timer: asyncio.TimerHandle | None = None
         self._why: type[Exception] | None = None
 
-    async def __aenter__(self) -> Self:
+    def __enter__(self) -> Self:
         if self._waits.ended:
             raise WaitEndedError
-        task = asyncio.current_task()
+        task = asyncio.current_task(self._waits.loop)
         assert task is not None, "a wait belongs to a task"
         self._task, self._cancelled_before = task, task.cancelling()
         if self._seconds is not None:
-            self._timer = asyncio.get_running_loop().call_later(self._seconds, self.end, TimeoutError)
+            self._timer = self._waits.loop.call_later(self._seconds, self.end, TimeoutError)
         self._waits.begun(self)
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._waits.over(self)
         if self._timer is not None:
             self._timer.cancel()

@@ -6,15 +6,11 @@ from collections.abc import Callable
 from itertools import islice
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from batch_runner.identity import Occurrences, key_of_encoded_id, key_of_id
 from batch_runner.loader import draft
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
-
-    from numpy.typing import NDArray
 
     from batch_runner.forms import Shape
     from batch_runner.loader import Draft, RowSource
@@ -22,29 +18,8 @@ if TYPE_CHECKING:
 NAMED_REPEATS = 5
 
 
-class KeySet:
-    """64-bit keys, eight bytes each: sorted pieces, each at least twice as long as the next."""
-
-    def __init__(self) -> None:
-        self._pieces: list[NDArray[np.int64]] = []
-
-    def add(self, keys: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Add keys (none twice); True for each that is new."""
-        new = np.ones(len(keys), dtype=np.bool_)
-        for piece in self._pieces:
-            places = np.minimum(np.searchsorted(piece, keys), len(piece) - 1)
-            new &= piece[places] != keys
-        if new.any():
-            self._pieces.append(np.sort(keys[new]))
-        while len(self._pieces) > 1 and len(self._pieces[-2]) < 2 * len(self._pieces[-1]):
-            last = self._pieces.pop()
-            self._pieces[-1] = np.concatenate([self._pieces[-1], last])
-            self._pieces[-1].sort(kind="stable")  # in place: a copy more would stand beside what is merged
-        return new
-
-
-Meet = Callable[["NDArray[np.int64]"], "NDArray[np.bool_]"]
-"""Takes keys, none twice, and says which are met for the first time."""
+Meet = Callable[[list[int]], list[int]]
+"""Takes keys in, and gives the places of those met before, among them or earlier."""
 
 
 class Naming:
@@ -64,13 +39,10 @@ class Naming:
         """Ids made from content that stand more than once."""
         return self._occurrences.repeated()
 
-    def take(self, ids: list[str], draft_at: Callable[[int], Draft], meet: Meet) -> tuple[list[str], NDArray[np.int64]]:
+    def take(self, ids: list[str], draft_at: Callable[[int], Draft], meet: Meet) -> tuple[list[str], list[int]]:
         """The final ids of rows that are to have these `ids`, and the keys of those. `draft_at` gives one row."""
         keys = keys_of([each + self._suffix for each in ids] if self._suffix else ids)
-        first = np.zeros(len(keys), dtype=np.bool_)
-        places = np.unique(keys, return_index=True)[1]
-        first[places] = meet(keys[places])
-        for place in np.flatnonzero(~first).tolist():
+        for place in meet(keys):
             ids[place] = self._again(draft_at(place))
             keys[place] = key_of_id(ids[place] + self._suffix)
         return ids, keys
@@ -83,9 +55,9 @@ class Naming:
         return self._occurrences.next(each.id)
 
 
-def keys_of(ids: Iterable[str]) -> NDArray[np.int64]:
-    """The keys of ids, as a column."""
-    return np.fromiter(map(key_of_encoded_id, map(str.encode, ids)), dtype=np.int64)
+def keys_of(ids: Iterable[str]) -> list[int]:
+    """The keys of ids."""
+    return list(map(key_of_encoded_id, map(str.encode, ids)))
 
 
 def first_places(source: RowSource, ids: Collection[str], shape: Shape, most: int | None) -> dict[str, str]:

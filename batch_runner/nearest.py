@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,4 +16,6 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 def nearest(word: str, known: Iterable[str], most: int) -> list[str]:
     """The known words most like `word`, the nearest first; none where nothing is like it."""
+    import difflib  # noqa: PLC0415 - only where a word is misspelt
+
     return difflib.get_close_matches(word, list(known), n=most)

@@ -10,7 +10,6 @@ from __future__ import annotations
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
 import orjson
 
 from batch_runner.complaints import WrongLineError
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from batch_runner.forms import Shape
     from batch_runner.loader import Block
 
-QUOTE = ord('"')
 NESTED = frozenset({dict, list})
 
 
@@ -132,7 +130,7 @@ def _flat_and_whole(texts: Sequence[bytes], columns: dict[str, list[Any]]) -> bo
         quotes += 2 * len(column)
         quotes += 2 * (len(column) if kinds == {str} else sum(type(value) is str for value in column))
     data = b"".join(texts)
-    found = int(np.count_nonzero(np.frombuffer(data, dtype=np.uint8) == QUOTE))
+    found = data.count(b'"')
     return found == quotes or (b"\\\\" not in data and found - data.count(b'\\"') == quotes)
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import compress, islice, pairwise
+from itertools import count as countless
 from random import Random
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from batch_runner.failures import CannotStart
 from batch_runner.identity import Action, Occurrences
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Iterator, Mapping
 
-    from numpy.typing import NDArray
-
     from batch_runner.findings import Place
     from batch_runner.forms import Shape
     from batch_runner.loader import Block, RowSource
@@ -36,8 +34,11 @@ if TYPE_CHECKING:
 
 RECORDED = 0x80
 """Set in an action's byte when the output holds a record of the row."""
-CODES_AT_ONCE = 1_000_000
-"""Looked through at a time, so that the peak stays small."""
+
+IS_SENT = bytes(code & ~RECORDED in {Action.SEND, Action.CHANGED} for code in range(256))
+"""An action's byte -> 1 where it stands for a row to be sent."""
+AS_KEPT = bytes(code if code == Action.LEAVE_OUT else Action.KEEP for code in range(256))
+"""An action's byte -> that of a plan which sends nothing."""
 
 RowAt = Callable[[int], "tuple[PromptRow | Rejected, bool]"]
 """Gives one row of a block, and whether its id is its own."""
@@ -108,12 +109,13 @@ class Plan:
 
     def parted(self, count: int, seed: int) -> tuple[Plan, Plan]:
         """Two plans: `count` of the rows to be sent, at random, the same for the same `seed`; and everything else."""
-        codes = np.frombuffer(self.actions, dtype=np.uint8)
-        picked = Random(seed).sample(range(self.to_send), min(count, self.to_send))  # noqa: S311 - a sample, no secret
-        places = _places_of(codes, np.array(sorted(picked), dtype=np.int64))
-        first, rest = np.where(codes == Action.LEAVE_OUT, codes, np.uint8(Action.KEEP)), codes.copy()
-        first[places], rest[places] = codes[places], Action.KEEP
-        return self._doing(first.tobytes()), self._doing(rest.tobytes())
+        picked = sorted(Random(seed).sample(range(self.to_send), min(count, self.to_send)))  # noqa: S311 - a sample, no secret
+        to_send = compress(countless(), self.actions.translate(IS_SENT))
+        gaps = (rank - before - 1 for before, rank in pairwise([-1, *picked]))
+        first, rest = bytearray(self.actions.translate(AS_KEPT)), bytearray(self.actions)
+        for place in [next(islice(to_send, gap, None)) for gap in gaps]:
+            first[place], rest[place] = rest[place], Action.KEEP
+        return self._doing(bytes(first)), self._doing(bytes(rest))
 
     def _doing(self, actions: bytes) -> Plan:
         """The same plan with other actions."""
@@ -156,24 +158,6 @@ class Plan:
             if isinstance(row, Rejected) != (action == Action.RECORD):
                 raise _changed(row.source)  # an image that it names is another one now, or gone
             yield (row if self.repeat == 1 else replace(row, id=f"{row.id}#{copy}")), bool(code & RECORDED)
-
-
-def _sends(codes: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Which codes stand for a row to be sent."""
-    actions = codes & np.uint8(RECORDED - 1)
-    sent: NDArray[np.bool_] = (actions == Action.SEND) | (actions == Action.CHANGED)
-    return sent
-
-
-def _places_of(codes: NDArray[np.uint8], ranks: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Where the rows to be sent of these `ranks` (ascending, from 0) stand; a million codes at a time, to stay small."""
-    found, before = [np.empty(0, dtype=np.int64)], 0
-    for start in range(0, len(codes), CODES_AT_ONCE):
-        here = np.flatnonzero(_sends(codes[start : start + CODES_AT_ONCE]))
-        wanted = ranks[(ranks >= before) & (ranks < before + len(here))] - before
-        found.append(here[wanted] + start)
-        before += len(here)
-    return np.concatenate(found)
 
 
 def _reader(block: Block, shape: Shape) -> RowAt:

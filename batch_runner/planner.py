@@ -10,8 +10,6 @@ from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 from batch_runner.chat import cap_of, request_body
 from batch_runner.failures import CannotStart
 from batch_runner.findings import NAMED, Findings, Place
@@ -26,8 +24,9 @@ from batch_runner.identity import (
     key_of_request,
     line_fingerprint,
 )
+from batch_runner.keys import KeySet
 from batch_runner.loader import draft
-from batch_runner.naming import KeySet, Naming, keys_of, repeats_told
+from batch_runner.naming import Naming, keys_of, repeats_told
 from batch_runner.plain import read_plain
 from batch_runner.plan import RECORDED, Plan
 from batch_runner.records import Status, Usage
@@ -36,9 +35,7 @@ from batch_runner.totals import NOT_IN_INPUT, UNATTEMPTED
 from batch_runner.weighing import Weighing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
-    from numpy.typing import NDArray
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from batch_runner.chat import Defaults
     from batch_runner.forms import Asked, Shape
@@ -48,7 +45,6 @@ if TYPE_CHECKING:
     from batch_runner.plain import PlainRows
 
 LEFT_OUT = bytes([Action.LEAVE_OUT])
-COUNTED_AT_ONCE = 1_000_000
 
 
 class ToSend(NamedTuple):
@@ -158,8 +154,8 @@ class _Planner:
         handles = self._handles(ids, keys)
         self._checks.extend(map(zlib.crc32, rows.block.texts))
         self._picked += count
-        if handles.max() >= 0:
-            for place, here in enumerate(handles.tolist()):
+        if any(handle >= 0 for (handle,) in handles):
+            for place, here in enumerate(handles):
                 self._take_row(rows.block.line(place), rows.asked(place), here)
             return
         self._actions.extend(bytes([self._of_new]) * count)
@@ -171,7 +167,7 @@ class _Planner:
         if self._selection.repeat > 1:
             _refuse_copies(drafts)
         ids, keys = self.naming.take([each.id for each in drafts], drafts.__getitem__, self._meet)
-        handles = self._handles(ids, keys).tolist()
+        handles = self._handles(ids, keys)
         meant = list(self._meant(drafts, ids)) if self._selection.picks else [True] * len(drafts)
         self._checks.extend(map(zlib.crc32, block.texts[: len(meant)]))
         self._picked += sum(meant)
@@ -186,12 +182,12 @@ class _Planner:
     def plan(self, *, all_rows: bool) -> Plan:
         if self._selection.where is not None and self._unmet and self._checks and not self.full:
             raise self._selection.where.never_met(self._unmet)
-        count = _counted(self._actions)
+        count = Counter(self._actions)
         standing = self._index.living() if all_rows else self._standing
         if all_rows:
             standing[UNATTEMPTED] = self._history.unattempted
         else:
-            standing[UNATTEMPTED] = sum(count[:RECORDED]) - count[Action.LEAVE_OUT]
+            standing[UNATTEMPTED] = sum(rows for code, rows in count.items() if code < RECORDED) - count[Action.LEAVE_OUT]
         if self._selection.of_all and not all_rows:
             standing[NOT_IN_INPUT] = self._index.not_seen().total()
         return Plan(
@@ -214,23 +210,25 @@ class _Planner:
             doubled_rows=self.naming.doubled_rows,
         )
 
-    def _meet(self, keys: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Whether each row's id is met for the first time: those of the output are marked there, the others are kept here."""
+    def _meet(self, keys: list[int]) -> list[int]:
+        """Which rows have an id met before: those of the output are marked there, the others are kept here."""
         handles = self._index.find(keys)
-        first = handles >= 0
-        new = ~first
-        first[first] = self._index.mark(handles[first])
-        first[new] = self._new_keys.add(keys[new])
-        return first
+        new = [place for place, handle in enumerate(handles) if handle < 0]
+        met = [new[place] for place in self._new_keys.meet([keys[place] for place in new])]
+        if len(new) == len(keys):
+            return met
+        known = [place for place, handle in enumerate(handles) if handle >= 0]
+        first = self._index.mark([handles[place] for place in known])
+        return sorted([*met, *(place for place, is_first in zip(known, first, strict=True) if not is_first)])
 
-    def _handles(self, ids: list[str], keys: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Where each copy of each row stands in the output: a row of handles for each."""
+    def _handles(self, ids: list[str], keys: list[int]) -> list[tuple[int, ...]]:
+        """Where each copy of each row stands in the output: for each row, a handle for each copy."""
         suffixes = [self._selection.suffix(copy) for copy in range(2, self._selection.repeat + 1)]
-        columns = [keys, *(keys_of([row_id + suffix for row_id in ids]) for suffix in suffixes)]
-        found = [self._index.find(column) for column in columns]
+        copies = [keys, *(keys_of([row_id + suffix for row_id in ids]) for suffix in suffixes)]
+        found = [self._index.find(each) for each in copies]
         for handles in found:
-            self._index.mark(handles[handles >= 0])
-        return np.stack(found, axis=1)
+            self._index.mark([handle for handle in handles if handle >= 0])
+        return list(zip(*found, strict=True))
 
     def _meant(self, drafts: list[Draft], ids: list[str]) -> Iterator[bool]:
         """Whether the run is about each row, up to the last one within the limit."""
@@ -244,7 +242,7 @@ class _Planner:
             left -= meant
             yield meant
 
-    def _take_row(self, line: Line, asked: Asked, handles: list[int]) -> None:
+    def _take_row(self, line: Line, asked: Asked, handles: Sequence[int]) -> None:
         """Decide about every copy of a row."""
         sent: list[tuple[Action, Entry | None]] = []
         for handle in handles:
@@ -282,7 +280,7 @@ class _Planner:
         body = request_body(asked.asks, self._run, as_written=asked.as_written) if cut else {}
         return max((cap for entry in cut if (cap := self._next_cap(body, entry)) is not None), default=None)
 
-    def _take_bad(self, each: Draft, reason: str, handles: list[int]) -> None:
+    def _take_bad(self, each: Draft, reason: str, handles: Sequence[int]) -> None:
         """Decide about a line that can't be sent. One line tells of it, however often it would be sent."""
         self._bad += 1
         if self._bad <= self._named:
@@ -303,14 +301,6 @@ class _Planner:
             return None
         self._standing[entry.status] += 1
         return entry
-
-
-def _counted(actions: bytearray) -> list[int]:
-    """How often each code stands in `actions`; by the million, for numpy takes eight bytes a code to count them."""
-    codes, count = np.frombuffer(actions, dtype=np.uint8), np.zeros(2 * RECORDED, dtype=np.int64)
-    for start in range(0, len(codes), COUNTED_AT_ONCE):
-        count += np.bincount(codes[start : start + COUNTED_AT_ONCE], minlength=2 * RECORDED)
-    return count.tolist()
 
 
 @contextmanager

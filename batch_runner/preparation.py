@@ -10,6 +10,7 @@ import shutil
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,19 +43,15 @@ if TYPE_CHECKING:
 class Prepared:
     """A run that could begin."""
 
-    order: Order
+    intent: Intent
     output: Path
     endpoint: Endpoint
     """With its key, if anything is to be sent."""
     trust: ssl.SSLContext | bool
     """Whose certificates are trusted; see `endpoint.trust`."""
-    defaults: Defaults
-    prices: Prices
     source: RowSource
     history: History
     plan: Plan
-    left_out: tuple[str, ...]
-    """Inputs passed over because they are outputs of ours."""
     refuges: tuple[Path, ...] = ()
     """Folders for a rescue file, the best first."""
     taken_in: tuple[Path, ...] = ()
@@ -65,9 +62,24 @@ class Prepared:
     """When the run has to be over."""
 
     @property
+    def order(self) -> Order:
+        """What somebody wants run."""
+        return self.intent.order
+
+    @property
     def settings(self) -> Settings:
         """What the run was told."""
         return self.order.settings
+
+    @property
+    def defaults(self) -> Defaults:
+        """What rows ask for that don't say it themselves."""
+        return self.intent.defaults
+
+    @property
+    def prices(self) -> Prices:
+        """Those that the run was told to count with."""
+        return self.intent.prices
 
     @property
     def real(self) -> bool:
@@ -87,47 +99,50 @@ def prepare(
 
     Raises `UsageMistake`, `CannotStart` or `OutputBusy`.
     """
-    intent = Intent.of(order, environment)
+    intent, output = Intent.of(order, environment), output_of(order)
     deadline = order.deadline or Deadline.of(order.settings.ending, clock(), time.monotonic())
-    settings, endpoint, output = order.settings, intent.endpoint, output_of(order)
     intent.check_output(output)
-    trusted = trust(endpoint, settings, environment)
+    trusted = trust(intent.endpoint, order.settings, environment)
     with ExitStack() as held:
-        with _told_when_unusable():
-            output.parent.mkdir(parents=True, exist_ok=True)
-            refuges = _refuges(output, settings.disk.rescue_dir)
-            held_output = hold(output, as_new=settings.rows.fresh, by_kernel=settings.disk.lock)
-            history = order.history or held.enter_context(held_output)
-            taken_in = () if settings.rows.fresh else _taken_in(history, refuges)
+        found = _hold(order, output, held)
+        history = found.history
         intent.check_endpoint(history)
-        if history.index.lines == 0:
-            endpoint = with_key(endpoint, settings, environment)  # a long plan shouldn't come before a missing key
+        keyed = partial(with_key, intent.endpoint, order.settings, environment)
+        endpoint = intent.endpoint if history.index.lines else keyed()  # a long plan shouldn't come before a missing key
         source = _source(intent, history, held)
-        plan = intent.plan(source, history)
-        _check_strict(plan, settings)
-        _settle_changed(plan, settings, output, confirm)
+        plan = _planned(intent, source, history, confirm)
         caps = intent.caps(history, plan)
         if plan.to_send and endpoint.key is None:  # it isn't asked for twice: somebody may have to type something
-            endpoint = with_key(endpoint, settings, environment)
+            endpoint = keyed()
         if not plan.nothing_to_do:
-            with _told_when_unusable():
-                source = _made_ready(source, output, order, compact_timestamp(clock()))
-        yield Prepared(
-            order,
-            output,
-            endpoint,
-            trusted,
-            intent.defaults,
-            intent.prices,
-            source,
-            history,
-            plan,
-            intent.left_out,
-            refuges,
-            taken_in,
-            caps,
-            deadline,
-        )
+            source = _made_ready(source, output, order, compact_timestamp(clock()))
+        yield Prepared(intent, output, endpoint, trusted, source, history, plan, found.refuges, found.taken_in, caps, deadline)
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """An output that no other run can take."""
+
+    history: History
+    refuges: tuple[Path, ...]
+    taken_in: tuple[Path, ...]
+
+
+def _hold(order: Order, output: Path, held: ExitStack) -> _Held:
+    settings = order.settings
+    with _told_when_unusable():
+        output.parent.mkdir(parents=True, exist_ok=True)
+        refuges = _refuges(output, settings.disk.rescue_dir)
+        history = order.history or held.enter_context(hold(output, as_new=settings.rows.fresh, by_kernel=settings.disk.lock))
+        return _Held(history, refuges, () if settings.rows.fresh else _taken_in(history, refuges))
+
+
+def _planned(intent: Intent, source: RowSource, history: History, confirm: Callable[[str], bool] | None) -> Plan:
+    """The plan, where nothing in it stands in the way of a run."""
+    plan = intent.plan(source, history)
+    _check_strict(plan, intent.order.settings)
+    _settle_changed(plan, intent.order.settings, history.path, confirm)
+    return plan
 
 
 def _refuges(output: Path, named: str | None) -> tuple[Path, ...]:
@@ -181,12 +196,13 @@ def _made_ready(source: RowSource, output: Path, order: Order, at: str) -> RowSo
     """Everything in its place for a run that begins now; whatever refuses one has left everything in its place before."""
     if not os.access(output if output.exists() else output.parent, os.W_OK):
         raise CannotStart(f"{output}: can't be written: permission denied")
-    if order.settings.rows.fresh:
-        _set_aside(output, at)
-    if STDIN in (order.inputs or ()) and isinstance(source, InputFiles | Joined):
-        new, copy = _new_copy(output), stdin_copy_path(output)
-        new.replace(copy)
-        return source.moved(new, copy)
+    with _told_when_unusable():
+        if order.settings.rows.fresh:
+            _set_aside(output, at)
+        if STDIN in (order.inputs or ()) and isinstance(source, InputFiles | Joined):
+            new, copy = _new_copy(output), stdin_copy_path(output)
+            new.replace(copy)
+            return source.moved(new, copy)
     return source
 
 
@@ -201,7 +217,8 @@ def _told_when_unusable() -> Iterator[None]:
 
 def recorded_settings(settings: Settings) -> dict[str, Any]:
     """The settings as a run line keeps them for `retry`: without those meant once, files by their full name."""
-    flat = {entry.name: settings.flat()[entry.name] for entry in table() if entry.facts.sticks}
+    told = settings.flat()
+    flat = {entry.name: told[entry.name] for entry in table() if entry.facts.sticks}
     for name in ("system", "template"):
         flat[name] = None if flat[name] is None else as_written(flat[name])
     for name in PATH_SETTINGS:

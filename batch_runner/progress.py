@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from batch_runner.failures import Failure
     from batch_runner.output.journal import Stall
     from batch_runner.records import PromptRow, Rejected, Result
+    from batch_runner.spending import CapReached
     from batch_runner.totals import Totals
 
 
@@ -106,6 +107,8 @@ class RunReport:
     """What a look at the key's account said beforehand, where a program asked for one."""
     quotas: tuple[Quota, Quota] | None = None
     """What the service told of the key's quota before and after."""
+    cap: CapReached | None = None
+    """The cap on cost that was reached, if one was."""
 
 
 class Reporter(Protocol):

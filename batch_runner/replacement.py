@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -11,9 +10,11 @@ if TYPE_CHECKING:
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Make `data` the content of `path`, its folder too where there is none. Raises `OSError`, and leaves `path` as it was."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
+    """Make `data` the content of `path`. Raises `OSError`, and leaves `path` as it was.
+
+    One process at a time: what a killed one left of its own goes with the next.
+    """
+    temporary = path.with_name(f"{path.name}.new")
     try:
         temporary.write_bytes(data)
         temporary.replace(path)

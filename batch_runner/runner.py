@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from batch_runner.alongside import alongside
@@ -15,6 +16,8 @@ from batch_runner.records import NO_PAST, PromptRow, Rejected, Result, Status
 from batch_runner.totals import UNATTEMPTED
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from batch_runner.loader import RowSource
     from batch_runner.output.history import History
     from batch_runner.plan import Plan
@@ -37,7 +40,7 @@ class Runner:
         self._worker = worker
         self._state = state
         self._feed = plan.items(source)
-        self._open_rows = 0
+        self._open_rows = self._asleep = 0
         self._fed = False
         self._open_bytes = 0
         self._room = asyncio.Event()
@@ -74,7 +77,7 @@ class Runner:
         admission = self._state.admission
         if self._fed or admission.waiting:
             return
-        free = max(admission.most_in_flight - admission.in_flight, FEWEST_OPEN_ROWS - self._open_rows)
+        free = max(admission.most_in_flight - (self._open_rows - self._asleep), FEWEST_OPEN_ROWS - self._open_rows)
         for _ in range(min(free, max(FEWEST_OPEN_ROWS, self._open_rows))):
             self._one_more()
 
@@ -83,6 +86,16 @@ class Runner:
         if self._open_rows < self._most_open:
             self._open_rows += 1
             self._pool.create_task(self._work())
+
+    @contextmanager
+    def _aside(self) -> Iterator[None]:
+        """A row waits for its next attempt: another one may use the time."""
+        self._asleep += 1
+        self._one_more()
+        try:
+            yield
+        finally:
+            self._asleep -= 1
 
     async def _work(self) -> None:
         """Take rows one after the other until there are none, or the run leaves."""
@@ -115,7 +128,7 @@ class Runner:
     async def _handle(self, row: PromptRow | Rejected, *, recorded: bool) -> None:
         past = await asyncio.to_thread(self._history.past, row.id) if recorded else NO_PAST
         if isinstance(row, PromptRow):
-            result = await self._worker.complete(row, past, self._one_more)
+            result = await self._worker.complete(row, past, self._aside)
         else:
             result = await self._worker.reject(row, past)
         if result is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from batch_runner.admission import Cap
 from batch_runner.failures import CannotStart
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from batch_runner.pricing import Price, Prices
-    from batch_runner.records import Usage
+    from batch_runner.records import ChatRequest, Usage
     from batch_runner.settings.groups import MoneySettings
 
 MAX_COST, MAX_TOTAL_TOKENS = "--max-cost", "--max-total-tokens"
@@ -44,6 +44,29 @@ class Allowed:
     allowance: Allowance
     counted: tuple[Totals, ...]
     uncounted: Totals
+
+
+@dataclass(frozen=True, slots=True)
+class CapReached:
+    """A cap on cost that the next row doesn't fit under: in US dollars, or in tokens."""
+
+    flag: str
+    """How the user calls it."""
+    limit: Decimal
+    used: Decimal
+    """Spent, or maybe billed."""
+    asked: Decimal
+    """What the next row can come to."""
+    in_dollars: bool
+
+    @classmethod
+    def by(cls, cap: Cap, request: ChatRequest) -> Self:
+        """The cap as `request` meets it."""
+        return cls(cap.flag, cap.limit, cap.used, cap.worst(request), cap.in_dollars)
+
+    def __str__(self) -> str:
+        limit, used, asked = (_amount(amount, in_dollars=self.in_dollars) for amount in (self.limit, self.used, self.asked))
+        return f"{self.flag} {limit} is reached: {used} is spent or may have been, and the next row may come to {asked}"
 
 
 def caps_of(
@@ -76,19 +99,14 @@ def _cost_of_one(known: Mapping[str, Price], model: str, usage: Usage) -> Decima
     return known[model].at(usage.prompt_tokens or 0).cost(usage)
 
 
-def reached_in_words(cap: Cap, next_one: Decimal) -> str:
-    """Why a run ends at a cap."""
-    used, asked, limit = (_amount(cap, amount) for amount in (cap.used, next_one, cap.limit))
-    return f"{cap.flag} {limit} is reached: {used} is spent or may have been, and the next row may come to {asked}"
-
-
 def cap_in_words(cap: Cap) -> str:
     """A cap before a run."""
-    return f"{cap.flag} {_amount(cap, cap.limit)}, of which {_amount(cap, cap.used)} is spent or may have been"
+    limit, used = (_amount(amount, in_dollars=cap.in_dollars) for amount in (cap.limit, cap.used))
+    return f"{cap.flag} {limit}, of which {used} is spent or may have been"
 
 
-def _amount(cap: Cap, amount: Decimal) -> str:
-    return f"${amount:,.4f}" if cap.in_dollars else f"{amount:,}"
+def _amount(amount: Decimal, *, in_dollars: bool) -> str:
+    return f"${amount:,.4f}" if in_dollars else f"{amount:,}"
 
 
 def _tokens(usage: Usage) -> Decimal:

@@ -62,10 +62,10 @@ class Tally:
         self._request, self._answer = request, answer
         self.tried, self.owed = 0, 0.0
 
-    def sent(self, now: float) -> None:
-        """An attempt is sent, `now` on a clock that nobody sets."""
-        if self.made == 0:
-            self.first_sent = now
+    def began(self, at: float) -> None:
+        """The attempt that has just been counted was sent at a moment, on a clock that nobody sets."""
+        if self.made == 1:
+            self.first_sent = at
 
     def count(self, outcome: Outcome, verdict: Completion | Failure, at: str, *, outage: bool = False) -> Bill:
         """Count an attempt that was sent `at` and ended so, in an `outage` or not; returns what it has cost."""

@@ -1,11 +1,14 @@
-"""Sends one request: the only module that knows aiohttp as a client."""
+"""Sends one request, and says what came of it."""
 
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import resource
 import socket
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Protocol, Self
 from urllib.request import getproxies, proxy_bypass
 
@@ -15,19 +18,18 @@ from yarl import URL
 from batch_runner import __version__
 from batch_runner.admission.finder.values import MOST_IN_FLIGHT
 from batch_runner.endpoint import FAKE
+from batch_runner.exchange import HEADER_BYTES, MOST_BYTES, Exchange, Response, Sending, read_whole, tried
 from batch_runner.leaving import WaitEndedError, Waits
 from batch_runner.records import ChatRequest, NoAnswer, Outcome, Reply, Unreached
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Awaitable, Callable
     from types import TracebackType
 
     from aiohttp.abc import AbstractStreamWriter
 
     from batch_runner.endpoint import Endpoint
-
-MOST_BYTES = 32 * 1024 * 1024
-"""The largest reply read, unpacked. o1's longest answers are below 1 MiB."""
 
 CONNECT_SECONDS = 15.0
 
@@ -36,9 +38,6 @@ KEEP_ALIVE_SECONDS = 4.0
 not have been read, and would have to be counted as maybe billed."""
 
 JSON = "application/json"
-
-HEADER_BYTES = 65_536
-"""aiohttp refuses a header above 8,190 bytes; gateways behind a content filter send longer ones."""
 
 OTHER_FILES = 128
 """Open files that are no connections: outputs, inputs, and what a program around a run has."""
@@ -98,6 +97,8 @@ class HttpTransport:
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
             trust_env=False,
         )
+        self._clock = asyncio.get_running_loop().time
+        self._direct = Exchange(self._session, self._url, JSON) if self._proxy is None and tried() else None
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -105,65 +106,69 @@ class HttpTransport:
 
     async def send(self, request: ChatRequest) -> Outcome:
         """Post the request and read its whole reply."""
-        return await self._attempt("POST", self._url, _Body(request.body, content_type=JSON))
+        sending = Sending(request.body, JSON)
+        if self._direct is None:
+            return await self._outcome(partial(self._ask, "POST", self._url, sending), sending)
+        return await self._outcome(partial(self._direct.post, sending), sending)
 
     async def post(self, url: str, body: bytes, kind: str) -> Outcome:
         """Post `body`, whose media type is `kind`, to any address: for a transport without a key."""
         assert self._key is None, "a key stays with its endpoint"
-        return await self._attempt("POST", URL(url), _Body(body, content_type=kind))
+        sending = Sending(body, kind)
+        return await self._outcome(partial(self._ask, "POST", URL(url), sending), sending)
 
     async def get(self, url: str) -> Outcome:
         """Fetch what stands at `url`, a place of the same endpoint: the key goes along."""
         place = URL(url)
         assert place.origin() == self._url.origin(), "a key stays with its endpoint"
-        return await self._attempt("GET", place, None)
+        return await self._outcome(partial(self._ask, "GET", place, None), None)
 
-    async def _attempt(self, method: str, url: URL, body: _Body | None) -> Outcome:
-        clock = asyncio.get_running_loop().time
-        started = clock()
+    async def _outcome(self, exchange: Callable[[], Awaitable[Response]], sending: Sending | None) -> Outcome:
+        started = self._clock()
         try:
-            async with self._sends.until(self._timeout):
-                return await self._exchange(method, url, body, started)
-        except WaitEndedError:
-            return _broken(body, "hung up while waiting for the answer", clock() - started, interrupted=True)
-        except TimeoutError as error:
-            reason = str(error) or f"no answer within {self._timeout:g} s"
-            return _broken(body, reason, clock() - started, timed_out=True)
-        except aiohttp.ClientConnectorCertificateError as error:
-            return Unreached(f"the certificate of {error.host} isn't trusted: {_fault(error)}", clock() - started, untrusted=True)
-        except aiohttp.ClientConnectorError as error:
-            return Unreached(_reason(error), clock() - started)
-        except (aiohttp.ClientError, OSError) as error:
-            return _broken(body, _reason(error), clock() - started)
+            with self._sends.until(self._timeout):
+                response = await exchange()
+        except (WaitEndedError, aiohttp.ClientError, OSError) as error:
+            return self._failure(error, sending, self._clock() - started)
+        if response.body is None:
+            return NoAnswer(f"the reply is longer than {MOST_BYTES >> 20} MiB", self._clock() - started)
+        return Reply(response.status, response.headers, response.body, self._clock() - started)
 
-    async def _exchange(self, method: str, url: URL, body: _Body | None, started: float) -> Outcome:
+    def _failure(self, error: Exception, sending: Sending | None, seconds: float) -> Unreached | NoAnswer:
+        if isinstance(error, WaitEndedError):
+            return _broken(sending, "hung up while waiting for the answer", seconds, interrupted=True)
+        if isinstance(error, TimeoutError):
+            return _broken(sending, str(error) or f"no answer within {self._timeout:g} s", seconds, timed_out=True)
+        if isinstance(error, aiohttp.ClientConnectorCertificateError):
+            return Unreached(f"the certificate of {error.host} isn't trusted: {_fault(error)}", seconds, untrusted=True)
+        if isinstance(error, aiohttp.ClientConnectorError):
+            return Unreached(_reason(error), seconds)
+        return _broken(sending, _reason(error), seconds)
+
+    async def _ask(self, method: str, url: URL, sending: Sending | None) -> Response:
+        body = None if sending is None else _Body(sending)
         async with self._session.request(method, url, data=body, proxy=self._proxy, allow_redirects=False) as response:
-            read = await _read(response.content)
-            seconds = asyncio.get_running_loop().time() - started
-            if read is None:
-                return NoAnswer(f"the reply is longer than {MOST_BYTES >> 20} MiB", seconds)
-            return Reply(response.status, response.headers, read, seconds)
+            return Response(response.status, response.headers, await read_whole(response.content))
 
 
 class _Body(aiohttp.BytesPayload):
-    """What is sent, and whether it has been: aiohttp asks for it when a connection stands, and writes it with the headers.
+    """What a session sends. It asks for it when a connection stands, and writes it with the headers."""
 
-    Its trace signals would tell too, for a tenth of what a request costs.
-    """
-
-    begun = False
+    def __init__(self, sending: Sending) -> None:
+        super().__init__(sending.body, content_type=sending.kind)
+        self._sending = sending
 
     async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
         """Hand the body over to be written."""
-        self.begun = True
+        self._sending.begun = True
         await super().write_with_length(writer, content_length)
 
 
 def _broken(
-    body: _Body | None, reason: str, seconds: float, *, timed_out: bool = False, interrupted: bool = False
+    sending: Sending | None, reason: str, seconds: float, *, timed_out: bool = False, interrupted: bool = False
 ) -> Unreached | NoAnswer:
     """What came of a request that brought no reply; one without a body is taken as sent."""
-    if body is not None and not body.begun:
+    if sending is not None and not sending.begun:
         return Unreached(reason, seconds, interrupted=interrupted)
     return NoAnswer(reason, seconds, timed_out=timed_out, interrupted=interrupted)
 
@@ -187,25 +192,22 @@ def environment_proxy(url: URL) -> str | None:
     return getproxies().get(url.scheme)
 
 
-async def _read(content: aiohttp.StreamReader) -> bytes | None:
-    """The body, or `None` when it is too long: aiohttp unpacks gzip without a bound, so the bytes are counted."""
-    pieces: list[bytes] = []
-    total = 0
-    while not content.at_eof():
-        piece = await content.readany()
-        total += len(piece)
-        if total > MOST_BYTES:
-            return None
-        pieces.append(piece)
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-
 def _fault(error: aiohttp.ClientConnectorCertificateError) -> str:
     cause = error.certificate_error
     return getattr(cause, "verify_message", "") or str(cause)
 
 
 def _reason(error: Exception) -> str:
+    """Why nothing came back, in our words where no connection stood."""
+    if isinstance(error, aiohttp.ClientConnectorError):
+        host = f"[{error.host}]" if ":" in error.host else error.host
+        code, told = error.os_error.errno, error.os_error.strerror or str(error.os_error)
+        if isinstance(error, aiohttp.ClientConnectorDNSError):
+            return f"the name {host} can't be looked up: {told}"
+        proxy = "the proxy " if isinstance(error, aiohttp.ClientProxyConnectionError) else ""
+        if code is not None and code in errno.errorcode and not isinstance(error, aiohttp.ClientSSLError):
+            told = os.strerror(code)
+        return f"no connection with {proxy}{host}:{error.port}: {told}"
     text = str(error)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 

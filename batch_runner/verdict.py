@@ -10,7 +10,7 @@ import re
 from batch_runner.chat import read_completion, read_usage, request_id
 from batch_runner.error_replies import Complaint, read_complaint, rule_for, rule_for_status
 from batch_runner.failures import Failure, FailureKind, Scope
-from batch_runner.hints import limit_named, never_fits, told_rpm, told_wait
+from batch_runner.hints import NOTHING_TOLD, limit_named, named_limit, never_fits, told_wait
 from batch_runner.json_text import loads_leniently, whole_text
 from batch_runner.records import Completion, NoAnswer, Outcome, Reply, Unreached
 from batch_runner.redaction import redact
@@ -74,6 +74,7 @@ def _judge_reply(reply: Reply, *, now: float, own_model: bool, key: str | None) 
     complaint = read_complaint(reply.status, body)
     kind, scope, message = _kind_of_reply(reply, complaint, own_model=own_model)
     slow_down = scope is Scope.EVERYONE
+    named = named_limit(message) if slow_down else NOTHING_TOLD
     return Failure(
         kind,
         scope,
@@ -82,7 +83,8 @@ def _judge_reply(reply: Reply, *, now: float, own_model: bool, key: str | None) 
         request_id=request_id(reply.headers),
         wait=told_wait(reply.headers, message, now=now),
         body=redact(reply.body[: 4 * MOST_BODY].decode(errors="replace"), key)[:MOST_BODY],
-        rpm=told_rpm(message) if slow_down else None,
+        rpm=named.requests,
+        tpm=named.tokens,
         limit=limit_named(complaint.type, message) if slow_down and complaint is not None else "",
         again={"true": True, "false": False}.get(reply.headers.get("x-should-retry", "").strip().lower()),
         usage=read_usage(body.get("usage")) if isinstance(body, dict) else None,

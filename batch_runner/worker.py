@@ -19,6 +19,7 @@ from batch_runner.verdict import judge
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from batch_runner.health import Stop
     from batch_runner.pricing import Prices
@@ -58,11 +59,11 @@ class Worker:
     key: str | None
     random: Callable[[], float]
 
-    async def complete(self, row: PromptRow, past: Past, aside: Callable[[], None]) -> Result | None:
+    async def complete(self, row: PromptRow, past: Past, aside: Callable[[], AbstractContextManager[None]]) -> Result | None:
         """Send `row` until it is answered, given up, or the run leaves; its last word is in the journal when this returns.
 
-        `aside` is called whenever it begins to wait for its next attempt: somebody else may use the time. `None`: the run left
-        before anything was sent. A truncated answer is in the journal before it is asked for once more.
+        It stands `aside` while it waits for its next attempt: somebody else may use the time. `None`: the run left before
+        anything was sent. A truncated answer is in the journal before it is asked for once more.
         """
         request = first_request(row, past, self.stencil, self.patience.growth)
         tally = Tally(row, request, past, self.state.run_id, self.prices)
@@ -89,11 +90,11 @@ class Worker:
         """Write down that `row` can't be sent."""
         return await self._record(rejected_result(row, past, run_id=self.state.run_id, finished_at=self.state.now()))
 
-    async def _wait(self, end: Retry, aside: Callable[[], None]) -> None:
-        aside()
-        await self.state.leaving.patient.sleep(end.wait)
-        if end.failure.scope is not Scope.EVERYONE:
-            await self.state.admission.permit_retry()
+    async def _wait(self, end: Retry, aside: Callable[[], AbstractContextManager[None]]) -> None:
+        with aside():
+            await self.state.leaving.patient.sleep(end.wait)
+            if end.failure.scope is not Scope.EVERYONE:
+                await self.state.admission.permit_retry()
 
     def _larger_cap(self, request: ChatRequest, end: Result) -> int:
         """The cap to ask for at once, where the last attempt's answer was cut off."""
@@ -109,7 +110,6 @@ class Worker:
         async with self.state.admission.slot(request, after=before if tally.made == 1 else None) as slot:
             await self._room_on_disk()
             sent_at = self.state.now()
-            tally.sent(_monotonic())
             outcome = await self.transport.send(request)
             if isinstance(outcome, Unreached) and outcome.interrupted:
                 raise WaitEndedError  # it never left: nothing came of it, and nothing has to be told
@@ -121,6 +121,7 @@ class Worker:
             self._book(request, outcome, verdict, bill)
             if isinstance(verdict, Completion):
                 return await self._record(tally.answer(verdict, outcome, self.state.now()))
+            tally.began(_monotonic() - outcome.seconds)
             wait = self._wait_after(verdict, tally)
             self.state.reporter.attempt_failed(row.id, verdict, wait, tally.made)
             if wait is None:
@@ -138,7 +139,7 @@ class Worker:
         if self.state.journal.lost is not None:
             raise WaitEndedError
         if self.state.journal.stall is not None:
-            async with self.state.leaving.patient.until():
+            with self.state.leaving.patient.until():
                 await self.state.journal.room()
 
     def _book(self, request: ChatRequest, outcome: Outcome, verdict: Completion | Failure, bill: Bill) -> None:

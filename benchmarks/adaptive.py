@@ -135,7 +135,9 @@ def shared() -> Iterator[Line]:
     """Somebody else takes 20 to 60 % of it, another share each so often."""
     for every, used in ((30.0, 0.85), (120.0, 0.9)):
         limit = replace(shapes(600)["bucket of 1 s"], tenant=Tenant(low=0.2, high=0.6, every=every))
-        yield Line(f"600/min, shared, changing each {every:.0f} s", Service(limits=(limit,)), Asked(used=used, refused=0.02))
+        for named in (False, True):
+            name = f"600/min, shared, changing each {every:.0f} s{', limit named' if named else ''}"
+            yield Line(name, Service(limits=(limit,), named=named), Asked(used=used, refused=0.02))
 
 
 def places() -> Iterator[Line]:

@@ -46,6 +46,8 @@ class Cell:
     giants: float = 0.0
     """The share of requests with 20 times the prompt and cap."""
     hints: bool = True
+    named: bool = False
+    """Nobody tells the limit but the refusals, which name it."""
     workers: int = WORKERS
     warm_up: float = 60.0
 
@@ -94,7 +96,8 @@ class Service:
             await self._network()
             wait = leave.wait if self.cell.hints else None
             limit = leave.limit.what if isinstance(leave.limit, RateLimit) else ""
-            return Failure(FailureKind.RATE_LIMITED, Scope.EVERYONE, "no", wait=wait, limit=limit)
+            tpm = leave.amount if self.cell.named and limit == "tokens" else None
+            return Failure(FailureKind.RATE_LIMITED, Scope.EVERYONE, "no", wait=wait, limit=limit, tpm=tpm)
         self._count("reserve", wanted.prompt_tokens + (wanted.cap or 0))
         self._count("requests", 1)
         prompt, completion = self._use(request)
@@ -131,9 +134,9 @@ class Ours:
 
     def __init__(self, cell: Cell, seed: int) -> None:
         self._admission = LocalAdmission(
-            concurrency=cell.workers,
-            rpm=cell.rpm,
-            tpm=cell.tpm,
+            concurrency=None if cell.named else cell.workers,
+            rpm=None if cell.named else cell.rpm,
+            tpm=None if cell.named else cell.tpm,
             budget=Budget((), _never),
             exposure=Exposure(Ceiling(10**9, 10**15, 10**15), _nowhere),
             waits=Waits(),
@@ -307,6 +310,11 @@ def cells() -> Iterator[Cell]:
     both = (RateLimit("requests", 600, burst=10), RateLimit("tokens", 1_020_000, counting="use"))
     yield Cell("600 requests/min and 1.02 M tokens/min (use), both near", both, use=0.18, warm_up=120)
     yield Cell("1 M tokens/min, counts prompt + cap, 3 % giants", (RateLimit("tokens", TPM),), giants=0.03, workers=300)
+
+    for counting, words in WORDS.items():
+        limit = RateLimit("tokens", TPM, counting=counting)
+        name = f"1 M tokens/min, {words}, named in refusals only"
+        yield Cell(name, (limit,), hints=False, named=True, warm_up=300.0)
 
 
 TPM = 1_000_000

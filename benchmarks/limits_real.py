@@ -1,12 +1,13 @@
 """How much of a told limit is used, and how much is refused, in real time: the whole program over HTTP, on the gateway's books.
 
-    python -m benchmarks.limits_real [--seconds 75] [--only WORDS] [--untold]
+    python -m benchmarks.limits_real [--seconds N] [--only WORDS] [--untold]
 
 The same as `benchmarks.limits` for a few cells, and without its shortcuts: real clocks, sockets, files. Each cell has a process
 of its own, the gateway in it too, as many at once as there are cores. A cell with tokens is counted after its first minute;
-nothing tells how the service counts. With `--untold` the program is told no limit either: it is counted after a minute in which
-it may find out. *Loop late*: the share of the time in which the event loop came more than 0.05 s too late,
-because the machine was busy elsewhere. What isn't sent then is not caught up: that would be a burst.
+nothing tells how the service counts. With `--untold` the program is told no limit either: it is counted after the two minutes in
+which it may find out, five where tokens are counted, and for so long that several probes are in it. *Loop late*: the share of the
+time in which the event loop came more than 0.05 s too late, because the machine was busy elsewhere. What isn't sent then is not
+caught up: that would be a burst.
 """
 
 import argparse
@@ -17,7 +18,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,12 @@ THOUGHT = LogNormal(600, sigma=0.8, most=3000)
 """Tokens of an answer: about a fifth of the cap."""
 
 CONCURRENCY = 600
+ROWS = 40_000
+TOLD_TOKENS_WARM_UP, UNTOLD_WARM_UP, UNTOLD_TOKENS_WARM_UP = 60.0, 120.0, 300.0
+TOLD_SECONDS, UNTOLD_SECONDS = 75.0, 300.0
+"""What is counted, unless told."""
+
+NOT_A_WORD = replace(SILENT, limit_named=False)
 NAP, STALL = 0.01, 0.05
 """Seconds: how often the event loop is looked at, and how late is too late to catch up."""
 
@@ -52,13 +59,19 @@ class Cell:
 
     @property
     def warm_up(self) -> float:
-        return 60.0 if self.tpm is not None or self.untold else 0.0
+        if self.untold:
+            return UNTOLD_WARM_UP if self.tpm is None else UNTOLD_TOKENS_WARM_UP
+        return 0.0 if self.tpm is None else TOLD_TOKENS_WARM_UP
+
+    @property
+    def seconds(self) -> float:
+        return UNTOLD_SECONDS if self.untold else TOLD_SECONDS
 
     @property
     def scenario(self) -> Scenario:
         """Told nothing of how it counts, and no hint of when to come back."""
         latency = Latency(seconds=Fixed(0.3), per_token=0.005)
-        return Scenario(limits=self.limits, answers=AnswerStyle(reasoning=THOUGHT), latency=latency, hints=SILENT)
+        return Scenario(limits=self.limits, answers=AnswerStyle(reasoning=THOUGHT), latency=latency, hints=NOT_A_WORD)
 
     def _told(self, what: str) -> float | None:
         rates = (limit for limit in self.limits if isinstance(limit, RateLimit))
@@ -98,7 +111,7 @@ KEY_VARIABLE = "BATCH_RUNNER_API_KEY"
 async def measure(cell: Cell, folder: Path, seconds: float) -> dict[str, Any]:
     """The gateway's books of so many seconds after the warm-up, while the program has rows to spare."""
     prompts, stop = folder / "prompts.jsonl", asyncio.Event()
-    rows = ({"id": str(number), "prompt": f"question {number}"} for number in range(8_000))
+    rows = ({"id": str(number), "prompt": f"question {number}"} for number in range(ROWS))
     prompts.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
     async with FakeGateway(cell.scenario) as gateway:
         told = {"max_completion_tokens": CAP, **cell.told}
@@ -137,17 +150,17 @@ def table_line(cell: Cell, books: dict[str, Any]) -> str:
     return f"| {told} | {second:+d} | {minute:.1f} % | {100 * books['late']:.1f} % |"
 
 
-def play_cell(task: tuple[Cell, float]) -> str:
+def play_cell(task: tuple[Cell, float | None]) -> str:
     """One line of the table, in a process of its own."""
     cell, seconds = task
     with tempfile.TemporaryDirectory() as folder:
-        return table_line(cell, asyncio.run(measure(cell, Path(folder), seconds)))
+        return table_line(cell, asyncio.run(measure(cell, Path(folder), cell.seconds if seconds is None else seconds)))
 
 
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=75, help="after the warm-up of each cell; 75 unless told")
+    parser.add_argument("--seconds", type=float, help="what is counted, after the warm-up of each cell")
     parser.add_argument("--only", default="", help="cells whose name has this in it")
     parser.add_argument("--untold", action="store_true", help="tell the program nothing")
     asked = parser.parse_args()

@@ -41,9 +41,8 @@ async def test_a_group_that_was_ended_waits_for_nothing_more() -> None:
 
 
 async def test_a_wait_with_an_end_of_its_own_times_out() -> None:
-    with pytest.raises(TimeoutError):
-        async with Waits().until(5):
-            await asyncio.sleep(600)
+    with pytest.raises(TimeoutError), Waits().until(5):
+        await asyncio.sleep(600)
 
     assert now() == pytest.approx(5)
 
@@ -60,9 +59,8 @@ async def test_ending_a_group_leaves_other_groups_alone() -> None:
 
 
 async def test_a_timeout_from_inside_is_handed_on() -> None:
-    with pytest.raises(TimeoutError, match="connect"):
-        async with Waits().until(5):
-            raise TimeoutError("connect")
+    with pytest.raises(TimeoutError, match="connect"), Waits().until(5):
+        raise TimeoutError("connect")
 
 
 async def test_a_cancelled_wait_is_cancelled() -> None:
@@ -90,7 +88,7 @@ async def test_a_wait_that_is_ended_and_cancelled_in_one_moment_is_cancelled() -
 
 
 async def test_a_wait_that_was_over_in_time_is_not_ended_later() -> None:
-    async with Waits().until(5):
+    with Waits().until(5):
         await asyncio.sleep(1)
     await asyncio.sleep(60)
 

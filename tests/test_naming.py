@@ -1,12 +1,12 @@
 from collections.abc import Iterable
 
-import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch_runner.identity import key_of_id
+from batch_runner.keys import KeySet
 from batch_runner.loader import Draft, Line, draft
-from batch_runner.naming import KeySet, Naming, keys_of
+from batch_runner.naming import Naming, keys_of
 
 
 def drafts(*lines: str) -> list[Draft]:
@@ -22,27 +22,15 @@ class Names:
 
 def named(names: Names, *lines: str) -> list[str]:
     read = drafts(*lines)
-    ids, keys = names.naming.take([each.id for each in read], read.__getitem__, names.met.add)
-    assert keys.tolist() == [key_of_id(row_id) for row_id in ids]
+    ids, keys = names.naming.take([each.id for each in read], read.__getitem__, names.met.meet)
+    assert keys == [key_of_id(row_id) for row_id in ids]
     return ids
-
-
-@given(blocks=st.lists(st.sets(st.integers(0, 40) | st.sampled_from([2**63, 2**64 - 1])), max_size=12))
-@settings(max_examples=100, deadline=None)
-def test_a_key_set_is_a_set(blocks: list[set[int]]) -> None:
-    keys, model = KeySet(), set[int]()
-
-    for block in blocks:
-        ordered = list(block)
-        new = keys.add(np.array(ordered, dtype=np.uint64))
-        assert new.tolist() == [key not in model for key in ordered]
-        model |= block
 
 
 @given(ids=st.lists(st.text(max_size=6), max_size=6))
 @settings(max_examples=60, deadline=None)
 def test_the_keys_of_many_are_those_of_each(ids: list[str]) -> None:
-    assert keys_of(ids).tolist() == [key_of_id(each) for each in ids]
+    assert keys_of(ids) == [key_of_id(each) for each in ids]
 
 
 def test_rows_that_ask_the_same_are_numbered_within_a_block_and_beyond() -> None:

@@ -5,8 +5,9 @@ import pytest
 from batch_runner.replacement import replace_file
 
 
-def test_a_file_is_replaced_and_its_folder_made(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "told.md"
+def test_a_file_is_replaced_whatever_a_killed_process_left(tmp_path: Path) -> None:
+    path = tmp_path / "told.md"
+    path.with_name("told.md.new").write_bytes(b"half of something longer")
 
     replace_file(path, b"one")
     replace_file(path, b"two")

@@ -426,3 +426,17 @@ def test_numbers_of_any_length_in_a_message_can_be_judged(digits: str) -> None:
     message = f"Limit {long}, Used {long}, Requested {long}. try again in {long}s, retry after {long}"
 
     assert failure_of(a_reply(error(message), 429)).kind in {K.RATE_LIMITED, K.TOO_LARGE}
+
+
+def test_a_limit_that_a_refusal_names_is_kept_with_it() -> None:
+    failure = failure_of(a_reply(error(TOO_FAST, "tokens", "rate_limit_exceeded"), 429))
+
+    assert (failure.rpm, failure.tpm, failure.limit) == (None, 200_000, "tokens")
+    assert failure.wait == pytest.approx(1.574)
+
+
+@pytest.mark.parametrize("message", [TOO_MUCH, NEVER])
+def test_a_limit_that_a_row_can_never_fit_into_is_nobody_elses_matter(message: str) -> None:
+    failure = failure_of(a_reply(error(message, "tokens", "rate_limit_exceeded"), 429))
+
+    assert (failure.rpm, failure.tpm) == (None, None)

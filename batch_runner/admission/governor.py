@@ -6,8 +6,6 @@ pass: a bill, or a lock-out, by a run that went too fast is nothing to find out 
 
 from __future__ import annotations
 
-from aiolimiter import AsyncLimiter
-
 SLACK_REQUESTS, SLACK_SECONDS = 2.0, 1.0
 """What the finder may rightly send at once: a late timer caught up, or a second saved beside a token limit."""
 
@@ -16,10 +14,17 @@ class Governor:
     """Lets no more than `rpm` requests a minute pass, in the long run."""
 
     def __init__(self, rpm: float) -> None:
+        from aiolimiter import AsyncLimiter  # noqa: PLC0415 - only where --rpm is told: it reads its own version off the disk
+
         rate = rpm / 60.0
         depth = SLACK_REQUESTS + SLACK_SECONDS * rate
         self._limiter = AsyncLimiter(depth, depth / rate)
 
+    @property
+    def room(self) -> bool:
+        """Whether one more may pass at once."""
+        return self._limiter.has_capacity()
+
     async def permit(self) -> None:
-        """Wait until one more may pass."""
+        """Let one more pass, as soon as it may."""
         await self._limiter.acquire()

@@ -66,6 +66,8 @@ class Budget:
 
     def holds_back(self, request: ChatRequest) -> bool:
         """Whether a request has to wait for those in flight; for ever where there is none that could make room."""
+        if not self._caps:
+            return False
         cap = next((cap for cap in self._caps if not cap.holds(request)), None)
         self.held_by = cap.flag if cap is not None else ""
         if cap is not None and not self._in_flight and not self._over:
@@ -75,10 +77,12 @@ class Budget:
 
     def reserve(self, request: ChatRequest) -> Reservation:
         """Set a request's worst aside; it is sent now."""
+        self._in_flight += 1
+        if not self._caps:
+            return Reservation(request, ())
         amounts = tuple(cap.worst(request) for cap in self._caps)
         for cap, amount in zip(self._caps, amounts, strict=True):
             cap.reserved += amount
-        self._in_flight += 1
         return Reservation(request, amounts)
 
     def settle(self, reservation: Reservation, verdict: Completion | Failure | None) -> None:

@@ -13,7 +13,7 @@ from batch_runner.admission.line import Line
 from batch_runner.admission.outage import DOUBT, MOST_GAP, SILENCE, Outage
 from batch_runner.admission.reopening import Reopening
 from batch_runner.admission.retries import Retries
-from batch_runner.admission.tokens import TokenPace
+from batch_runner.admission.token_pace import TokenPace
 from batch_runner.failures import MAYBE_BILLED, MOST_MAYBE_BILLED, NOT_THE_ROWS, TRANSIENT, FailureKind, Scope
 from batch_runner.leaving import WaitEndedError
 from batch_runner.records import Completion
@@ -71,6 +71,7 @@ class LocalAdmission:
         self._mean_tokens = 0.0
         self._governor = None if rpm is None else Governor(rpm)
         self._tokens = TokenPace(tpm)
+        self._tell = tell or _silent
         self._outage = Outage(random, min(MOST_GAP, max_wait / LOOKS_AT_LEAST))
         self._reopening = Reopening()
         self._retries = Retries()
@@ -128,7 +129,7 @@ class LocalAdmission:
 
     async def permit_retry(self) -> None:
         """Wait until the run can afford one retry more; raises `WaitEndedError` when it drains first."""
-        async with self._waits.until():
+        with self._waits.until():
             await self._retries.permit()
 
     # --- the door
@@ -138,16 +139,23 @@ class LocalAdmission:
         if not self._line.passed(slot):
             await self._line.stand(slot, _LocalSlot.give_back, ahead=slot.ahead)
         if self._governor is not None:
-            try:
-                async with self._waits.until():
-                    await self._governor.permit()
-            except (WaitEndedError, asyncio.CancelledError):
-                slot.give_back()
-                raise
+            await self._pass(self._governor, slot)
+
+    async def _pass(self, governor: Governor, slot: _LocalSlot) -> None:
+        if governor.room:
+            await governor.permit()  # at once
+            return
+        try:
+            with self._waits.until():
+                await governor.permit()
+        except (WaitEndedError, asyncio.CancelledError):
+            slot.give_back()
+            raise
 
     def _held(self, slot: _LocalSlot) -> float:
         """Seconds for which something holds a slot; `inf`: until something ends."""
         request = slot.request
+        self._maybe_look_beyond()
         if self._budget.holds_back(request):
             return math.inf
         if (seconds := self._finder.wait(self._clock())) > 0:
@@ -176,7 +184,7 @@ class LocalAdmission:
 
     async def _raise_ceiling(self, worst: Tokens) -> None:
         try:
-            async with self._waits.until():
+            with self._waits.until():
                 await self._exposure.make_room(worst)
         except WaitEndedError:
             return
@@ -188,8 +196,9 @@ class LocalAdmission:
 
     def settle(self, slot: _LocalSlot, verdict: Completion | Failure | None) -> None:
         """What a slot was charged and given is settled with what was used, once."""
-        self._tokens.ended(slot.charge, verdict)
-        slot.charge = None
+        if slot.charge is not None:
+            self._tokens.ended(slot.charge, verdict)
+            slot.charge = None
         if slot.reservation is not None:
             self._budget.settle(slot.reservation, verdict)
             slot.reservation = None
@@ -206,6 +215,8 @@ class LocalAdmission:
 
     def ended(self, slot: _LocalSlot, verdict: Completion | Failure) -> None:
         """An attempt ended so."""
+        if not isinstance(verdict, Completion) and verdict.tpm is not None:
+            self._name_tokens(verdict.tpm)
         self.settle(slot, verdict)
         if isinstance(verdict, Completion):
             self._answered = True
@@ -225,13 +236,21 @@ class LocalAdmission:
         if completion.usage is not None and (tokens := completion.usage.total_tokens):
             self._mean_tokens += (tokens - self._mean_tokens) * (OF_LATE if self._mean_tokens else 1.0)
 
+    def _name_tokens(self, per_minute: float) -> None:
+        if self._tokens.named(per_minute, self._mean_tokens):
+            self._tell(f"the service says that it takes {per_minute:,.0f} tokens/min: they are counted now")
+
+    def _maybe_look_beyond(self) -> None:
+        if self._tokens.looks_beyond():
+            self._tell("a limit on tokens was named a while ago: seeing whether it takes more by now")
+
     def told(self, quota: Quota) -> None:
         """A reply's headers tell of a limit; of several the tightest counts."""
         rates = [] if quota.requests is None else [quota.requests / 60.0]
         if quota.tokens is not None and self._mean_tokens:
             rates.append(quota.tokens / 60.0 / self._mean_tokens)
         if rates:
-            self._finder.hint(min(rates))
+            self._finder.hint(min(rates), quota.left)
 
     def _lost(self, request: ChatRequest, failure: Failure) -> None:
         self._finder.lost()
@@ -260,6 +279,10 @@ class LocalAdmission:
             self._reopening.begin()
         else:
             self._reopening.grow()
+
+
+def _silent(_decision: str) -> None:
+    """Nobody wants to know."""
 
 
 def _weight(failure: Failure) -> int:

@@ -9,19 +9,14 @@ time, a step up to see whether that was bad luck.
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, NamedTuple
 
-from batch_runner.failures import MAYBE_BILLED, FailureKind
-from batch_runner.records import Completion
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from batch_runner.failures import Failure
     from batch_runner.records import Tokens, Usage
 
 SHARE = 0.995
@@ -88,8 +83,10 @@ class TokenLedger:
     alone, and what comes after it waits.
     """
 
-    def __init__(self, per_minute: float, clock: Callable[[], float]) -> None:
+    def __init__(self, per_minute: float, clock: Callable[[], float], usual: float | None = None) -> None:
+        """`usual`: tokens of an answer with its prompt, as far as is known."""
         self.book = Book.USE
+        self._usual = usual
         self._rate = per_minute / 60.0
         self._clock = clock
         self._share = 1.0
@@ -167,11 +164,31 @@ class TokenLedger:
         let_in_since = self._let_in_before(charge)
         self._cut_at, self._first_since_cut = self._sent, None
         if let_in_since:
-            self._pause = FIRST_PAUSE
-            self._balance = min(self._balance, 0.0) - STAND_BACK_SECONDS * self._rate
+            self._stand_back(now)
             self._strike(now)
         else:
             self._pause = min(MOST_PAUSE, 2 * self._pause)
+            self._look_alone(now)
+
+    def change(self, per_minute: float) -> None:
+        """A refusal says that the limit is this: that, and not the way of counting, is why it came."""
+        now = self._accrue()
+        self._rate = per_minute / 60.0
+        self._cut_at, self._first_since_cut = self._sent, None
+        self._stand_back(now)
+
+    def raise_to(self, per_minute: float) -> None:
+        """The limit may be this by now."""
+        self._accrue()
+        self._rate = per_minute / 60.0
+
+    def _stand_back(self, now: float) -> None:
+        """The service's book is emptier than ours."""
+        self._pause = FIRST_PAUSE
+        self._balance = min(self._balance, 0.0) - STAND_BACK_SECONDS * self._rate
+        self._look_alone(now)
+
+    def _look_alone(self, now: float) -> None:
         self._paused_until = now + self._pause
         self._alone = True
 
@@ -214,6 +231,8 @@ class TokenLedger:
     def _price(self, expected: Tokens, now: float) -> float:
         prompt = expected.prompt * self._uses.prompt_skew
         mean = self._uses.mean(now) if self.book is Book.USE else None
+        if mean is None and self.book is Book.USE and self._usual is not None:
+            mean = max(0.0, self._usual - prompt)
         return prompt + (expected.completion if mean is None else min(expected.completion, mean))
 
     def _accrue(self) -> float:
@@ -284,41 +303,3 @@ class _Uses:
         gone = self._last[0] if len(self._last) == LAST_USES else _Use(0, 0.0, 0, 0)
         self._last.append(use)
         self._sum = self._sum.plus(use).plus(gone, -1)
-
-
-class TokenPace:
-    """Waits for a ledger. Without a limit everything goes through, and nothing is charged."""
-
-    def __init__(self, per_minute: float | None) -> None:
-        self.ledger = TokenLedger(per_minute, asyncio.get_running_loop().time) if per_minute is not None else None
-
-    @property
-    def left(self) -> float:
-        """Seconds until one more request may be sent, were nothing given back meanwhile; 0 when it may now."""
-        return 0.0 if self.ledger is None else self.ledger.wait()
-
-    def explains(self, failure: Failure) -> bool:
-        """Whether a refusal is the ledger's matter: it may be about tokens, and a stricter way of counting is left to try."""
-        return self.ledger is not None and self.ledger.has_another_way and may_be_about_tokens(failure)
-
-    def charge(self, expected: Tokens) -> Charge | None:
-        """A request is sent."""
-        return None if self.ledger is None else self.ledger.charge(expected)
-
-    def ended(self, charge: Charge | None, verdict: Completion | Failure | None) -> None:
-        """It ended so; `None`: nobody knows how."""
-        if self.ledger is None or charge is None:
-            return
-        if isinstance(verdict, Completion):
-            self.ledger.answered(charge, verdict.usage)
-        elif verdict is None or verdict.kind in MAYBE_BILLED:
-            self.ledger.lost(charge)
-        elif may_be_about_tokens(verdict):
-            self.ledger.refused(charge)
-        else:
-            self.ledger.failed(charge)
-
-
-def may_be_about_tokens(failure: Failure) -> bool:
-    """True for a refusal that names tokens, or no limit at all."""
-    return failure.kind is FailureKind.RATE_LIMITED and failure.limit in {"", "tokens"}

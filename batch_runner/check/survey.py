@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 from batch_runner.chat import MOST_WORST, cap_of, choices_of, request_body, with_cap
 from batch_runner.check.distribution import Distribution
 from batch_runner.check.remarks import Remark, room_for, shortage_of
 from batch_runner.findings import Findings, Named
 from batch_runner.identity import Action, fingerprint, key_of_fingerprint
 from batch_runner.json_text import dumps
+from batch_runner.keys import KeySet
 from batch_runner.models import family_of
-from batch_runner.naming import KeySet
 from batch_runner.records import Status, Usage
 from batch_runner.refusals import mended
 
@@ -107,11 +105,7 @@ class Survey:
 
     def _note_same(self, waiting: list[_Waiting]) -> None:
         """Rows that ask the same as one before them."""
-        keys = np.fromiter((row.fingerprint_key for row in waiting), dtype=np.uint64).view(np.int64)
-        unique, firsts = np.unique(keys, return_index=True)
-        new = np.zeros(len(waiting), dtype=np.bool_)
-        new[firsts] = self._fingerprints.add(unique)
-        for place in np.flatnonzero(~new).tolist():
+        for place in self._fingerprints.meet([row.fingerprint_key - 2**63 for row in waiting]):  # they have no sign, keys do
             self.same_requests.add(waiting[place].source, rows=waiting[place].sent)
 
     def _count(self, row: _Waiting, tokens: int) -> None:

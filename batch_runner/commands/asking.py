@@ -7,8 +7,9 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, TypeVar
 
 from batch_runner.commands.terminal import print_json
-from batch_runner.endpoint import FAKE, Endpoint, resolve, trust, with_key
+from batch_runner.endpoint import FAKE, Endpoint, keyless_in_words, resolve, trust, with_key
 from batch_runner.exits import ExitStatus
+from batch_runner.failures import FailureKind
 from batch_runner.leaving import Waits
 from batch_runner.reporters.statement import failure_document
 from batch_runner.reporters.voice import tell
@@ -45,9 +46,11 @@ def ask(endpoint: Endpoint, settings: Settings, question: Callable[[Asker, Endpo
     return asyncio.run(answer())
 
 
-def tell_untold(why: str, kind: str, host: str, *, as_json: bool) -> int:
+def tell_untold(why: str, kind: str, endpoint: Endpoint, settings: Settings, *, as_json: bool) -> int:
     """Say that nothing came back, and why; the exit status."""
+    if kind == FailureKind.INVALID_KEY and (keyless := keyless_in_words(endpoint, settings)):
+        why = f"{why}; {keyless}"
     if as_json:
-        print_json(failure_document(why, kind, host))
+        print_json(failure_document(why, kind, endpoint.host))
     tell(f"Error: {why}")
     return int(ExitStatus.STOPPED_BY_SERVICE)

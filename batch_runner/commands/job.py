@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from batch_runner.commands.options import SettingsCommand, setting_options, settings_from
-from batch_runner.commands.rehearsing import dry_run_option
+from batch_runner.commands.rehearsing import dry_run_option, pilot_option
 from batch_runner.commands.terminal import face_from, face_options, json_option
 from batch_runner.settings.kinds import Count, TimeOfDay
 
@@ -50,6 +50,7 @@ def _read_job(ctx: click.Context, _param: click.Parameter, name: str) -> Any:
 )
 @face_options
 @dry_run_option
+@pilot_option
 @setting_options
 @click.pass_context
 def run(
@@ -60,6 +61,7 @@ def run(
     wait: bool,
     night: datetime | None,
     dry_run: bool,
+    pilot: int | None,
     fail_on_drift: bool,
     **_settings: object,
 ) -> int:
@@ -78,7 +80,7 @@ def run(
     day = night.date() if night else None
     if dry_run:
         return rehearse_job(file, settings_from(ctx), face_from(ctx), day=day)
-    return run_job(file, settings_from(ctx), face_from(ctx), day=day, wait=wait, fail_on_drift=fail_on_drift)
+    return run_job(file, settings_from(ctx), face_from(ctx), day=day, wait=wait, fail_on_drift=fail_on_drift, pilot=pilot)
 
 
 @job.command()
@@ -86,6 +88,8 @@ def run(
 @json_option
 def check(file: str, *, as_json: bool) -> int:
     """Look at the job in FILE: every mistake with its line, or what it comes to now. Nothing is sent.
+
+    Ends with 2 when the file is wrong, and with 3 when inputs, a key or whom to tell, as it names them, aren't there (yet).
 
     \b
     Example:

@@ -38,7 +38,7 @@ def models(ctx: click.Context, /, text: str, *, as_json: bool, **_settings: obje
     endpoint, own = endpoint_asked(settings), settings.request.model
     listed = ask(endpoint, settings, ask_models)
     if isinstance(listed, Failure):
-        return tell_untold(models_untold(listed, endpoint.host), listed.kind, endpoint.host, as_json=as_json)
+        return tell_untold(models_untold(listed, endpoint.host), listed.kind, endpoint, settings, as_json=as_json)
     if as_json:
         print_json(models_document(listed, own, endpoint.host, text))
         return int(ExitStatus.OK)

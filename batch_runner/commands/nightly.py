@@ -15,10 +15,10 @@ from batch_runner.commands.terminal import print_json, shown
 from batch_runner.commands.tidying import tidied
 from batch_runner.deadline import Deadline
 from batch_runner.exits import ExitStatus
-from batch_runner.failures import UsageMistake
+from batch_runner.failures import OutputBusy, UsageMistake
 from batch_runner.intent import Order
 from batch_runner.nightly.book import Book
-from batch_runner.nightly.outlook import Outlook
+from batch_runner.nightly.outlook import Outlook, left_in_words
 from batch_runner.nightly.placing import placement
 from batch_runner.nightly.schedule import cron_text, systemd_text
 from batch_runner.nightly.tonight import Tonight, order_of, tonight
@@ -32,13 +32,14 @@ if TYPE_CHECKING:
     from datetime import time as time_of_day
 
     from batch_runner.commands.terminal import Face
-    from batch_runner.failures import OutputBusy
     from batch_runner.nightly.job_file import Job
     from batch_runner.settings import Settings
 
 
-def run_job(job: Job, settings: Settings, face: Face, *, day: date | None, wait: bool, fail_on_drift: bool) -> int:
-    """Run the night of a job; returns the exit status."""
+def run_job(
+    job: Job, settings: Settings, face: Face, *, day: date | None, wait: bool, fail_on_drift: bool, pilot: int | None
+) -> int:
+    """Run the night of a job, so many rows first as a `pilot`; returns the exit status."""
     now = time.time()
     first = tonight(job, now, day)
     deadline = Deadline.of(settings.ending, now, time.monotonic(), first.zone)
@@ -55,10 +56,12 @@ def run_job(job: Job, settings: Settings, face: Face, *, day: date | None, wait:
             return int(ExitStatus.DEADLINE)
         if night.resumed:
             face.say(f"going on with the night of {night.night.day}, which was left unfinished")
+        if left := left_in_words(night):
+            face.say(left)
         book = Book(night, fail_on_drift=fail_on_drift or job.keys.fail_on_drift, clock=time.time, say=tell)
         with telling_refusals(Order(settings, night.inputs, night.output, job=job.name), book):
             order = order_of(night, settings, deadline)
-        status = run_order(order, face, book)
+        status = run_order(order, face, book, pilot)
         for line in tidied(night.outputs, job.keys):
             face.say(line)
         return status
@@ -107,9 +110,9 @@ class _Queue:
         self._told = False
 
     def stays(self, busy: OutputBusy) -> bool:
-        """Asked while another run is at work. Raises `_TimeUp` once it isn't worth while any more."""
+        """Asked while another run is at work. Raises `OutputBusy` without `--wait`, `_TimeUp` once it isn't worth while."""
         if not self._wait:
-            return False
+            raise OutputBusy(f"{busy}; --wait waits for its turn") from None
         deadline = self._deadline
         if deadline is not None and deadline.seconds_left(time.time(), time.monotonic()) <= deadline.reserve:
             raise _TimeUp(f"the time is up ({deadline.told}), and {busy}; nothing was sent")
@@ -120,17 +123,18 @@ class _Queue:
 
 
 def check_job(job: Job, *, as_json: bool) -> int:
-    """Tell what a job comes to now; returns the exit status."""
+    """Tell what a job comes to now; returns the exit status, which isn't 0 where something that it names isn't there."""
     outlook = _outlook(job, read_settings(job.settings), None)
+    lacking = outlook.lacking()
+    status = int(ExitStatus.CANNOT_START if lacking else ExitStatus.OK)
     if as_json:
         print_json(outlook.document())
-        return int(ExitStatus.OK)
-    lacking = outlook.lacking()
+        return status
     but = f"'s file is fine, but not all that it names is there: {', '.join(lacking)}" if lacking else " is fine"
     show(f"{shown(job.path)}: the job {job.name}{but}")
     for name, value in outlook.lines():
         show(f"  {name:<10} {value}")
-    return int(ExitStatus.OK)
+    return status
 
 
 def _outlook(job: Job, settings: Settings, day: date | None) -> Outlook:

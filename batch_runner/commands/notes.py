@@ -33,7 +33,7 @@ def _found(prepared: Prepared) -> Iterator[str]:
         yield f"{shown(prepared.output)} has lines that can't be read ({unreadable:,}): their rows count as new"
     for path in prepared.taken_in:
         yield f"took in what the last run had to put into {shown(path)}"
-    for name in prepared.left_out:
+    for name in prepared.intent.left_out:
         yield f"passed over {name}: it is an output of batch-runner"
     if plan.left_out:
         yield f"{rows(plan.left_out)} of the input left out by {choosers(prepared.settings)}"

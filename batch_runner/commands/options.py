@@ -110,6 +110,12 @@ def without_secrets(words: Sequence[str]) -> list[str]:
     return kept
 
 
+def without_pilot(words: Sequence[str]) -> list[str]:
+    """A command line that goes on after a pilot."""
+    dropped = {place + step for place, word in enumerate(words) if word == "--pilot" for step in (0, 1)}
+    return [word for place, word in enumerate(words) if place not in dropped and not word.startswith("--pilot=")]
+
+
 def _check_variables(key_variable: str | None) -> None:
     """Raise `UsageMistake` for a variable that is nearly one of ours: a misspelt cap on cost must not be no cap."""
     known = {entry.variable for entry in table() if entry.variable} | {OWN_KEY_VARIABLE, key_variable}

@@ -15,13 +15,11 @@ from batch_runner.reporters.wording import rows
 from batch_runner.spending import MAX_COST, MAX_TOTAL_TOKENS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from batch_runner.commands.terminal import Face
+    from batch_runner.intent import Order
     from batch_runner.pilot import Prospect
     from batch_runner.preparation import Prepared
     from batch_runner.progress import Reporter, RunReport
-    from batch_runner.settings import Settings
 
 FINISHED = frozenset({ExitStatus.OK, ExitStatus.ROWS_NOT_OK})
 
@@ -32,9 +30,9 @@ class Send(Protocol):
     def __call__(self, prepared: Prepared, /, *reporters: Reporter, last: bool) -> RunReport: ...  # noqa: D102 - as above
 
 
-def check_pilot(settings: Settings, face: Face) -> None:
+def check_pilot(order: Order, face: Face) -> None:
     """Raises `CannotStart` where nobody could answer the question, and no cap stands in their place."""
-    if face.confirm() is None and not _caps(settings):
+    if face.confirm() is None and not _caps(order):
         raise CannotStart(
             "--pilot asks before the other rows are sent, and nobody is here to answer: add --yes, or a cap that holds, "
             f"{MAX_COST} or {MAX_TOTAL_TOKENS}"
@@ -58,7 +56,7 @@ def send_in_two(prepared: Prepared, count: int, face: Face, send: Send) -> RunRe
     foretold = prospect_document(prospect, prepared.prices)
     for line in prospect_lines(prospect, prepared.prices):
         face.say(line)
-    no = _asked(prospect, prepared.settings, face)
+    no = _asked(prospect, prepared.order, face)
     if no is not None:
         reason = f"{rows(prospect.others)} not sent; the same command without --pilot sends them"
         return replace(report, exit_status=no, reason=reason, pilot=foretold)
@@ -67,17 +65,11 @@ def send_in_two(prepared: Prepared, count: int, face: Face, send: Send) -> RunRe
     return replace(whole, run=report.run.merge(whole.run), examples=report.examples | whole.examples, pilot=foretold)
 
 
-def without_pilot(words: Sequence[str]) -> list[str]:
-    """A command line that goes on after a pilot."""
-    dropped = {place + step for place, word in enumerate(words) if word == "--pilot" for step in (0, 1)}
-    return [word for place, word in enumerate(words) if place not in dropped and not word.startswith("--pilot=")]
-
-
-def _asked(prospect: Prospect, settings: Settings, face: Face) -> ExitStatus | None:
+def _asked(prospect: Prospect, order: Order, face: Face) -> ExitStatus | None:
     """`None` when the others are to be sent; else how the command ends."""
     confirm = face.confirm()
     if confirm is None:
-        face.say(f"nobody is here to ask: going on, {' and '.join(_caps(settings))} holds")
+        face.say(f"nobody is here to ask: going on, {' and '.join(_caps(order))} holds")
         return None
     try:
         return None if confirm(f"Send the other {rows(prospect.others)}?") else ExitStatus.CANNOT_START
@@ -85,7 +77,7 @@ def _asked(prospect: Prospect, settings: Settings, face: Face) -> ExitStatus | N
         return ExitStatus.INTERRUPTED
 
 
-def _caps(settings: Settings) -> list[str]:
-    money = settings.money
+def _caps(order: Order) -> list[str]:
+    money = order.settings.money
     caps = ((MAX_COST, money.max_cost), (MAX_TOTAL_TOKENS, money.max_total_tokens))
-    return [flag for flag, cap in caps if cap is not None]
+    return [flag for flag, cap in caps if cap is not None] + [each.name for each in order.allowances]

@@ -35,7 +35,7 @@ def quota(ctx: click.Context, /, *, as_json: bool, **_settings: object) -> int:
     endpoint = endpoint_asked(settings)
     told = ask(endpoint, settings, ask_quota)
     if not isinstance(told, Quota):
-        return tell_untold(quota_untold(told, endpoint.host), told.kind, endpoint.host, as_json=as_json)
+        return tell_untold(quota_untold(told, endpoint.host), told.kind, endpoint, settings, as_json=as_json)
     if as_json:
         print_json(quota_document(told, endpoint.host))
         return int(ExitStatus.OK)

@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING
 
 from batch_runner.commands.announcing import Refusals, announce
 from batch_runner.commands.notes import notes
-from batch_runner.commands.options import without_secrets
-from batch_runner.commands.piloting import check_pilot, send_in_two, without_pilot
+from batch_runner.commands.options import without_pilot, without_secrets
 from batch_runner.commands.signals import CAUSES, heard, leave_between, leaving_tidily, unless_told_to_leave
-from batch_runner.commands.terminal import Face, print_json, shown
+from batch_runner.commands.terminal import Face, folded, print_json, shown
 from batch_runner.execution import carry_out
 from batch_runner.exits import ExitStatus
 from batch_runner.inquiry import Account
@@ -36,6 +35,7 @@ from batch_runner.settings.notices import STDERR
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from batch_runner.commands.piloting import Send
     from batch_runner.intent import Order
     from batch_runner.leaving import AtStake, Leaving
     from batch_runner.nightly.book import Book
@@ -49,13 +49,18 @@ SHOW_CURSOR = "\x1b[?25h"
 FRESH = "--fresh"
 """The flag that the command to go on with must not repeat."""
 
+OBJECTS_BETWEEN_COLLECTIONS = 50_000
+"""While rows are sent."""
+
 
 def run_order(order: Order, face: Face, book: Book | None = None, pilot: int | None = None) -> int:
     """Run `order` as a command does, and tell those who are to be told; returns the exit status. `book` keeps a job's history;
     so many rows go first as a `pilot`.
     """
     if pilot is not None:
-        check_pilot(order.settings, face)
+        from batch_runner.commands.piloting import check_pilot
+
+        check_pilot(order, face)
     events_only = order.settings.log.log == STDERR
     manager = Systemd()
     manager.ready()
@@ -86,7 +91,7 @@ def _run(order: Order, face: Face, announcer: Announcer, manager: Systemd, book:
                     reporter = Several(_reporter(part.prices, face), announcer.reporter, manager, *more)
                     return runner.run(_under_signals(part, reporter, face, manager, last=last))
 
-                report = send_in_two(prepared, pilot or prepared.plan.to_send, face, send)
+                report = _sent(prepared, pilot, face, send)
                 report = replace(report, quotas=runner.run(look_after(prepared, account, report)))
         if book is not None:
             report = book.judged(report)
@@ -94,9 +99,19 @@ def _run(order: Order, face: Face, announcer: Announcer, manager: Systemd, book:
     return report
 
 
+def _sent(prepared: Prepared, pilot: int | None, face: Face, send: Send) -> RunReport:
+    """How it ended, all at once or after a pilot."""
+    if pilot is None:
+        return send(prepared, last=True)
+    from batch_runner.commands.piloting import send_in_two
+
+    return send_in_two(prepared, pilot, face, send)
+
+
 def _let_the_collector_rest() -> None:
     """What is there now stays to the end, and rows leave no cycles behind: looking for some costs a run a tenth of its CPU."""
     gc.freeze()
+    gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -215,4 +230,4 @@ def _sum_up(report: RunReport, order: Order, face: Face) -> None:
         return
     name = str(order.output) if order.output is not None else shown(report.output)
     for line in summary_lines(report, command, name):
-        tell(line)
+        tell(folded(line))

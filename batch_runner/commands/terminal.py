@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound="Callable[..., Any]")
 WIDEST = 100
+MARGIN = 9
+"""Columns before the words of a summary's lines."""
+TO_BE_COPIED = ("output ", "next ")
 
 color_option = click.option(
     "--color",
@@ -105,6 +109,18 @@ def print_json(document: dict[str, Any]) -> None:
 def width() -> int:
     """Columns for what is printed for a person: the terminal's, and no more than the eye follows."""
     return min(WIDEST, shutil.get_terminal_size().columns)
+
+
+def folded(line: str) -> str:
+    """A line of the summary, broken between words where the terminal on stderr would break within one. What somebody may copy,
+    the output's name and the next command, stays in one piece.
+    """
+    if sys.stderr is None or not sys.stderr.isatty() or line.startswith(TO_BE_COPIED):
+        return line
+    columns = os.get_terminal_size(sys.stderr.fileno()).columns
+    if len(line) <= columns or columns <= 2 * MARGIN:  # a terminal without a size says 0
+        return line
+    return textwrap.fill(line, columns, subsequent_indent=" " * MARGIN, break_long_words=False, break_on_hyphens=False)
 
 
 def shown(path: Path) -> str:

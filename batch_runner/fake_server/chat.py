@@ -144,7 +144,7 @@ class ChatDesk:
     async def _limited(self, call: Call, refusal: Refusal, model: str) -> web.StreamResponse:
         speech, hints = call.play.speech, call.play.hints
         if speech.is_gateway:
-            complaint = gateway_complaint(refusal, speech.error_type)
+            complaint = gateway_complaint(refusal, speech.error_type, hints)
         else:
             complaint = refusal_complaint(refusal, model, hints)
         self.books.tell_to_wait(call.authorization, self.clock(), told_wait(refusal, hints))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from batch_runner.failures import UsageMistake
@@ -22,6 +23,9 @@ RETRY = "retry_failed_from"
 KEEPS = ("keep", "keep_packed")
 TOP = (EXTENDS, "inputs", "output")
 GROUPS = (JOB, *dict.fromkeys(entry.group for entry in table()))
+DATED = (("notify", "summary"), ("log", "log"))
+"""The settings in which `{date}` stands for the night's, as it does in `inputs` and `output`."""
+PLACEHOLDER = re.compile(r"(?<!\$)\{[\w:%. -]*\}")
 HOMES = {entry.name: entry.group for entry in (*table(), *job_table())}
 """The table that each key belongs under."""
 
@@ -34,6 +38,8 @@ def complaints_about(layer: Layer) -> Iterator[tuple[Keys, str]]:
             yield (key,), "`inputs` must name the files to send"
         elif key == "output" and not (isinstance(value, str) and value):
             yield (key,), "`output` must name a file"
+        elif key in ("inputs", "output"):
+            yield from (((key,), complaint) for complaint in _misread(value))
         elif key in GROUPS:
             yield from _group_complaints(key, value, layer.folder)
         elif key in HOMES:
@@ -77,6 +83,14 @@ def _names_files(inputs: Any) -> bool:
     return isinstance(named, list) and bool(named) and all(isinstance(name, str) and name for name in named)
 
 
+def _misread(names: str | list[str]) -> Iterator[str]:
+    """What looks like a placeholder in names of files and would become a part of them as it is."""
+    for name in [names] if isinstance(names, str) else names:
+        for word in PLACEHOLDER.findall(name):
+            if word != DATE:
+                yield f"{word} stands for nothing here; the date of the night is {DATE}"
+
+
 def _group_complaints(group: str, values: Any, folder: Path) -> Iterator[tuple[Keys, str]]:
     if not isinstance(values, dict):
         yield (group,), f"{group} is a table: [{group}]"
@@ -89,6 +103,9 @@ def _group_complaints(group: str, values: Any, folder: Path) -> Iterator[tuple[K
             _check(group, key, value, folder)
         except UsageMistake as mistake:
             yield (group, key), str(mistake)
+            continue
+        if (group, key) in DATED:
+            yield from (((group, key), complaint) for complaint in _misread(value))
 
 
 def _check(group: str, key: str, value: Any, folder: Path) -> None:

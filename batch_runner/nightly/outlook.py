@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,7 +17,7 @@ from batch_runner.nightly.job_keys import ITSELF
 from batch_runner.nightly.outputs import glance
 from batch_runner.nightly.tonight import dated
 from batch_runner.notices.whom import whom
-from batch_runner.reporters.wording import duration, many, money
+from batch_runner.reporters.wording import duration, many, money, rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,6 +47,8 @@ class Outlook:
             yield "inputs", name if name == STDIN else f"{name}: {found}"
         if keys.retry_failed_from is not None:
             yield "retries", self._retried()
+        if told := left_in_words(night):
+            yield "left", told
         yield "output", f"{night.output}: {self._standing()}"
         yield (
             "asks",
@@ -63,6 +66,7 @@ class Outlook:
         """What the job names and isn't there at this moment, by the words that its lines begin with."""
         there = {
             "inputs": all(there for _, _, there in self._inputs()),
+            "retries": self._can_retry(),
             "its key": _whereabouts(self.settings)[1],
             "tells": all(there for _, there in self._told()),
         }
@@ -81,6 +85,7 @@ class Outlook:
             "zone": str(night.zone),
             "inputs": None if night.inputs is None else [{"name": name, "found": found} for name, found, _ in self._inputs()],
             "retry_failed_from": None if night.job.keys.retry_failed_from is None else self._retried(),
+            "left": None if night.left is None else {"night": night.left.day.isoformat(), "unsent": night.left.unsent},
             "output": str(night.output),
             "output_is": self._standing(),
             "endpoint": self.settings.request.endpoint,
@@ -100,6 +105,12 @@ class Outlook:
     def _inputs(self) -> Iterator[tuple[str, str, bool]]:
         for name in self.night.inputs or ():
             yield name, *(("read once", True) if name == STDIN else _found(name))
+
+    def _can_retry(self) -> bool:
+        """Whether there is an output that rows can be taken from, where a night has no other rows."""
+        if self.night.job.keys.retry_failed_from == ITSELF:
+            return self.night.output.is_file()
+        return self.night.inputs is not None or self.night.previous is not None
 
     def _retried(self) -> str:
         if self.night.job.keys.retry_failed_from == ITSELF:
@@ -129,6 +140,16 @@ class Outlook:
             ("max_cost", self.settings.money.max_cost, "an output"),
         )
         return [(name, limit, what) for name, limit, what in named if limit is not None]
+
+
+def left_in_words(night: Tonight) -> str:
+    """What the night before was left with, and how that is sent; empty where this one takes care of it, or there is nothing."""
+    left = night.left
+    if left is None:
+        return ""
+    what = "was killed, and may have rows" if left.unsent is None else f"was left with {rows(left.unsent)}"
+    again = shlex.join(["batch-runner", "job", "run", os.path.relpath(night.job.path), "--night", left.day.isoformat()])
+    return f"the night of {left.day} {what} never sent, which tonight's inputs don't hold: {again}"
 
 
 def _found(name: str) -> tuple[str, bool]:

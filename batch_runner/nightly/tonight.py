@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date, time, tzinfo
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from batch_runner.clock import seconds_of
 from batch_runner.endpoint import FAKE
@@ -21,7 +21,7 @@ from batch_runner.output.heartbeat import read_heartbeat
 from batch_runner.output.history import History
 from batch_runner.settings import Settings
 from batch_runner.spending import Allowance
-from batch_runner.totals import Totals
+from batch_runner.totals import UNATTEMPTED, Totals
 from batch_runner.zones import local_zone, next_moment, zone_named
 
 if TYPE_CHECKING:
@@ -33,6 +33,14 @@ if TYPE_CHECKING:
 TOO_LATE_SECONDS = 3600.0
 """How long after its `stop_at` a night isn't gone on with by itself."""
 PER_NIGHT, PER_JOB = "max_cost_per_night", "max_cost_per_job"
+
+
+class Left(NamedTuple):
+    """An earlier night that wasn't finished."""
+
+    day: date
+    unsent: int | None
+    """Rows that were never sent; `None` where its last run was killed and only the whole file tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +92,25 @@ class Tonight:
     @property
     def previous(self) -> Path | None:
         """The output of the last night before this one, if there is one."""
-        return next((path for day, path in self.outputs.nights() if day < self.night.day), None)
+        return self._before[1] if self._before else None
+
+    @property
+    def left(self) -> Left | None:
+        """The last night before this one, where it has rows that were never sent. Only where inputs carry the date: others hold
+        those rows again.
+        """
+        if self._before is None or not any(DATE in name for name in self.job.inputs or ()):
+            return None
+        day, path = self._before
+        begun = glance(path)
+        if begun is None or begun.finished or begun.job != self.job.name:
+            return None
+        unsent = None if begun.spent is None else begun.spent.rows[UNATTEMPTED]
+        return None if unsent == 0 else Left(day, unsent)
+
+    @property
+    def _before(self) -> tuple[date, Path] | None:
+        return next(((day, path) for day, path in self.outputs.nights() if day < self.night.day), None)
 
 
 def tonight(job: Job, now: float, day: date | None = None) -> Tonight:

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 
 def write_summary(path: Path, news: News) -> None:
-    """Replace the file at `path`, in one step. Raises `Undelivered`."""
+    """Replace the file at `path`, in one step; its folder is made where there is none. Raises `Undelivered`."""
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         replace_file(path, ("\n".join(markdown(news)) + "\n").encode())
     except OSError as error:
         raise Undelivered(f"can't be written: {error.strerror or error}") from None

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NUL = b"\0"
+INPUT_ENDINGS = (".zst", ".gz", ".jsonl", ".ndjson", ".json", ".txt", ".csv", ".tsv", ".parquet")
+"""What the name of an output leaves out of its input's, in this order."""
 
 sync_to_disk = getattr(os, "fdatasync", os.fsync)
 """macOS has no `fdatasync`."""
@@ -33,6 +35,14 @@ def open_output(path: Path) -> IO[bytes] | None:
         raise CannotStart(f"{path}: can't be read: {error.strerror}") from None
 
 
+def default_output(source: Path) -> Path:
+    """`NAME.results.jsonl` beside an input."""
+    stem = source.name
+    for ending in INPUT_ENDINGS:
+        stem = stem.removesuffix(ending)
+    return source.with_name(f"{stem}.results.jsonl")
+
+
 def opens_as_ours(file: IO[bytes], path: Path) -> bool:
     """False for a file without one whole line of ours: empty, or torn while its first line was written.
 
@@ -46,7 +56,9 @@ def opens_as_ours(file: IO[bytes], path: Path) -> bool:
         return True
     if first.startswith(RUN_LINE_START) or RUN_LINE_START.startswith(first):
         return False
-    raise CannotStart(f"{path} wasn't made by batch-runner, so it stays as it is: name another output with -o")
+    beside = default_output(path)
+    hint = f"did you mean {beside}?" if beside.exists() else "name another output"
+    raise CannotStart(f"{path} wasn't made by batch-runner, so it stays as it is: {hint}")
 
 
 def whole_lines(file: IO[bytes], offset: int = 0) -> Iterator[tuple[int, bytes]]:

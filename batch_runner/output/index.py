@@ -1,13 +1,12 @@
-"""Which rows an output already holds: 21 bytes a line, in numpy columns.
+"""Which rows an output already holds: 21 bytes a line where they are many.
 
-Lines are gathered in runs of a million, each sorted by the key of its id. A lookup asks the runs from the newest to the
-oldest, so the last line of an id wins; lines that a later one replaced are marked dead as soon as their run meets it.
-Sorting run by run keeps the peak near the resident size, which one large sort would double.
+Lines are gathered in stretches of up to a million, each found by the key of its id. Those that later ones replace are marked
+dead when their stretch is done, or meets the later one, so the last line of an id wins. Sorting stretch by stretch keeps the peak
+near the resident size, which one large sort would double.
 """
 
 from __future__ import annotations
 
-import ctypes
 from array import array
 from collections import Counter
 from contextlib import suppress
@@ -15,28 +14,27 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import IO, TYPE_CHECKING, Any
 
-import numpy as np
-
 from batch_runner.endpoint import FAKE
 from batch_runner.failures import CannotStart
 from batch_runner.identity import key_of_fingerprint, key_of_id
 from batch_runner.output.file import READ_BYTES, ended, is_torn, open_output, opens_as_ours
-from batch_runner.output.heads import KEY_BYTES, STATUSES, read_head, usual_heads
+from batch_runner.output.heads import STATUSES, read_head, usual_heads
 from batch_runner.output.lines import RUN, Run, read_run
+from batch_runner.output.stretch import DEAD, KEY_BYTES, FewLines, Gathered
 from batch_runner.records import NO_USAGE, Status, Tokens, Usage
 from batch_runner.totals import Totals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
+    from batch_runner.output.stretch import Stretch
 
-LINES_IN_A_RUN = 1_000_000
-BYTES_IN_A_RUN = 2**31
-"""Of the file. Places within a run are kept in 32 bits, and the run is looked at after each piece that is read."""
-PLACES_AT_ONCE = 4096
-DEAD = 0x80
+LINES_IN_A_STRETCH = 1_000_000
+BYTES_IN_A_STRETCH = 2**31
+"""Of the file. Places within a stretch are kept in 32 bits, and it is looked at after each piece that is read."""
+FEW = 50_000
+"""Lines that a dictionary holds in less memory than numpy takes by itself."""
 SEEN = 0x40
 MADE_UP = 0x20
 STATUS_BITS = 0x0F
@@ -53,30 +51,6 @@ class Entry:
     """Where its last line starts in the file."""
     made_up: bool
     """Answered by the embedded endpoint."""
-
-
-class _Columns:
-    """A million lines, sorted by id: key of the id, key of the fingerprint, place in the file, status and marks."""
-
-    __slots__ = ("base", "fingerprints", "flags", "ids", "places")
-
-    def __init__(self, base: int, ids: array[int], fingerprints: bytearray, places: array[int], flags: bytearray) -> None:
-        self.base = base
-        keys = np.frombuffer(ids, dtype=np.int64)
-        order = np.argsort(keys, kind="stable")
-        self.ids = keys[order]
-        self.fingerprints = np.frombuffer(fingerprints, dtype=">u8")[order].astype(np.uint64)
-        self.places = np.frombuffer(places, dtype=np.uint32)[order]
-        self.flags = np.frombuffer(bytes(flags), dtype=np.uint8)[order]
-        self.flags[:-1][self.ids[:-1] == self.ids[1:]] |= DEAD  # the sort is stable: the last of its kind lives
-
-    def find(self, keys: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Where each key's living line stands among these, or -1."""
-        if not len(self.ids):
-            return np.full(len(keys), -1, dtype=np.int64)
-        places = np.searchsorted(self.ids, keys, side="right") - 1
-        found = (places >= 0) & (self.ids[places] == keys)
-        return np.where(found, places, -1)
 
 
 class Index:
@@ -101,14 +75,13 @@ class Index:
         self.size = 0
         """Bytes up to the end of the last whole line."""
         self._lacks_end = False
-        self._columns: list[_Columns] = []
-        self._start_columns()
+        self._stretches: list[Stretch] = []
+        self._start_stretch()
 
-    def _start_columns(self) -> None:
+    def _start_stretch(self) -> None:
         self._base = self.size
         """Where in the file the first of the lines to come starts; places are told from there."""
-        self._ids, self._places = array("q"), array("I")
-        self._fingerprints, self._flags = bytearray(), bytearray()
+        self._gathered = Gathered(array("q"), bytearray(), array("I"), bytearray())
 
     @property
     def real(self) -> bool:
@@ -154,7 +127,7 @@ class Index:
             self._gather(heads.ids, heads.fingerprints, places, heads.statuses)
             self.size = self._base + end
         self.lines += len(lines)
-        if len(self._flags) >= LINES_IN_A_RUN or self.size - self._base >= BYTES_IN_A_RUN:
+        if len(self._gathered.flags) >= LINES_IN_A_STRETCH or self.size - self._base >= BYTES_IN_A_STRETCH:
             self.settle()
 
     def _take_one(self, line: bytes) -> None:
@@ -173,10 +146,11 @@ class Index:
         self.size += len(line)
 
     def _gather(self, ids: list[int], fingerprints: bytes, places: list[int], statuses: bytes) -> None:
-        self._ids.extend(ids)
-        self._fingerprints += fingerprints
-        self._places.extend(places)
-        self._flags += statuses if self.real else statuses.translate(AS_MADE_UP)
+        gathered = self._gathered
+        gathered.ids.extend(ids)
+        gathered.fingerprints.extend(fingerprints)
+        gathered.places.extend(places)
+        gathered.flags.extend(statuses if self.real else statuses.translate(AS_MADE_UP))
 
     def _take_bookkeeping(self, document: dict[str, Any], line: bytes) -> None:
         if document["status"] == RUN:
@@ -193,58 +167,48 @@ class Index:
         self.job = Totals.from_json(document["totals"]["job"])
 
     def settle(self) -> None:
-        """Sort what was added since the last time, so that it can be found."""
-        if not self._ids:
+        """Make what was added since the last time findable."""
+        if not self._gathered.ids:
             self._base = self.size
             return
-        newest = _Columns(self._base, self._ids, self._fingerprints, self._places, self._flags)
-        self._start_columns()
-        for older in self._columns:
-            places = older.find(newest.ids)
-            older.flags[places[places >= 0]] |= DEAD
-        self._columns.append(newest)
-        if len(newest.ids) >= LINES_IN_A_RUN // 10:
+        newest = _stretch(self._base, self._gathered)
+        self._start_stretch()
+        for older in self._stretches:
+            older.give_way(newest)
+        self._stretches.append(newest)
+        if len(newest.ids) >= LINES_IN_A_STRETCH // 10:
             _give_memory_back()
-        self._dead_rows = sum(int(np.count_nonzero(columns.flags & DEAD)) for columns in self._columns)
+        self._dead_rows = sum(count for flags, count in self._tally().items() if flags & DEAD)
 
-    def find(self, keys: NDArray[np.int64]) -> NDArray[np.int64]:
+    def find(self, keys: Sequence[int]) -> list[int]:
         """A handle for each id key, or -1 where the output holds no line of it."""
-        handles = np.full(len(keys), -1, dtype=np.int64)
-        base = 0
-        for columns in self._columns:
-            places = columns.find(keys)
-            alive = places >= 0
-            alive[alive] = (columns.flags[places[alive]] & DEAD) == 0
-            handles[alive] = places[alive] + base
-            base += len(columns.ids)
+        handles, base = [-1] * len(keys), 0
+        for stretch in self._stretches:
+            found = stretch.find(keys)
+            if max(found, default=-1) >= 0:
+                handles = [base + new if new >= 0 else old for new, old in zip(found, handles, strict=True)]
+            base += len(stretch.ids)
         return handles
 
     def entry(self, handle: int) -> Entry:
         """What stands behind a handle."""
-        columns, place = self._at(handle)
-        flags = int(columns.flags[place])
-        return Entry(
-            STATUSES[flags & STATUS_BITS],
-            int(columns.fingerprints[place]),
-            columns.base + int(columns.places[place]),
-            bool(flags & MADE_UP),
-        )
+        stretch, number = self._at(handle)
+        flags = stretch.flags[number]
+        fingerprint, place = stretch.record(number)
+        return Entry(STATUSES[flags & STATUS_BITS], fingerprint, place, bool(flags & MADE_UP))
 
     def lookup(self, row_id: str) -> Entry | None:
         """The entry of one id."""
-        handle = int(self.find(np.array([key_of_id(row_id)], dtype=np.int64))[0])
+        (handle,) = self.find([key_of_id(row_id)])
         return self.entry(handle) if handle >= 0 else None
 
-    def mark(self, handles: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Note that the input holds these rows (no handle twice); False where that was known already."""
-        first = np.empty(len(handles), dtype=np.bool_)
-        base = 0
-        for columns in self._columns:
-            here = (handles >= base) & (handles < base + len(columns.ids))
-            places = handles[here] - base
-            first[here] = (columns.flags[places] & SEEN) == 0
-            columns.flags[places] |= SEEN
-            base += len(columns.ids)
+    def mark(self, handles: Sequence[int]) -> list[bool]:
+        """Note that the input holds these rows; False where that was known already."""
+        first = []
+        for handle in handles:
+            stretch, number = self._at(handle)
+            first.append(not stretch.flags[number] & SEEN)
+            stretch.flags[number] |= SEEN
         return first
 
     def living(self) -> Counter[str]:
@@ -257,9 +221,10 @@ class Index:
 
     def met_since(self, offset: int, *, real_only: bool) -> int:
         """How many ids have their first line at `offset` or later; `real_only`: made-up lines before it don't count."""
-        late = [columns.ids[columns.places >= offset] for columns in self._columns]
-        passed_over = MADE_UP if real_only else 0
-        early = [columns.ids[(columns.places < offset) & (columns.flags & passed_over == 0)] for columns in self._columns]
+        import numpy as np  # noqa: PLC0415 - asked of a run that was killed
+
+        late = [stretch.ids_in(offset, self.size, 0) for stretch in self._stretches]
+        early = [stretch.ids_in(0, offset, MADE_UP if real_only else 0) for stretch in self._stretches]
         return len(np.setdiff1d(np.concatenate(late), np.concatenate(early))) if late else 0
 
     def living_places(self, *, real_only: bool = False, seen: bool | None = None) -> Iterator[int]:
@@ -267,30 +232,40 @@ class Index:
         that `mark` was told of, or the others.
         """
         looked_at = DEAD | (MADE_UP if real_only else 0) | (0 if seen is None else SEEN)
-        wanted = SEEN if seen else 0
-        for columns in self._columns:  # each holds a stretch of the file, so that one at a time is sorted
-            places = np.sort(columns.places[(columns.flags & looked_at) == wanted])
-            for start in range(0, len(places), PLACES_AT_ONCE):
-                yield from (columns.base + place for place in places[start : start + PLACES_AT_ONCE].tolist())
+        for stretch in self._stretches:
+            yield from stretch.places(looked_at, SEEN if seen else 0)
+
+    def _tally(self) -> Counter[int]:
+        """How many lines have the same flags."""
+        return sum((stretch.tally() for stretch in self._stretches), Counter())
 
     def _count(self, but_not: int) -> Counter[str]:
         counts: Counter[str] = Counter()
-        for columns in self._columns:
-            flags = columns.flags[(columns.flags & (DEAD | but_not)) == 0] & STATUS_BITS
-            for code, count in enumerate(np.bincount(flags, minlength=len(STATUSES)).tolist()):
-                counts[STATUSES[code]] += count
-        return +counts
+        for flags, count in self._tally().items():
+            if not flags & (DEAD | but_not):
+                counts[STATUSES[flags & STATUS_BITS]] += count
+        return counts
 
-    def _at(self, handle: int) -> tuple[_Columns, int]:
-        for columns in self._columns:
-            if handle < len(columns.ids):
-                return columns, handle
-            handle -= len(columns.ids)
+    def _at(self, handle: int) -> tuple[Stretch, int]:
+        for stretch in self._stretches:
+            if handle < len(stretch.ids):
+                return stretch, handle
+            handle -= len(stretch.ids)
         raise IndexError(handle)
+
+
+def _stretch(base: int, gathered: Gathered) -> Stretch:
+    if len(gathered.ids) <= FEW:
+        return FewLines(base, gathered)
+    from batch_runner.output.columns import ManyLines  # noqa: PLC0415 - numpy
+
+    return ManyLines(base, gathered)
 
 
 def _give_memory_back() -> None:
     """Tell glibc to let go of what sorting has left behind: it would keep several bytes a line for later."""
+    import ctypes  # noqa: PLC0415 - only after a large output
+
     with suppress(AttributeError, OSError):  # other C libraries let go by themselves
         ctypes.CDLL(None).malloc_trim(0)
 

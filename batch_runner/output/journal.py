@@ -16,14 +16,14 @@ import os
 import threading
 import time
 from collections import deque
-from contextlib import suppress
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-from batch_runner.failures import CannotStart, OutputLost
+from batch_runner.failures import CannotStart
 from batch_runner.loader import RUN_LINE_START
 from batch_runner.output import rescue
 from batch_runner.output.file import repair, sync_folder, sync_to_disk
+from batch_runner.output.underway import Line, tell
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -39,14 +39,6 @@ FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 """Errors that end when somebody makes room."""
 
 COPY_BYTES = 1024 * 1024
-
-
-class Line(NamedTuple):
-    """A line on its way; `written` is done when the line is."""
-
-    text: bytes
-    synced: bool
-    written: asyncio.Future[None]  # the event loop's: the thread never touches it
 
 
 class Stall(NamedTuple):
@@ -86,12 +78,13 @@ class Journal:
         """The last one that was written."""
         self._unsynced: list[bytes] = []
         self._unsynced_since: float | None = None
+        self._gathered: list[Line] = []  # the event loop's
         self._waiting: deque[Line] = deque()
         self._at_hand: list[Line] = []
-        self._something = threading.Condition(threading.Lock())
-        self._asleep = False
+        self._lock = threading.Lock()
+        self._something = threading.Condition(self._lock)
+        self._asleep = self._closing = False
         self._no_more_waiting = threading.Event()
-        self._closing = False
         self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
 
     def __enter__(self) -> Self:
@@ -114,7 +107,8 @@ class Journal:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.wait_no_longer()  # whoever could wait has left
-        with self._something:
+        self._hand_over()
+        with self._lock:
             self._closing = True
             self._something.notify()
         self._thread.join()
@@ -144,23 +138,30 @@ class Journal:
     @property
     def unwritten(self) -> int:
         """Lines that were handed over and aren't written yet."""
-        with self._something:
-            return sum(bool(line.text) for line in (*self._at_hand, *self._waiting))
+        with self._lock:
+            return sum(bool(line.text) for line in (*self._at_hand, *self._waiting, *self._gathered))
 
     async def append(self, line: bytes, *, synced: bool = False) -> None:
         r"""Write `line`, which ends in `\\n`; with `synced`, wait until it is on the disk.
 
         Raises `OutputLost` when it could be kept nowhere.
         """
-        written = asyncio.get_running_loop().create_future()
-        with self._something:
-            if self._bug is not None:
-                raise self._bug
-            self._waiting.append(Line(line, synced, written))
+        loop = asyncio.get_running_loop()
+        written = loop.create_future()
+        if not self._gathered:
+            loop.call_soon(self._hand_over)  # lines that come in one turn of the event loop wake the thread once
+        self._gathered.append(Line(line, synced, written))
+        await written
+
+    def _hand_over(self) -> None:
+        lines, self._gathered = self._gathered, []
+        with self._lock:
+            self._waiting += lines
             if self._asleep:
                 self._asleep = False
                 self._something.notify()
-        await written
+        if self._bug is not None:
+            tell(lines, self._bug)
 
     async def room(self) -> None:
         """Wait until everything handed over so far is written: at once, but for a full disk. Raises as `append` does."""
@@ -175,22 +176,22 @@ class Journal:
         try:
             self._write_all()
         except Exception as bug:  # noqa: BLE001 - a thread that dies in silence would let the run wait for ever
-            with self._something:
+            with self._lock:
                 self._bug = bug
-            _tell([*self._at_hand, *self._waiting], bug)
+            tell([*self._at_hand, *self._waiting], bug)
 
     def _write_all(self) -> None:
         while (batch := self._next_batch()) is not None:
             kept = self._write(batch)
             if kept and (self._sync_is_due() or any(line.synced for line in batch)):
                 kept = self._sync()
-            _tell(self._at_hand, None if kept else self.lost)
+            tell(self._at_hand, None if kept else self.lost)
             self._at_hand = []
         self._sync()
 
     def _next_batch(self) -> list[Line] | None:
         """What has gathered; empty when a sync is due first; `None` when the journal closes."""
-        with self._something:
+        with self._lock:
             since = self._unsynced_since
             wait = None if since is None else max(0.0, since + SYNC_SECONDS - time.monotonic())
             self._asleep = True
@@ -221,7 +222,7 @@ class Journal:
             self._run_line = next((text for text in reversed(texts) if text.startswith(RUN_LINE_START)), self._run_line)
             self._unsynced += texts
             self._unsynced_since = self._unsynced_since or time.monotonic()
-        _tell([line for line in batch if not line.synced])
+        tell([line for line in batch if not line.synced])
         self._at_hand = [line for line in batch if line.synced]
         return True
 
@@ -331,20 +332,3 @@ class Journal:
         except OSError:
             return False
         return True
-
-
-def _tell(lines: list[Line], error: Exception | None = None) -> None:
-    """Have the event loop tell all who wait for `lines`, in one turn: written, or an error."""
-    if lines:
-        with suppress(RuntimeError):  # it is closed: nobody waits any more
-            lines[0].written.get_loop().call_soon_threadsafe(_wake, lines, error)
-
-
-def _wake(lines: list[Line], error: Exception | None) -> None:
-    for line in lines:
-        if line.written.done():
-            continue  # whoever waited has left; the line is written all the same
-        if error is None:
-            line.written.set_result(None)
-        else:
-            line.written.set_exception(OutputLost(error.strerror or str(error)) if isinstance(error, OSError) else error)

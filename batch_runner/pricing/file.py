@@ -11,7 +11,6 @@ output = 4.40
 from __future__ import annotations
 
 import re
-import tomllib
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,6 +37,8 @@ def read_prices(name: str | None) -> Prices:
     """
     if name is None:
         return Prices()
+    import tomllib  # noqa: PLC0415 - only where there is a file of prices
+
     try:
         text = Path(name).expanduser().read_text(encoding="utf-8-sig")
         document = tomllib.loads(text, parse_float=Decimal)

@@ -1,67 +1,61 @@
-"""OpenAI's own prices, as the installed genai-prices knows them. It is imported here only, when a price is needed: it takes
-a fifth of a second. Its snapshot calls itself as old as the process, so its version and its last change stand for its date.
-"""
+"""OpenAI's own prices: a table that `make prices` made of genai-prices, which itself would take each run 0.1 s and 12 MiB."""
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+import re
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import orjson
 
 from batch_runner.pricing.money import Price, Rates
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Mapping, Sequence
+    from datetime import date
 
-PROVIDER = "openai"
+TABLE = Path(__file__).with_name("listed.json")
+"""Its form is told where it is written, in tests/pricing/make.py."""
+
+DAY = re.compile(r"-(20\d\d)([01]\d)([0-3]\d)\b")
+"""The day in the name of a snapshot, as gateways shorten it."""
 
 
-def listed_price(model: str) -> Price | None:
-    """What OpenAI asks for `model`; `None` when genai-prices doesn't know it."""
-    from genai_prices import Usage, calc_price  # noqa: PLC0415 - see above
-
-    try:
-        found = calc_price(Usage(input_tokens=1, output_tokens=1), model_ref=model, provider_id=PROVIDER).model_price
-    except LookupError:
+def listed_price(model: str, day: date | None = None) -> Price | None:
+    """What OpenAI asks for `model` on a `day`, today unless told; `None` when the table doesn't know it."""
+    name = model.lower()
+    found = _find(name) or _find(DAY.sub(r"-\1-\2-\3", name))
+    if found is None:
         return None
-    prompt, completion = getattr(found, "input_mtok", None), getattr(found, "output_mtok", None)
-    if prompt is None or completion is None:
-        return None
-    parts = (prompt, getattr(found, "cache_read_mtok", None) or prompt, completion)
-    starts = sorted({tier.start for part in parts for tier in getattr(part, "tiers", ())})
-    return Price(_rates(parts, 0), tuple((start, _rates(parts, start + 1)) for start in starts))
+    on = str(day or datetime.now(UTC).date())
+    return _price(found["prices"][max(start for start in found["prices"] if start <= on)])
 
 
-@lru_cache(maxsize=1)
 def list_version() -> str:
     """How the list is called where its prices are shown: `genai-prices 0.2.3 of 2026-11-09`, the day of the last change of any
     price that it knows of; it holds later ones, too, that were announced beforehand.
     """
-    from importlib.metadata import version  # noqa: PLC0415 - needed for display only
-
-    changes = [day for day in _changes() if day <= datetime.now(UTC).date()]
-    return f"genai-prices {version('genai-prices')}" + (f" of {max(changes)}" if changes else "")
+    source: str = _table()["source"]
+    return source
 
 
-def _changes() -> Iterator[date]:
-    """The days from which on some price in the list holds."""
-    from genai_prices.data import providers  # noqa: PLC0415 - see above
-
-    for model in (model for provider in providers for model in provider.models):
-        for price in model.prices if isinstance(model.prices, list) else ():
-            day = getattr(price.constraint, "start_date", None)
-            if isinstance(day, date):
-                yield day
+@lru_cache(maxsize=1)
+def _table() -> dict[str, Any]:
+    document: dict[str, Any] = orjson.loads(TABLE.read_bytes())
+    return document
 
 
-def _rates(parts: tuple[Any, ...], prompt_tokens: int) -> Rates:
-    return Rates(*(_at(part, prompt_tokens) for part in parts))
+def _find(name: str) -> dict[str, Any] | None:
+    """The model that goes by `name`, or else the first with a pattern that takes it in."""
+    models: list[dict[str, Any]] = _table()["models"]
+    named = (model for model in models if name in model["names"])
+    return next(named, None) or next((model for model in models if model["pattern"] and re.search(model["pattern"], name)), None)
 
 
-def _at(part: Any, prompt_tokens: int) -> Decimal:
-    """The rate for a prompt of so many tokens: a part is a number, or a base and tiers."""
-    if isinstance(part, Decimal):
-        return part
-    tiers = sorted(part.tiers, key=lambda tier: int(tier.start), reverse=True)
-    return Decimal(next((tier.price for tier in tiers if prompt_tokens > tier.start), part.base))
+def _price(steps: Mapping[str, Sequence[str]]) -> Price | None:
+    """The price that these rates make, by the tokens that a prompt must have more than; none where it isn't sold by tokens."""
+    rates = {int(start): Rates(*map(Decimal, each)) for start, each in steps.items()}
+    return Price(rates.pop(0), tuple(rates.items())) if rates else None

@@ -13,6 +13,7 @@ import orjson
 
 from batch_runner.clock import timestamp
 from batch_runner.output.heartbeat import heartbeat_path, process_since
+from batch_runner.replacement import replace_file
 from batch_runner.reporters.costs import cost_document
 from batch_runner.reporters.wording import limit_in_words, one_line
 from batch_runner.totals import row_counts
@@ -189,13 +190,9 @@ class Heartbeat:
         return orjson.dumps(facts, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
     def _write(self, text: bytes) -> None:
-        temporary = self._path.with_name(self._path.name + ".new")
         try:
-            temporary.write_bytes(text)
-            temporary.replace(self._path)
+            replace_file(self._path, text)
         except OSError:
-            with suppress(OSError):
-                temporary.unlink()
             with suppress(OSError):
                 _overwrite(self._path, text)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import shlex
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -32,12 +31,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from batch_runner.progress import RunReport
+    from batch_runner.spending import CapReached
     from batch_runner.totals import Totals
 
 SCHEMA = 1
 MOST_REASON = 1000
 """Characters: the paths in it must stay whole."""
-AMOUNT = re.compile(r"\d[\d,]*(?:\.\d+)?")
 CAPS = (MAX_COST, MAX_TOTAL_TOKENS)
 """The caps on cost."""
 
@@ -85,7 +84,7 @@ def next_command(report: RunReport, command: Sequence[str], output: str) -> list
     if report.exit_status is ExitStatus.SPEND_CAP:
         resumes = unsent or standing[Status.UNFINISHED] or "retry" in command[1:2]
         again = command if resumes else ["batch-runner", "retry", output, "--only", "truncated", *_caps_in(command)]
-        return _with_more(again, report.reason)
+        return _with_more(again, report.cap)
     if report.exit_status not in {ExitStatus.OK, ExitStatus.ROWS_NOT_OK} or unsent:
         return list(command)
     if standing[Status.FAILED] or standing[Status.UNFINISHED]:
@@ -112,16 +111,14 @@ def _caps_in(command: Sequence[str]) -> Iterator[str]:
             yield from (flag, value)
 
 
-def _with_more(command: Sequence[str], reason: str) -> list[str]:
-    """The same command with twice the cap that `reason` names, or more where the next row needs more: with the same one, be it of
-    the command, a variable or a job, it would send nothing.
+def _with_more(command: Sequence[str], cap: CapReached | None) -> list[str]:
+    """The same command with twice that cap, or more where the next row needs more: with the same one, be it of the command, a
+    variable or a job, it would send nothing. Only a job file raises a job's budget.
     """
     words = list(command)
-    flag = next((cap for cap in CAPS if reason.startswith(cap)), None)
-    if flag is None:
+    if cap is None or cap.flag not in CAPS:
         return words
-    limit, spent, asked, *_ = (float(each.replace(",", "")) for each in AMOUNT.findall(reason.removeprefix(flag)))
-    more = _as_typed(max(2 * limit, 1.1 * (spent + asked)))
+    flag, more = cap.flag, _as_typed(max(2 * float(cap.limit), 1.1 * float(cap.used + cap.asked)))
     for place, word in enumerate(words):
         if word.startswith(f"{flag}="):
             return [*words[:place], f"{flag}={more}", *words[place + 1 :]]

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
 import orjson
 
 from batch_runner.blocks import in_blocks
@@ -31,8 +30,6 @@ from batch_runner.upkeep.shared_runs import groups_of, hidden_and_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-    from numpy.typing import NDArray
 
     from batch_runner.clock import Clock
     from batch_runner.exits import ExitStatus
@@ -138,21 +135,21 @@ class _Join:
             lines = lines_at(file, source.index, source.index.living_places(), unreadable=False)
             found = _rows(lines, next(iter(source.index.run_lines.values())))
             for block in in_blocks(found, lambda row: len(row.line), most=LINES_AT_ONCE, most_bytes=BYTES_AT_ONCE):
-                keys = np.array([key_of_id(row.id) for row in block], dtype=np.int64)
-                handles = np.stack([each.index.find(keys) for each in self._sources])
-                for row, of_row in zip(block, handles.T, strict=True):
+                keys = [key_of_id(row.id) for row in block]
+                handles = [each.index.find(keys) for each in self._sources]
+                for row, of_row in zip(block, zip(*handles, strict=True), strict=True):
                     line = self._chosen(row, place, of_row)
                     if line is not None:
                         yield row.run_line, line
 
-    def _chosen(self, row: _Found, place: int, handles: NDArray[np.int64]) -> bytes | None:
+    def _chosen(self, row: _Found, place: int, handles: Sequence[int]) -> bytes | None:
         """The line that stands for a row; `None` when another output gives it."""
-        holders = np.flatnonzero(handles >= 0).tolist()
+        holders = [each for each, handle in enumerate(handles) if handle >= 0]
         self._met[self._groups[place]] += not any(self._groups[each] == self._groups[place] for each in holders if each < place)
-        made_up = self._sources[place].index.entry(int(handles[place])).made_up
+        made_up = self._sources[place].index.entry(handles[place]).made_up
         if row.document is None:
             return row.line if len(holders) == 1 else None
-        records = {each: self._record(row.id, each, int(handles[each])) for each in holders if each != place}
+        records = {each: self._record(row.id, each, handles[each]) for each in holders if each != place}
         others = {each: record for each, record in records.items() if record is not None}
         if not others:
             return self._counted(row.document, row.line, made_up=made_up)

@@ -356,6 +356,39 @@ async def test_a_named_limit_is_kept_and_one_above_what_the_user_told_changes_no
     assert bench.admission._finder.rate <= 10.0
 
 
+async def test_a_limit_on_tokens_that_a_refusal_names_is_counted_from_then_on() -> None:
+    told: list[str] = []
+    bench = Bench(rpm=None, concurrency=None, tell=told.append)
+    await bench.end(ANSWER)
+
+    await bench.end(replace(TOO_FAST, limit="tokens", tpm=900.0))
+    bench.sent_at.clear()
+    began = asyncio.get_running_loop().time()
+    for _ in range(20):
+        await bench.send(0.0)
+
+    assert "the service says that it takes 900 tokens/min: they are counted now" in told
+    assert bench.sent_at[-1] - began == pytest.approx(20 * 15 / 15 + 3, abs=2)
+    bench.assert_nothing_is_held()
+
+
+async def test_a_named_limit_on_tokens_is_looked_beyond_after_a_while() -> None:
+    told: list[str] = []
+    bench = Bench(rpm=None, concurrency=None, tell=told.append)
+    await bench.end(ANSWER)
+    await bench.end(replace(TOO_FAST, limit="tokens", tpm=900.0))
+    loop = asyncio.get_running_loop()
+    while loop.time() < 200:
+        await bench.send(0.05)
+    counted = len(bench.sent_at)
+    while loop.time() < 400:
+        await bench.send(0.05)
+
+    assert any("seeing whether it takes more" in line for line in told)
+    assert counted == pytest.approx(200, abs=10)
+    assert len(bench.sent_at) > 4 * counted
+
+
 @pytest.mark.parametrize(
     ("kind", "max_attempts", "times"),
     [

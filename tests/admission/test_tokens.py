@@ -1,4 +1,3 @@
-import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -19,10 +18,8 @@ from batch_runner.admission.tokens import (
     Book,
     Charge,
     TokenLedger,
-    TokenPace,
 )
-from batch_runner.failures import Failure, FailureKind, Scope
-from batch_runner.records import Completion, Status, Tokens, Usage
+from batch_runner.records import Tokens, Usage
 
 Play = Callable[[Coroutine[Any, Any, Any]], Any]
 
@@ -335,53 +332,24 @@ def test_what_is_used_never_runs_ahead_of_the_limit(sizes: list[int], shares: li
         bench.ledger.answered(charge, used(0, round(size * share)))
 
 
-# waiting for it
+def test_a_limit_that_a_refusal_names_is_counted_from_then_on() -> None:
+    bench = Bench()
+    charge = bench.send()
 
-ANSWER = Completion(Status.OK, "", "stop", "o1", used(100, 100), "", 200)
-TOO_FAST = Failure(FailureKind.RATE_LIMITED, Scope.EVERYONE, "no")
+    bench.ledger.change(60 * RATE / 2)
+    bench.ledger.refused(charge)
 
-
-def test_without_a_limit_everything_goes_and_nothing_is_charged(play: Play) -> None:
-    async def go() -> None:
-        pace = TokenPace(None)
-        charge = pace.charge(ASKED)
-        assert (pace.left, charge) == (0, None)
-        pace.ended(charge, ANSWER)
-
-    play(go())
-
-
-def test_what_is_given_back_lets_the_next_request_go_so_much_sooner(play: Play) -> None:
-    async def go() -> float:
-        pace = TokenPace(60 * RATE)
-        charge = pace.charge(ASKED)
-        await asyncio.sleep(1.0)
-        before = pace.left
-        pace.ended(charge, ANSWER)
-        return before - pace.left
-
-    assert play(go()) == pytest.approx(800 / (SHARE * RATE), rel=0.02)
+    assert bench.ledger.book is Book.USE
+    assert bench.ledger.wait() == FIRST_PAUSE
+    bench.now += FIRST_PAUSE
+    bench.ledger.charge(ASKED)
+    bench.now += SILENCE_SECONDS
+    assert bench.ledger.wait() == pytest.approx(
+        (1000 + STAND_BACK_SECONDS * RATE / 2) / (SHARE * RATE / 2) - FIRST_PAUSE - SILENCE_SECONDS, rel=0.02
+    )
 
 
-@pytest.mark.parametrize(
-    ("verdict", "waits"),
-    [
-        pytest.param(ANSWER, 200 / RATE, id="an answer"),
-        pytest.param(Failure(FailureKind.BAD_REQUEST, Scope.ROW, ""), 0.0, id="a bad row"),
-        pytest.param(Failure(FailureKind.SERVER_ERROR, Scope.ROW, ""), 0.0, id="a server error"),
-        pytest.param(Failure(FailureKind.TIMEOUT, Scope.ROW, ""), 1000 / RATE, id="no answer"),
-        pytest.param(None, 1000 / RATE, id="nobody knows"),
-        pytest.param(TOO_FAST, FIRST_PAUSE, id="too fast"),
-        pytest.param(Failure(FailureKind.RATE_LIMITED, Scope.EVERYONE, "", limit="tokens"), FIRST_PAUSE, id="too many tokens"),
-        pytest.param(Failure(FailureKind.RATE_LIMITED, Scope.EVERYONE, "", limit="requests"), 0.0, id="too many requests"),
-        pytest.param(Failure(FailureKind.CONCURRENCY_LIMITED, Scope.EVERYONE, ""), 0.0, id="too many at once"),
-    ],
-)
-def test_each_end_of_an_attempt_is_booked_as_what_it_is(play: Play, verdict: Any, waits: float) -> None:
-    async def go() -> float:
-        pace = TokenPace(60 * RATE)
-        assert pace.ledger is not None
-        pace.ended(pace.charge(ASKED), verdict)
-        return pace.ledger.wait()
+def test_what_answers_usually_use_is_charged_before_the_first_one() -> None:
+    ledger = TokenLedger(60 * RATE, lambda: 0.0, usual=300.0)
 
-    assert play(go()) == pytest.approx(waits, rel=0.02, abs=0.001)
+    assert ledger.charge(ASKED).amount == pytest.approx(300)

@@ -44,6 +44,17 @@ def test_tokens_per_minute_are_used_whichever_way_the_service_counts(counting: C
     assert row.refused < 1.0
 
 
+@pytest.mark.parametrize("counting", WORDS)
+def test_a_limit_on_tokens_that_only_refusals_name_is_used_whichever_way_it_is_counted(counting: Counting) -> None:
+    limit = RateLimit("tokens", 1_000_000, counting=counting)
+
+    row = kept(Cell(counting, (limit,), use=0.05, hints=False, named=True, workers=WORKERS, warm_up=120), minutes=8)
+
+    assert row.used >= 90.0
+    assert row.refused < 1.0
+    assert row.refused_early <= 5.0
+
+
 def test_of_two_limits_the_tighter_is_used() -> None:
     limits = (RateLimit("requests", 600, burst=10), RateLimit("tokens", 1_020_000, counting="use"))
 

@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks.adaptive import Line, lines, play
+from batch_runner.admission.finder import Finder
+from benchmarks.adaptive import Line, figures_of, lines, play
+from benchmarks.simulation import Simulation
 
 QUICK = (
     "600/min, bucket of 1 s",
@@ -38,3 +40,18 @@ def test_a_wrong_pause_is_obeyed_all_the_same() -> None:
 
     assert figures.refused <= 0.01
     assert figures.used < 0.7
+
+
+@pytest.mark.parametrize("told", [60.0, 600.0, 10_000.0])
+@pytest.mark.parametrize("name", ["600/min, bucket of 1 s", "600/min, sliding window"])
+def test_headers_of_somebody_else_neither_slow_a_run_down_nor_have_it_refused(name: str, told: float) -> None:
+    line = the(name)
+
+    def make() -> Finder:
+        finder = Finder(line.ceilings, 0.0)
+        finder.hint(told / 60)
+        return finder
+
+    figures = figures_of(Simulation(line.service, make, seed=1, seconds=line.seconds).run(), line)
+
+    assert figures.hold(line.asked), figures

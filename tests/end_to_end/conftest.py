@@ -38,7 +38,7 @@ COMMAND = (sys.executable, "-m", "batch_runner")
 FIVE = ("prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens", "total_tokens")
 KEY = "sk-rehearsal-4711"
 PRICES = Path(__file__).parent / "prices.toml"
-"""What the models asked here cost: a hundred commands need not look at OpenAI's list, which takes each a fifth of a second."""
+"""What the models asked here cost, whatever OpenAI's list says."""
 LEAKY = ("_PROXY", "_API_KEY", "BATCH_RUNNER_", "OPENAI_")
 """Variables named so would change what a run does."""
 
@@ -259,9 +259,18 @@ def _loop_beside() -> Iterator[asyncio.AbstractEventLoop]:
     thread = threading.Thread(target=loop.run_forever, name="servers")
     thread.start()
     yield loop
+    asyncio.run_coroutine_threadsafe(_deserted_ended(), loop).result(20)
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
     loop.close()
+
+
+async def _deserted_ended() -> None:
+    """End what servers by hand still do for clients that left, as `asyncio.run` would."""
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
 
 
 @pytest.fixture

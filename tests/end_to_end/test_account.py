@@ -17,11 +17,12 @@ from click.testing import CliRunner
 from batch_runner import CannotStart, run_file
 from batch_runner.commands.main import cli
 from batch_runner.endpoint import Endpoint
+from batch_runner.exchange import MOST_BYTES
 from batch_runner.fake_server import Account, Scenario
 from batch_runner.inquiry import Account as Told
 from batch_runner.inquiry import look
 from batch_runner.leaving import Waits
-from batch_runner.transport import MOST_BYTES, HttpTransport
+from batch_runner.transport import HttpTransport
 from tests.end_to_end.conftest import KEY, until
 from tests.end_to_end.test_on_the_wire import REPLY
 
@@ -148,6 +149,19 @@ def test_a_dead_key_ends_with_4_its_cause_and_the_next_step(servers: Servers, di
     assert "127.0.0.1 refuses the key: " in end.err
     assert "set another one" in end.err
     assert (document["schema"], document["failure"]["kind"]) == (1, "invalid_key")
+
+
+@pytest.mark.parametrize("command", ["models", "quota"])
+def test_a_service_of_this_machine_that_wants_a_key_and_got_none_is_told_with_where_to_say_it(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    gateway = servers.gateway(Scenario(dialect="new-api", keys=("sk-another-4711",)))
+    monkeypatch.setenv("BATCH_RUNNER_API_KEY", "")
+
+    end = asked(command, "--endpoint", gateway.url)
+
+    assert end.status == 4
+    assert "no key was sent: set BATCH_RUNNER_API_KEY (or name another variable with --api-key-env" in end.err
 
 
 @pytest.mark.parametrize("command", ["models", "quota"])

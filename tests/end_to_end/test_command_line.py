@@ -76,21 +76,44 @@ def test_the_version_names_python_and_the_platform(place: Place) -> None:
     assert platform.system() in end.out
 
 
-@pytest.mark.parametrize("flag", ["--help", "--version"])
-def test_help_and_version_load_nothing_heavy(place: Place, flag: str) -> None:
+def loaded_by(place: Place, *arguments: str | Path) -> set[str]:
+    """The modules that a command imports before it ends well."""
     done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "batch_runner", flag],
+        [sys.executable, "-X", "importtime", "-m", "batch_runner", *arguments],
         cwd=place.folder,
         env=place.environment(),
         capture_output=True,
         text=True,
         check=True,
     )
-
-    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
     assert "click" in loaded
+    return loaded
+
+
+@pytest.mark.parametrize("flag", ["--help", "--version"])
+def test_help_and_version_load_nothing_heavy(place: Place, flag: str) -> None:
     ours = {"fake_server", "runner", "records", "settings", "commands.run", "commands.running"}
-    assert not {"aiohttp", "asyncio", "numpy", "orjson", "rich", *(f"batch_runner.{name}" for name in ours)} & loaded
+
+    assert not {"aiohttp", "asyncio", "numpy", "orjson", "rich", *(f"batch_runner.{name}" for name in ours)} & loaded_by(
+        place, flag
+    )
+
+
+def test_a_run_of_some_thousand_rows_loads_nothing_that_only_others_need(place: Place, gateway: ServedHere) -> None:
+    ours = {"check", "fake_server", "pilot", "nightly", "notices.log", "output.columns", "sorted_keys"}
+    theirs = {"aiolimiter", "apprise", "difflib", "genai_prices", "numpy", "pydantic", "rich", "structlog", "zipfile"}
+    heavy = theirs | {f"batch_runner.{name}" for name in ours}
+    place.write_questions(3)
+    command = ("run", place.prompts, "--endpoint", gateway.url)
+
+    first = loaded_by(place, *command)
+    place.write_questions(5)
+    resumed = loaded_by(place, *command)
+
+    assert gateway.books().requests == 5
+    assert "aiohttp" in first
+    assert not heavy & (first | resumed)
 
 
 # Mistakes
@@ -375,6 +398,19 @@ def test_a_key_comes_from_the_variable_or_the_file_that_was_named(place: Place, 
     run(place, gateway, "--api-key-file", "my.key", "--fresh")
 
     assert gateway.books().authorizations == {"Bearer sk-from-a-variable", "Bearer sk-from-a-file"}
+
+
+def test_a_service_of_this_machine_that_wants_a_key_and_got_none_says_first_where_to_set_it(
+    place: Place, servers: Servers
+) -> None:
+    place.write_questions(1)
+    gateway = servers.gateway(Scenario(keys=(KEY,)))
+
+    end = run(place, gateway, env={"BATCH_RUNNER_API_KEY": ""})
+
+    assert end.status == 4
+    assert "\ninvalid_key: no key was sent: set BATCH_RUNNER_API_KEY (or name another" in end.err
+    assert run(place, gateway).status == 0
 
 
 @pytest.mark.parametrize("key", [KEY, "plain-secret/4711+=="], ids=["sk", "plain"])

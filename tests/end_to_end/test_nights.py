@@ -86,6 +86,7 @@ def test_a_second_start_ends_with_75_and_leaves_the_first_alone(at_work: AtWork)
 
     assert second.status == 75
     assert f"Error: the job nightly is held by another run (process {first.pid} on " in second.err
+    assert second.err.endswith("Z); --wait waits for its turn\n")
     assert first.at_work
     assert gateway.books().requests == 3
     assert not job.out("2026-11-25").exists()

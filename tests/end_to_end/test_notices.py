@@ -145,7 +145,7 @@ def test_a_service_of_apprise_is_told(place: Place, gateway: ServedHere, box: Bo
     [
         pytest.param(lambda servers: Box(servers, status=404).url, "HTTP 404", id="one that says no"),
         pytest.param(lambda servers: Box(servers, seconds=1.5).url, "no answer within", id="a slow one"),
-        pytest.param(lambda _servers: f"http://127.0.0.1:9/{SECRET}", "Cannot connect", id="nobody there"),
+        pytest.param(lambda _servers: f"http://127.0.0.1:9/{SECRET}", "no connection with 127.0.0.1:9", id="nobody there"),
     ],
 )
 def test_whoever_can_not_be_told_is_named_in_a_line_and_the_run_is_what_it_is(

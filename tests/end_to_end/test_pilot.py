@@ -14,6 +14,7 @@ import pytest
 
 from batch_runner.fake_server import Fixed, Latency, Scenario
 from tests.end_to_end.conftest import until
+from tests.end_to_end.nights import Nightly
 
 if TYPE_CHECKING:
     from tests.end_to_end.conftest import Place, ServedHere, Servers
@@ -63,6 +64,22 @@ def test_a_cap_on_cost_answers_for_whoever_is_not_there(place: Place, gateway: S
     billed = gateway.at_rest().billed
     assert (billed["prompt_tokens"] * 1.10 + billed["completion_tokens"] * 4.40) / 1e6 <= 0.03
     assert "--pilot" not in end.err.splitlines()[-1]
+
+
+def test_a_job_can_have_a_pilot_too_and_its_budget_answers_for_whoever_is_not_there(place: Place, gateway: ServedHere) -> None:
+    prompts = place.write_questions(ROWS)
+    job = Nightly.of(place, gateway)
+    budgeted = Nightly.of(place, gateway, "max_cost_per_night = 5", name="budgeted")
+
+    refused = job.run("2026-11-24T22:00+01:00", "--pilot", "20")
+    end = budgeted.run("2026-11-24T22:00+01:00", "--pilot", "20")
+
+    assert refused.status == 3
+    assert "nobody is here to answer" in refused.err
+    assert end.status == 0, end.err
+    assert f"pilot    20 rows tell of the other {ROWS - 20}" in end.err
+    assert "nobody is here to ask: going on, max_cost_per_night holds" in end.err
+    assert gateway.books().attempts == dict.fromkeys(prompts, 1)
 
 
 def test_a_person_is_asked_and_the_same_line_without_the_pilot_goes_on(place: Place, gateway: ServedHere) -> None:

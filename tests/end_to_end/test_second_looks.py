@@ -69,18 +69,21 @@ def test_a_run_that_nobody_listens_to_is_made_all_the_same(place: Place, closed:
 
     done = subprocess.run(["bash", "-c", command], cwd=place.folder, env=place.environment(), check=False, timeout=30)
 
-    assert done.returncode == 0
+    assert done.returncode == (3 if closed == ">/dev/full" else 0)
     assert {row["status"] for row in place.rows()} == {"ok"}
 
 
-def test_a_document_that_a_full_disk_cut_off_is_told_of(place: Place) -> None:
-    place.write_questions(3)
-    place.run("run", place.prompts, "--endpoint", "fake")
+@pytest.mark.parametrize("words", ["--version", "run --help", "help exit-codes", "status prompts.results.jsonl --json"])
+def test_what_a_full_disk_cut_off_is_told_of_once_and_in_the_exit_status(place: Place, words: str) -> None:
+    if words.startswith("status"):
+        place.write_questions(3)
+        place.run("run", place.prompts, "--endpoint", "fake")
 
-    command = f"{' '.join(COMMAND)} status {place.out} --json > /dev/full"
+    command = f"{' '.join(COMMAND)} {words} > /dev/full"
     done = subprocess.run(["bash", "-c", command], cwd=place.folder, env=place.environment(), check=False, timeout=30, stderr=-1)
 
-    assert (done.returncode, done.stderr.count(b"stdout can't be written: No space left on device")) == (0, 1)
+    told = b"stdout can't be written: No space left on device; what stands there isn't all\n"
+    assert (done.returncode, done.stderr) == (3, told)
 
 
 def test_a_remembered_key_does_not_follow_to_another_endpoint(place: Place, servers: Servers) -> None:
@@ -139,9 +142,11 @@ def test_an_only_that_fits_no_row_says_so(place: Place) -> None:
     place.write_questions(1)
     place.run("run", place.prompts, "--endpoint", "fake")
 
-    told = place.run("retry", place.out, "--only", "timeout")
+    told = [place.run("retry", place.out, *only).err for only in (["--only", "timeout"], ["--only", "all"], [])]
 
-    assert "no row is timeout" in told.err
+    assert "no row is timeout" in told[0]
+    assert "no row is truncated or refused or failed or unfinished" in told[1]
+    assert "no row is failed or unfinished" in told[2]
 
 
 def test_instructions_that_begin_with_an_at_sign_survive_a_retry(place: Place, gateway: ServedHere) -> None:

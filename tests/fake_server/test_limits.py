@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from aiohttp import ClientSession
 
 from batch_runner.fake_server import ConcurrencyLimit, FakeGateway, Fixed, Hints, Latency, RateLimit, Scenario
+from batch_runner.fake_server.limits.values import SILENT
 from batch_runner.fake_server.limits.words import go_duration
 from tests.fake_server.asking import Told, ask, attempts, totals
 
@@ -99,6 +101,19 @@ async def test_a_silent_service_tells_nothing(session: ClientSession) -> None:
 
     assert not [name for name in told.headers if "retry" in name or "ratelimit" in name]
     assert "try again" not in told.error["message"]
+
+
+@pytest.mark.parametrize(
+    ("dialect", "words"),
+    [
+        ("openai", r"Rate limit reached for o1-mini\. Visit \S+ to learn more\."),
+        ("new-api", r"当前分组上游负载已饱和，请稍后再试.*"),
+    ],
+)
+async def test_a_refusal_need_not_name_its_limit(session: ClientSession, dialect: Any, words: str) -> None:
+    told = await refused(session, Scenario(dialect=dialect, limits=(TWO_A_MINUTE,), hints=replace(SILENT, limit_named=False)))
+
+    assert re.fullmatch(words, told.error["message"])
 
 
 async def test_a_request_larger_than_the_limit_is_told_so_without_a_time(session: ClientSession) -> None:

@@ -6,9 +6,9 @@ from urllib.parse import urlsplit
 
 import orjson
 import pytest
-from aiohttp import ClientSession
+from aiohttp import ClientSession, ServerDisconnectedError
 
-from batch_runner.fake_server import FakeGateway, Scenario, Script
+from batch_runner.fake_server import FakeGateway, Fixed, Latency, Scenario, Script
 from batch_runner.fake_server.protocol.catalogue import CATALOGUE
 from tests.fake_server.asking import ask, ask_by_hand, attempts, get, request, totals
 
@@ -280,3 +280,19 @@ async def test_the_row_of_a_prompt_can_be_found_by_its_text(session: ClientSessi
         await ask(session, gateway, messages=[{"role": "user", "content": [{"type": "text", "text": "in parts"}]}])
 
     assert len(attempts(gateway, "in parts")) == 1
+
+
+async def test_a_gateway_that_closes_leaves_nothing_at_work_for_clients_that_left_nor_for_those_who_wait(
+    session: ClientSession,
+) -> None:
+    others = asyncio.all_tasks()
+    async with FakeGateway(Scenario(latency=Latency(seconds=Fixed(60.0)))) as gateway:
+        asked = [asyncio.create_task(ask(session, gateway)) for _ in range(2)]
+        while gateway.stats()["totals"]["open"] < 2:
+            await asyncio.sleep(0.001)
+        asked[0].cancel()
+        await asyncio.sleep(0.01)
+
+    with pytest.raises(ServerDisconnectedError):
+        await asked[1]
+    assert asyncio.all_tasks() == others

@@ -110,6 +110,7 @@ def test_a_program_gets_the_same_as_a_document(tmp_path: Path) -> None:
         "zone": "Europe/Berlin",
         "inputs": [{"name": f"{tmp_path}/in/2026-11-24.jsonl", "found": "there is no such file"}],
         "retry_failed_from": "rows of the night before: there is none yet",
+        "left": None,
         "output": f"{tmp_path}/results/2026-11-24/x.jsonl",
         "output_is": "not there yet",
         "endpoint": "fake",
@@ -171,3 +172,57 @@ def test_what_a_job_names_and_is_not_there_is_told(tmp_path: Path, monkeypatch: 
     assert whole.lacking() == []
     assert lacks.lacking() == ["inputs", "its key", "tells"]
     assert lines(lacks)["tells"] == f"on_failure {tmp_path}/gone.sh, which is not there, or not to be run"
+
+
+@pytest.mark.parametrize(
+    ("keys", "inputs", "lacking"),
+    [
+        ('retry_failed_from = "itself"', "", ["retries"]),
+        ('retry_failed_from = "previous"', "", ["retries"]),
+        ('retry_failed_from = "previous"', 'inputs = "nightly.toml"\n', []),
+    ],
+)
+def test_a_job_whose_only_rows_are_those_of_an_output_lacks_them_before_there_is_one(
+    tmp_path: Path, keys: str, inputs: str, lacking: list[str]
+) -> None:
+    path = tmp_path / "nightly.toml"
+    path.write_text(f'{inputs}output = "{{date}}.jsonl"\n[job]\n{keys}\n', encoding="utf-8")
+
+    def lacks() -> list[str]:
+        return Outlook(tonight(read_job(str(path)), moment(EVENING)), read_settings({"endpoint": "fake"}), None).lacking()
+
+    assert lacks() == lacking
+    for day in ("2026-11-23", "2026-11-24"):
+        (tmp_path / f"{day}.jsonl").write_text("")
+    assert lacks() == []
+
+
+@pytest.mark.parametrize(
+    ("rows", "what"),
+    [
+        ({"ok": 3, "unattempted": 2}, "was left with 2 rows never sent"),
+        ({}, "was killed, and may have rows never sent"),
+        ({"ok": 3, "unfinished": 1}, ""),
+        ({"ok": 3}, ""),
+    ],
+)
+def test_what_the_night_before_never_sent_is_told_with_the_command_that_sends_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: dict[str, Any], what: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    left(tmp_path, "2026-11-23", at="2026-11-23T22:00+01:00", **rows)
+
+    seen = outlook(tmp_path)
+
+    how = "which tonight's inputs don't hold: batch-runner job run nightly.toml --night 2026-11-23"
+    assert lines(seen).get("left") == (f"the night of 2026-11-23 {what}, {how}" if what else None)
+    assert seen.document()["left"] == ({"night": "2026-11-23", "unsent": rows.get("unattempted")} if what else None)
+
+
+def test_nights_with_the_same_inputs_leave_nothing_behind(tmp_path: Path) -> None:
+    left(tmp_path, "2026-11-23", at="2026-11-23T22:00+01:00", ok=3, unattempted=2)
+    a_job(tmp_path)
+    path = tmp_path / "nightly.toml"
+    path.write_text(path.read_text().replace("in/{date}.jsonl", "in/all.jsonl"), encoding="utf-8")
+
+    assert tonight(read_job(str(path)), moment(EVENING)).left is None

@@ -96,7 +96,7 @@ async def test_a_server_that_does_not_answer_is_waited_for_no_longer_than_told(p
 
 
 async def test_nobody_there_is_told(unused_tcp_port: int) -> None:
-    with pytest.raises(Undelivered, match=r"Cannot connect to host .*\(2 attempts\)"):
+    with pytest.raises(Undelivered, match=r"no connection with 127\.0\.0\.1:\d+: Connection refused.*\(2 attempts\)"):
         await deliver(f"http://127.0.0.1:{unused_tcp_port}/secret", b"", "text/plain", seconds=5, attempts=2)
 
 

@@ -1,13 +1,31 @@
 """OpenAI's list prices as genai-prices tells them, against what OpenAI's price pages said in November 2026."""
 
 import re
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
+import genai_prices
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from batch_runner.pricing.listed import list_version, listed_price
+from batch_runner.pricing.listed import TABLE, list_version, listed_price
 from batch_runner.pricing.money import Rates
+from batch_runner.records import Usage
+from tests.pricing.make import PROVIDER, table, written
+
+FIRST_DAY = date(2024, 1, 1)
+NAMES = [name for model in table()["models"] for name in model["names"]]
+STARTS = [model["pattern"].replace("\\", "").strip("^$") for model in table()["models"] if model["pattern"]]
+ENDINGS = ["", "-2026-08-01", "-20260801", "-20261301", "-mini", "-x", ":y"]
+
+names = st.builds(
+    lambda start, ending, shape: shape(start + ending),
+    st.sampled_from([*NAMES, *STARTS, "nobody's"]),
+    st.sampled_from(ENDINGS),
+    st.sampled_from([str, str.upper]),
+)
+tokens = st.integers(0, 10**6)
 
 
 def rates(*numbers: str) -> Rates:
@@ -66,3 +84,39 @@ def test_the_list_names_its_version_and_the_day_of_its_last_change() -> None:
 
     assert told is not None
     assert date(2025, 6, 10) < date.fromisoformat(told[1]) <= datetime.now(UTC).date()
+
+
+def test_the_table_is_what_the_installed_list_makes_it() -> None:
+    assert TABLE.read_bytes() == written(table()), "make prices"
+
+
+@given(model=names, day=st.integers(0, 1500), prompt=tokens, cached=tokens, completion=tokens)
+def test_the_table_asks_what_genai_prices_asks(model: str, day: int, prompt: int, cached: int, completion: int) -> None:
+    cached, on = min(prompt, cached), FIRST_DAY + timedelta(days=day)
+    price = listed_price(model, on)
+
+    if price is None:
+        assert _sold_by_tokens(model, on) is None
+        return
+
+    asked = genai_prices.calc_price(
+        genai_prices.Usage(input_tokens=prompt, cache_read_tokens=cached, output_tokens=completion),
+        model_ref=model,
+        provider_id=PROVIDER,
+        genai_request_timestamp=datetime(on.year, on.month, on.day, 12, tzinfo=UTC),
+    )
+    assert price.at(prompt).cost(Usage(prompt, cached, completion, 0, prompt + completion)) == asked.total_price
+
+
+def _sold_by_tokens(model: str, on: date) -> object:
+    """What genai-prices asks for a model that is sold by tokens in and out; nothing where it isn't, or isn't known."""
+    try:
+        found = genai_prices.calc_price(
+            genai_prices.Usage(input_tokens=1, output_tokens=1),
+            model_ref=model,
+            provider_id=PROVIDER,
+            genai_request_timestamp=datetime(on.year, on.month, on.day, 12, tzinfo=UTC),
+        ).model_price
+    except LookupError:
+        return None
+    return getattr(found, "input_mtok", None) and getattr(found, "output_mtok", None)

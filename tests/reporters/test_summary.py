@@ -14,6 +14,7 @@ from batch_runner.pricing import Price, Prices, Rates
 from batch_runner.progress import RunReport
 from batch_runner.records import Bill, Status, Usage
 from batch_runner.reporters.summary import next_command, standing_in_words, summary_document, summary_lines
+from batch_runner.spending import CapReached
 from batch_runner.totals import UNATTEMPTED, Totals
 
 OUTPUT = Path("/data/my out.jsonl")
@@ -137,20 +138,27 @@ def test_rows_whose_cap_was_too_small_are_sent_again_with_a_larger_one() -> None
     assert int(command[6]) >= 4096
 
 
+def at_a_cap(flag: str, limit: str, used: str, asked: str, **rows: int) -> RunReport:
+    cap = CapReached(flag, Decimal(limit), Decimal(used), Decimal(asked), in_dollars=flag == "--max-cost")
+    return replace(a_report(ExitStatus.SPEND_CAP, str(cap), **rows), cap=cap)
+
+
 @pytest.mark.parametrize(
-    ("flags", "reason", "more"),
+    ("flags", "amounts", "more"),
     [
-        (("--max-cost", "5"), "--max-cost $5.0000 is reached: $4.9000 is spent, the next row may come to $0.2", "10"),
-        (("--max-cost", "$0.5"), "--max-cost $0.5000 is reached: $0.4 is spent, the next row may come to $0.2", "1"),
-        (("--max-cost", "$1_000"), "--max-cost $1,000.00 is reached: $999.00 is spent, the next row may come to $2", "2000"),
-        (("--max-cost", "0.0001"), "--max-cost $0.0001 is reached: $0 is spent, the next row may come to $0.29", "0.32"),
-        (("--max-total-tokens", "3000"), "--max-total-tokens 3,000 is reached: 2,900 is spent, the next needs 513", "6000"),
-        (("--max-total-tokens", "10k"), "--max-total-tokens 10,000 is reached: 8,986 is spent, the next needs 1,158", "20000"),
-        (("--max-total-tokens", "10"), "--max-total-tokens 10 is reached: 0 is spent, the next needs 65,600", "72160"),
+        (("--max-cost", "5"), ("5", "4.9", "0.2"), "10"),
+        (("--max-cost", "$0.5"), ("0.5", "0.4", "0.2"), "1"),
+        (("--max-cost", "$1_000"), ("1000", "999", "2"), "2000"),
+        (("--max-cost", "0.0001"), ("0.0001", "0", "0.29"), "0.32"),
+        (("--max-total-tokens", "3000"), ("3000", "2900", "513"), "6000"),
+        (("--max-total-tokens", "10k"), ("10000", "8986", "1158"), "20000"),
+        (("--max-total-tokens", "10"), ("10", "0", "65600"), "72160"),
     ],
-)  # fmt: skip
-def test_after_a_cap_the_same_command_has_a_cap_that_goes_on(flags: tuple[str, str], reason: str, more: str) -> None:
-    report = a_report(ExitStatus.SPEND_CAP, reason, ok=3, unattempted=3)
+)
+def test_after_a_cap_the_same_command_has_a_cap_that_goes_on(
+    flags: tuple[str, str], amounts: tuple[str, str, str], more: str
+) -> None:
+    report = at_a_cap(flags[0], *amounts, ok=3, unattempted=3)
 
     assert next_command(report, [*COMMAND, *flags], "out") == [*COMMAND, flags[0], more]
 
@@ -164,14 +172,19 @@ def test_after_a_cap_the_same_command_has_a_cap_that_goes_on(flags: tuple[str, s
     ],
 )
 def test_a_cap_said_elsewhere_or_otherwise_is_raised_too(called: list[str], again: list[str]) -> None:
-    reason = "--max-cost $0.0500 is reached: $0.0319 is spent or may have been, and the next row may come to $0.0182"
+    report = at_a_cap("--max-cost", "0.05", "0.0319", "0.0182", ok=3, unattempted=3)
 
-    assert next_command(a_report(ExitStatus.SPEND_CAP, reason, ok=3, unattempted=3), called, "out") == again
+    assert next_command(report, called, "out") == again
+
+
+def test_a_budget_of_a_job_is_raised_in_its_file_alone() -> None:
+    report = at_a_cap("max_cost_per_night", "5", "4.9", "0.2", ok=3, unattempted=3)
+
+    assert next_command(report, ["job", "run", "x.toml"], "out") == ["job", "run", "x.toml"]
 
 
 def test_where_only_larger_answers_were_left_to_buy_a_retry_goes_on() -> None:
-    reason = "--max-total-tokens 3,000 is reached: 2,900 is spent, the next row may come to 513"
-    report = a_report(ExitStatus.SPEND_CAP, reason, ok=3, truncated=3)
+    report = at_a_cap("--max-total-tokens", "3000", "2900", "513", ok=3, truncated=3)
 
     assert next_command(report, [*COMMAND, "--max-total-tokens", "3000"], "out") == [
         "batch-runner", "retry", "out", "--only", "truncated", "--max-total-tokens", "6000",

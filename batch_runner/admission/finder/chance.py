@@ -93,18 +93,18 @@ class Chance:
         since = next((at for at in range(len(falls) - 1, 0, -1) if falls[at].pace >= falls[at - 1].pace), 0)
         return falls[since:]
 
-    def held(self, attempts: int, refused: int) -> None:
-        """The pace hasn't risen since the last look or refusal: what was refused meanwhile came at any pace."""
-        if not self.share:
-            return
-        self._attempts += attempts - self._looked_at[0]
-        self._refused += refused - self._looked_at[1]
-        self._looked_at = attempts, refused
-        fade = min(1.0, REMEMBERED / max(1.0, self._attempts))
-        self._attempts, self._refused = fade * self._attempts, fade * self._refused
-        self.share = min(self.share, self._refused / max(1.0, self._attempts))
-        if self.share < LEAST_IN_A_ROW:
-            self.share = self._excuses = 0.0
+    def held(self, attempts: int, refused: int) -> float:
+        """The pace hasn't risen since the last look or refusal: what was refused meanwhile came at any pace. See `tries`."""
+        if self.share:
+            self._attempts += attempts - self._looked_at[0]
+            self._refused += refused - self._looked_at[1]
+            self._looked_at = attempts, refused
+            fade = min(1.0, REMEMBERED / max(1.0, self._attempts))
+            self._attempts, self._refused = fade * self._attempts, fade * self._refused
+            self.share = min(self.share, self._refused / max(1.0, self._attempts))
+            if self.share < LEAST_IN_A_ROW:
+                self.share = self._excuses = 0.0
+        return self.tries
 
     @property
     def tries(self) -> float:

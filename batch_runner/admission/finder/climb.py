@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import math
-
-MOST_DOUBLINGS = 20.0
 FIRST_STEP, MOST_STEP, FINDING_STEP = 0.01, 0.25, 1.0
-FIRST_RATE, UNHEARD, DOUBLING_SECONDS = 10.0, 4.0, 3.0
-"""At the start: the pace, the requests that may be sent until the quickest answer could have come, and the time to twice that."""
-
 LEAST_SECONDS, REQUESTS = 1.1, 4
 """Between two steps, at least so long and so many requests: a step that was too far has to be heard of."""
 
@@ -33,14 +27,6 @@ class Climb:
     def find(self, now: float) -> None:
         """Nothing is known of the limit yet: the pace is doubled until it is met."""
         self._step, self._stepped_at, self._from = FINDING_STEP, now, now
-
-    def most_at_start(self, now: float, quickest: float) -> float:
-        """The pace before the first refusal, where the quickest answer took so long.
-
-        What is sent until a refusal is heard is refused too. Nobody knows how long that takes, but no longer than an answer.
-        """
-        doublings: float = min(MOST_DOUBLINGS, max(0.0, now - self._from) / DOUBLING_SECONDS)
-        return max(FIRST_RATE, UNHEARD / quickest) * math.pow(2.0, doublings)
 
     def due(self, now: float, rate: float) -> bool:
         """Whether the next step may be made."""

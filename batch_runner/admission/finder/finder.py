@@ -14,11 +14,12 @@ from batch_runner.admission.finder.allowance import Allowance
 from batch_runner.admission.finder.blockage import Blockage
 from batch_runner.admission.finder.cap import Cap
 from batch_runner.admission.finder.chance import Chance
-from batch_runner.admission.finder.climb import FIRST_RATE
 from batch_runner.admission.finder.minute import MinuteWindow
-from batch_runner.admission.finder.rate import HELD, Rate
+from batch_runner.admission.finder.rate import HELD, Rate, a_minute
+from batch_runner.admission.finder.start import Start
 from batch_runner.admission.finder.values import Ceilings, Kind, Learned, Refusal, Sent
 from batch_runner.admission.finder.window import Window
+from batch_runner.admission.trust import contradicted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,27 +27,20 @@ if TYPE_CHECKING:
 FIRST_IN_FLIGHT = 8
 """More would overload a service with ten places before it is known how quick it can be."""
 
-MOST_RATE = 10_000.0
 EPISODE_SECONDS = 1.0
 """Refusals this close together are about one thing."""
-
-LONG_WAIT_SECONDS, LONG_WAIT_REQUESTS = 2.0, 4.0
-"""A service that asks to wait for so long, and for so many requests' time, has a window that is used up."""
 
 IN_VAIN = 2
 """So many refusals with nothing let in between them: a window is used up."""
 
-STORM, OF_LATE = 0.3, 0.1
-"""Where so great a share of what ended of late (each weighs so much) got no answer, nothing grows."""
-
 MOST_TICKS_AT_ONCE = 240
-FILL = 2.0
-"""Half a latency to fill a window, not one moment: what is sent together ends together."""
 
 MOST_IN_WINDOW = 1.5
 """Times its believed count, a window with room may be filled up so fast."""
 
 LEAST_LATENCY = 0.1
+LOOK_BACK_SECONDS = 120.0
+"""Over so long, more let in than a refusal names shows that it names somebody else's limit."""
 
 
 class Finder:
@@ -58,10 +52,10 @@ class Finder:
         wide = ceilings.rate is not None or ceilings.beside_tokens or ceilings.told
         self.in_flight = 0
         self._began = now
-        self._beside_tokens, self._told_in_flight = ceilings.beside_tokens, ceilings.told
+        self._start = Start(ceilings, now)
         self._tell = tell or _silent
         self._window = Window(ceilings.in_flight if wide else FIRST_IN_FLIGHT, ceilings.in_flight)
-        self._rate = Rate(ceilings, MOST_RATE if ceilings.beside_tokens else FIRST_RATE, now)
+        self._rate = Rate(ceilings, self._start.first, now)
         self._admitted = Admitted(now)
         self._allowance = Allowance()
         self._minute = MinuteWindow()
@@ -72,9 +66,7 @@ class Finder:
         self._sent = self._refused = self._in_vain = 0
         self._cut_number, self._cut_at = 0, float("-inf")
         self._refused_at = self._paused_until = float("-inf")
-        self._losses = 0.0
-        self._hinted: float | None = None
-        self._remembered = learned if self._rate.starting and not self._beside_tokens else None
+        self._remembered = learned if self._rate.starting and not ceilings.beside_tokens else None
         if self._remembered is not None:
             self._begin_as(self._remembered, now)
 
@@ -139,9 +131,12 @@ class Finder:
         """So many are in flight at the pace that is held, and room for half as many again."""
         return max(FIRST_IN_FLIGHT, min(self.most_in_flight, round(MOST_IN_WINDOW * self.rate * self._window.latency)))
 
-    def hint(self, rate: float) -> None:
-        """The service told, in passing, that it takes so much; it may mean somebody else. A start, never a ceiling."""
-        self._hinted = rate
+    def hint(self, rate: float, left: float = 0.0) -> None:
+        """The service told, in passing, that it takes so much, and that such a share of a minute's worth is left.
+
+        It may mean somebody else: a start, never a ceiling.
+        """
+        self._start.hint(rate, left)
 
     def pause_left(self, now: float) -> float:
         """Seconds until anything may be sent, where the service asked for a pause or lets nothing in; else 0."""
@@ -158,11 +153,10 @@ class Finder:
     def answered(self, sent: Sent, now: float, tokens: int | None) -> None:
         """It was answered with so many tokens; `None`: the service didn't say."""
         self._window.answered(sent.at, now, tokens)
-        self._losses -= OF_LATE * self._losses
 
     def lost(self) -> None:
         """One got no answer, or an error of the service's own: that is no limit, but nothing grows in a storm of them."""
-        self._losses += OF_LATE * (1.0 - self._losses)
+        self._window.lost()
 
     def pause(self, now: float, seconds: float) -> None:
         """The service asked everyone to wait so long."""
@@ -216,7 +210,7 @@ class Finder:
         self._minute.refused(now, self._admitted.minute(now), seconds, count, first=first)
         self._in_vain = self._in_vain + 1 if count <= 0 else 0
         self._cut_rate(sent, now, refusal, since_cut)
-        if first or self._in_vain >= IN_VAIN or self._minute.on(now) or self._is_told_to_wait(refusal):
+        if first or self._in_vain >= IN_VAIN or self._minute.on(now) or refusal.asks_for_long(self.rate):
             self._rate.pace.hold(self._blockage.begin(now, self.rate))
 
     def _is_cap(self, sent: Sent, now: float, refusal: Refusal, let_in: int) -> bool:
@@ -237,20 +231,18 @@ class Finder:
         self._tell(f"refused with {sent.in_flight} others in flight: at most {self._window.size:.0f} now (was {before:.0f})")
 
     def _leave_to_chance(self, pace: float, now: float) -> None:
-        before = self.rate
-        self._rate.tries = self._chance.tries
-        self._rate.forget(pace, now)
-        share = self._chance.share
+        before, share = self.rate, self._chance.share
+        self._rate.forget(pace, self._chance.tries, now)
         self._tell(f"at {a_minute(before)} {share:.0%} are refused, too: that isn't the pace; back to {a_minute(self.rate)}")
 
     def _cut_rate(self, sent: Sent, now: float, refusal: Refusal, since_cut: float) -> None:
         rate, before = self._rate, self.rate
-        if refusal.rate is not None and rate.is_new(refusal.rate):
-            rate.name(refusal.rate, now)
-            self._tell(f"the service says that it takes {a_minute(refusal.rate)}; now {a_minute(self.rate)}")
+        named = refusal.rate
+        if named is not None and rate.is_new(named) and self._believes(named, now) and rate.name(named, now):
+            self._tell(f"the service says that it takes {a_minute(named)}; now {a_minute(self.rate)}")
             return
         if rate.starting:
-            rate.first_cut(now, self._fill_rate)
+            rate.first_cut(now, self._window.fill_rate)
             self._tell(f"refused for the first time, at {a_minute(before)}; now {a_minute(self.rate)}")
             return
         if self._minute.on(now):
@@ -263,9 +255,13 @@ class Finder:
         seems = "" if found is None else f": the limit seems to be {a_minute(found)}"
         self._tell(f"refused at {a_minute(before)}{seems}; now {a_minute(self.rate)}")
 
-    def _is_told_to_wait(self, refusal: Refusal) -> bool:
-        wait = refusal.wait or 0.0
-        return wait > LONG_WAIT_SECONDS and wait * self.rate > LONG_WAIT_REQUESTS
+    def _believes(self, named: float, now: float) -> bool:
+        """Whether a limit that a refusal names can be ours: a gateway may pass on what one of many accounts behind it said."""
+        seconds = min(LOOK_BACK_SECONDS, now - self._began)
+        if not contradicted(named, self._admitted.since(now - seconds), seconds):
+            return True
+        self._tell(f"the service says that it takes {a_minute(named)}, but it let in more: that isn't about us")
+        return False
 
     # --- time passes
 
@@ -284,7 +280,8 @@ class Finder:
         self._allowance.passed(TICK)
         if self._blockage.on:
             self._maybe_let_in_again(now)
-        elif self._losses < STORM:
+        elif not self._window.in_storm:
+            self._maybe_look_beyond(now)
             self._grow(now)
 
     def _maybe_let_in_again(self, now: float) -> None:
@@ -301,40 +298,39 @@ class Finder:
         seems = f": a window of a minute, {a_minute(count)}" if window else ""
         self._tell(f"let in again after {blocked:.1f} s{seems}; now {a_minute(self.rate)}")
 
+    def _maybe_look_beyond(self, now: float) -> None:
+        if self._rate.looks_beyond(now):
+            self._tell(f"{a_minute(self._rate.believed)} was named a while ago: seeing whether it takes more by now")
+
     def _grow(self, now: float) -> None:
         if self._cap.on:
             size, affordable = self._window.size, self._allowance.enough
             if self._saturated and self._cap.may_grow(now, size, self._admitted, affordable=affordable):
                 self._window.set(size + self._cap.grow(now, size))
-            self._rate.set(self._fill_rate, now)
+            self._rate.set(self._window.fill_rate, now)
             return
         if why := self._window.look(now, self.in_flight, wanted=self.rate * self._window.latency > self._window.size):
             self._tell(why)
         if self._rate.starting:
-            self._rate.set(self._rate_at_start(now), now)
+            self._rate.set(self._start.rate(now, self._window, self._window.fill_rate, HELD), now)
             self._maybe_take_hint(now)
         elif self._rate.climb.due(now, self.rate) and now > self._paused_until and not self._saturated:
             self._maybe_climb(now)
 
-    def _rate_at_start(self, now: float) -> float:
-        """Before the first refusal. A limit on tokens that was told is pace enough, a number in flight nearly."""
-        if self._beside_tokens:
-            return MOST_RATE
-        most = MOST_RATE if self._told_in_flight else self._rate.climb.most_at_start(now, self._window.quickest)
-        return min(self._fill_rate, max(most, HELD * (self._hinted or 0.0)))
-
     def _maybe_take_hint(self, now: float) -> None:
-        if self._hinted is not None and self.rate >= HELD * self._hinted:
-            self._rate.begin_at(self._hinted, now)
-            self._tell(f"the service's headers tell of {a_minute(self._hinted)}: a start; now {a_minute(self.rate)}")
+        hinted = self._start.hinted
+        if hinted is not None and self.rate >= HELD * hinted and not self._start.plenty:
+            self._rate.begin_at(hinted, now)
+            self._tell(f"the service's headers tell of {a_minute(hinted)}: a start; now {a_minute(self.rate)}")
 
     def _maybe_climb(self, now: float) -> None:
         if not self._rate.climb.under_way:
-            self._chance.held(self._sent, self._refused)
-            self._rate.tries = self._chance.tries
-        most = min(self._fill_rate, self._most_in_window(now)) if self._minute.on(now) else self._fill_rate
+            self._rate.tries = self._chance.held(self._sent, self._refused)
+        most = min(self._window.fill_rate, self._most_in_window(now)) if self._minute.on(now) else self._window.fill_rate
         best = self._rate.best(now, self._admitted.best_minute)
         self._rate.maybe_climb(now, most, best, affordable=self._allowance.enough)
+        if not self._refused and self._start.passes_hint(self.rate):
+            self._tell(f"nothing was refused at {a_minute(self._rate.believed)}: trying more")
 
     def _most_in_window(self, now: float) -> float:
         """A window with room is filled evenly; a whole minute above what was believed, without a refusal, is the new count."""
@@ -345,19 +341,9 @@ class Finder:
         return believed * (1.0 if minute < HELD * believed else MOST_IN_WINDOW)
 
     @property
-    def _fill_rate(self) -> float:
-        """The pace that fills the window in half a latency."""
-        return FILL * self._window.size / self._window.latency if self._window.latency else FIRST_RATE
-
-    @property
     def _saturated(self) -> bool:
         return self.in_flight >= int(self._window.size) - 1
 
 
 def _silent(_decision: str) -> None:
     """Nobody wants to know."""
-
-
-def a_minute(rate: float) -> str:
-    """`480/min`."""
-    return f"{60 * rate:,.0f}/min" if rate >= 1 / 6 else f"{60 * rate:.1f}/min"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from batch_runner.admission.finder.climb import Climb
 from batch_runner.admission.finder.estimate import Estimate
 from batch_runner.admission.finder.pace import Pace
+from batch_runner.admission.trust import Trust
 
 if TYPE_CHECKING:
     from batch_runner.admission.finder.values import Ceilings
@@ -44,9 +45,9 @@ class Rate:
     def __init__(self, ceilings: Ceilings, first: float, now: float) -> None:
         """`first`: the pace to begin at, where nobody told one."""
         self._ceiling = ceilings.rate
-        self._named: float | None = None
         self.tries = 1.0
         """Attempts for each request that is let in, where some are refused at any pace."""
+        self._trust = Trust()
         self.starting = ceilings.rate is None
         """True until the first refusal, where nobody told a limit."""
         self.pace = Pace(min(first, self.most) if self.starting else self.most, now, beside_tokens=ceilings.beside_tokens)
@@ -57,7 +58,7 @@ class Rate:
     @property
     def told(self) -> float | None:
         """The limit that the user or the service named."""
-        told = [rate for rate in (self._ceiling, self._named) if rate is not None]
+        told = [rate for rate in (self._ceiling, self._trust.named) if rate is not None]
         return min(told) if told else None
 
     @property
@@ -83,13 +84,19 @@ class Rate:
         """Pace so, but never above what was told."""
         self.pace.change(min(rate, self.most), now)
 
-    def name(self, rate: float, now: float) -> None:
-        """The service says what it takes: that is the answer, from now on."""
-        self._named = rate
+    def name(self, rate: float, now: float) -> bool:
+        """The service says what it takes: that is the answer, as long as it is believed. Whether it explains a refusal.
+
+        Where it was named before and the pace is below it, it doesn't: somebody else uses it as well.
+        """
+        again = self._trust.name(rate, now)
+        if again and self.pace.rate <= self.most:
+            return False
         self.starting = False
         self.estimate.believe(rate, now)
         self.set(float("inf"), now)
         self.breathe(now, hold=SHORT_HOLD_SECONDS)
+        return True
 
     def begin_at(self, rate: float, now: float) -> None:
         """Somebody had a guess: it is held for a while, and then climbed from."""
@@ -98,9 +105,13 @@ class Rate:
         self.set(self.filling(rate), now)
         self.climb.cut(now, now + HOLD_SECONDS)
 
-    def is_new(self, rate: float | None) -> bool:
+    def is_new(self, rate: float) -> bool:
         """Whether a rate that a service named is news."""
-        return rate is not None and rate != self._named
+        return rate != self._trust.named
+
+    def looks_beyond(self, now: float) -> bool:
+        """True once, when what the service named was believed for long enough: it may have been raised."""
+        return self._trust.expired(now)
 
     # --- down
 
@@ -135,8 +146,9 @@ class Rate:
         self.set(min(FIRST_CUT * min(self.pace.rate, fill_rate), MOST_AFTER_FIRST), now)
         self.breathe(now, hold=SHORT_HOLD_SECONDS)
 
-    def forget(self, pace: float, now: float) -> None:
+    def forget(self, pace: float, tries: float, now: float) -> None:
         """What refusals said of the limit was wrong: back to a pace from before."""
+        self.tries = tries
         self.estimate = Estimate(now)
         self.set(pace, now)
         self.climb.cut(now, now)
@@ -170,3 +182,8 @@ class Rate:
         rate = self.pace.rate
         if self.climb.under_way or affordable or self.estimate.value is None or rate < REGAIN * best * self.tries:
             self.set(max(rate, min(most, self.climb.step(now, rate))), now)
+
+
+def a_minute(rate: float) -> str:
+    """`480/min`."""
+    return f"{60 * rate:,.0f}/min" if rate >= 1 / 6 else f"{60 * rate:.1f}/min"

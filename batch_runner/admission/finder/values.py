@@ -11,6 +11,8 @@ Kind = Literal["rate", "window", "cap", "slows"]
 MOST_IN_FLIGHT = 8192
 """Nobody needs more, and each is an open file."""
 
+LONG_WAIT_SECONDS, LONG_WAIT_REQUESTS = 2.0, 4.0
+
 
 @dataclass(slots=True)
 class Sent:
@@ -33,6 +35,11 @@ class Refusal:
     """Requests a second it says it takes, where it said so."""
     limit: str = ""
     """Which limit it names: `requests`, `tokens`, `concurrency`; mostly none."""
+
+    def asks_for_long(self, rate: float) -> bool:
+        """Whether it asks to wait for so long, and for so many requests' time at `rate` a second, that a window is used up."""
+        wait = self.wait or 0.0
+        return wait > LONG_WAIT_SECONDS and wait * rate > LONG_WAIT_REQUESTS
 
 
 @dataclass(frozen=True, slots=True)

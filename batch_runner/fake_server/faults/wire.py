@@ -4,7 +4,7 @@ import asyncio
 import math
 import socket
 import struct
-from asyncio import AbstractEventLoop, Future, Transport
+from asyncio import AbstractEventLoop, Future, Task, Transport
 from collections.abc import Awaitable, Callable
 from email.utils import formatdate
 from functools import lru_cache
@@ -31,6 +31,8 @@ class Wires(web.Server):
         super().__init__(handler, request_factory=self._request, access_log=None)
         self.most_body_bytes = most_body_bytes
         self._waiting: dict[web.RequestHandler, Future[None]] = {}
+        self._deserted: set[Task[None]] = set()
+        """What goes on for clients that left: a service computes an answer to its end."""
 
     def _request(
         self, message: Any, payload: Any, protocol: web.RequestHandler, writer: AbstractStreamWriter, task: Any
@@ -40,9 +42,21 @@ class Wires(web.Server):
 
     def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
         """Tells whoever waits for this client to leave."""
+        if (serving := handler._task_handler) is not None and not serving.done():  # noqa: SLF001 - aiohttp forgets it now
+            self._deserted.add(serving)
+            serving.add_done_callback(self._deserted.discard)
         super().connection_lost(handler, exc)
         if waiting := self._waiting.pop(handler, None):
             waiting.set_result(None)
+
+    async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - as aiohttp calls it
+        """Ends all connections, and what goes on for clients that left, after so many seconds."""
+        serving = {task for handler in self.connections if (task := handler._task_handler) is not None}  # noqa: SLF001
+        serving |= self._deserted
+        await super().shutdown(timeout)
+        for task in serving:
+            task.cancel()
+        await asyncio.gather(*serving, return_exceptions=True)
 
     async def client_left(self, request: web.BaseRequest, seconds: float) -> None:
         """Returns when the client is gone, or after so many seconds."""

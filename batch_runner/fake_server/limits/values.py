@@ -87,13 +87,14 @@ class Hints:
 
     `retry_after` may be right (`exact`, `rounded` up, a `date`, `ms`) or not (`zero`, `negative`, `huge`, `wrong`: always
     `wrong_seconds`). `reset` is the way `x-ratelimit-reset-*` is written; `0s`, `6m0s` and `-1` are what some services
-    send whatever is true.
+    send whatever is true. `limit_named` is whether a refusal says which limit was met, and how high it is.
     """
 
     retry_after: RetryAfter = "rounded"
     wrong_seconds: int = 60
     reset: Reset = "go"
     in_message: bool = True
+    limit_named: bool = True
 
 
 SILENT = Hints(retry_after="none", reset="none", in_message=False)

@@ -18,8 +18,13 @@ A_SECOND = 1_000
 """In milliseconds, which is as fine as a wait is told."""
 
 
+BUSY_CHANNEL = Complaint(429, "当前分组上游负载已饱和，请稍后再试", type="tokens", param="", code="rate_limit_exceeded")
+
+
 def refusal_complaint(refusal: Refusal, model: str, hints: Hints) -> Complaint:
     """OpenAI's 429."""
+    if not hints.limit_named and not refusal.is_hopeless:
+        return _no_word(refusal, model, hints)
     if isinstance(refusal.limit, ConcurrencyLimit):
         return _no_place(refusal, model)
     limit = refusal.limit
@@ -45,6 +50,11 @@ def _advice(refusal: Refusal, hints: Hints) -> str:
     return f"Please try again in {go_duration(refusal.wait)}. " if hints.in_message else ""
 
 
+def _no_word(refusal: Refusal, model: str, hints: Hints) -> Complaint:
+    message = f"Rate limit reached for {model}. {_advice(refusal, hints)}{LEARN_MORE}"
+    return Complaint(429, message, type="", code="rate_limit_exceeded")
+
+
 def _no_place(refusal: Refusal, model: str) -> Complaint:
     message = (
         f"Rate limit reached for {model} in organization org-fake on concurrent requests: Limit {round(refusal.amount)}, "
@@ -53,8 +63,10 @@ def _no_place(refusal: Refusal, model: str) -> Complaint:
     return Complaint(429, message, type="requests", code="rate_limit_exceeded")
 
 
-def gateway_complaint(refusal: Refusal, error_type: str) -> Complaint:
+def gateway_complaint(refusal: Refusal, error_type: str, hints: Hints) -> Complaint:
     """A gateway's 429: its own cap by name, anything upstream only as a channel that is too busy."""
+    if not hints.limit_named:
+        return BUSY_CHANNEL
     if isinstance(refusal.limit, ConcurrencyLimit):
         return Complaint(429, "令牌并发请求数已达上限", type=error_type, param="", code="token_concurrency_limit_reached")
     if refusal.limit.what == "requests":
@@ -62,7 +74,7 @@ def gateway_complaint(refusal: Refusal, error_type: str) -> Complaint:
         most = round(refusal.amount * minutes * MINUTE / refusal.limit.window)
         message = f"您已达到总请求数限制：{minutes}分钟内最多请求{most}次，包括失败次数，请检查您的请求是否正确"
         return Complaint(429, message, type=error_type, param="", code="")
-    return Complaint(429, "当前分组上游负载已饱和，请稍后再试", type="tokens", param="", code="rate_limit_exceeded")
+    return BUSY_CHANNEL
 
 
 def go_duration(seconds: float) -> str:

@@ -67,6 +67,7 @@ HINTS = table(
         "wrong_seconds": integer(0),
         "reset": one_of("none", "go", "seconds", "0s", "6m0s", "-1"),
         "in_message": flag,
+        "limit_named": flag,
     },
 )
 ACCOUNT = table(

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 
 from batch_runner.admission.finder import Ceilings, Finder, Learned, Refusal, Sent
@@ -102,6 +104,62 @@ def test_a_limit_that_the_service_names_is_the_answer() -> None:
     count = play.sent_in(60.0)
 
     assert count == pytest.approx(0.995 * 300, abs=5)
+
+
+def test_a_named_limit_is_looked_beyond_after_a_while() -> None:
+    play = Play()
+    play.refused(play.send(), rate=5.0)
+    early = play.sent_in(110.0)
+
+    assert early <= 5 * 110
+    assert play.climbs_above(10.0)
+
+
+def test_a_named_limit_that_is_still_there_is_believed_for_longer_each_time() -> None:
+    play = Play()
+    refused = list[float]()
+    while play.now < 1000.0 + 3600:
+        sent = play.send()
+        if play.finder.rate > 5.0:
+            refused.append(play.now)
+            play.refused(sent, rate=5.0)
+        else:
+            play.answered(sent, 0.0)
+
+    apart = [after - before for before, after in pairwise(refused) if after - before > 60]
+    assert len(apart) >= 4
+    assert all(later > 1.5 * sooner for sooner, later in pairwise(apart))
+
+
+def test_a_named_limit_below_what_was_let_in_all_the_time_is_somebody_elses() -> None:
+    play = Play(Ceilings(rate=20.0))
+    assert play.sent_in(60.0) > 1000
+
+    play.refused(play.send(), rate=0.5)
+
+    assert play.finder.rate > 15.0
+    assert any("that isn't about us" in line for line in play.told)
+
+
+def test_while_headers_tell_that_plenty_is_left_a_run_of_few_rows_is_not_paced() -> None:
+    play = Play()
+    for left in (0.9, 0.6, 0.3):
+        play.finder.hint(1.0, left)
+        assert play.sent_in(2.0) > 15
+
+    play.finder.hint(1.0, 0.2)
+    play.sent_in(1.0)
+
+    assert play.sent_in(5.0) <= 6
+
+
+def test_passing_what_headers_tell_of_is_told() -> None:
+    play = Play()
+    play.finder.hint(5.0)
+
+    assert play.climbs_above(10)
+
+    assert [line for line in play.told if "trying more" in line] == ["nothing was refused at 300/min: trying more"]
 
 
 def test_what_an_earlier_run_found_is_where_this_one_begins() -> None:

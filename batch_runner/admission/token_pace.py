@@ -1,0 +1,122 @@
+"""Whether a limit on tokens holds a request: one that the user told, or one that a refusal named."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from typing import TYPE_CHECKING
+
+from batch_runner.admission.tokens import TokenLedger
+from batch_runner.admission.trust import Trust, contradicted
+from batch_runner.failures import MAYBE_BILLED, FailureKind
+from batch_runner.records import Completion
+
+if TYPE_CHECKING:
+    from batch_runner.admission.tokens import Charge
+    from batch_runner.failures import Failure
+    from batch_runner.records import Tokens
+
+LOOK_BACK_SECONDS = 120.0
+"""Over so long, more used than a refusal names shows that it names somebody else's limit."""
+
+RAISED, RAISE_SECONDS, FORGOTTEN = 1.25, 15.0, 8.0
+"""A limit that was named a while ago is raised each so many seconds, until it is none at so many times what was named."""
+
+
+class TokenPace:
+    """Waits for a ledger. Without a limit everything goes through, and nothing is charged."""
+
+    def __init__(self, per_minute: float | None) -> None:
+        self._clock = asyncio.get_running_loop().time
+        self._began = self._clock()
+        self._told = per_minute
+        self.ledger = TokenLedger(per_minute, self._clock) if per_minute is not None else None
+        self._on = self.ledger is not None
+        self._trust = Trust()
+        self._limit = self._most = per_minute or math.inf
+        self._raise_at = math.inf
+        self._used = _Lately()
+
+    @property
+    def left(self) -> float:
+        """Seconds until one more request may be sent, were nothing given back meanwhile; 0 when it may now."""
+        return self.ledger.wait() if self.ledger is not None and self._on else 0.0
+
+    def named(self, per_minute: float, usual: float) -> bool:
+        """A refusal names the limit; an answer and its prompt usually have so many tokens. Whether it is counted from now on.
+
+        It is the answer for some time, unless the user told a tighter one, or more was used all the time: a gateway may pass on
+        what one of many accounts behind it said.
+        """
+        now, rate = self._clock(), per_minute / 60.0
+        if (self._told is not None and self._told <= per_minute) or rate == self._trust.named:
+            return False
+        seconds = min(LOOK_BACK_SECONDS, now - self._began)
+        if contradicted(rate, self._used.since(now - seconds), seconds):
+            self._on = self._told is not None
+            return False
+        self._trust.name(rate, now, a_request=max(1.0, usual))
+        if self.ledger is None:
+            self.ledger = TokenLedger(per_minute, self._clock, usual or None)
+        self.ledger.change(per_minute)
+        self._on, self._limit, self._raise_at = True, per_minute, math.inf
+        return True
+
+    def looks_beyond(self) -> bool:
+        """True once, when a limit that a refusal named was believed for long enough: from then on it is raised step by step."""
+        now = self._clock()
+        if began := self._trust.expired(now):
+            self._most, self._raise_at = FORGOTTEN * self._limit if self._told is None else self._told, now
+        if now >= self._raise_at and self.ledger is not None:
+            self._raise_at = now + RAISE_SECONDS
+            self._limit = min(RAISED * self._limit, self._most)
+            self.ledger.raise_to(self._limit)
+            if self._limit >= self._most:
+                self._raise_at, self._on = math.inf, self._told is not None
+        return began
+
+    def explains(self, failure: Failure) -> bool:
+        """Whether a refusal is the ledger's matter: it may be about tokens, and a stricter way of counting is left to try."""
+        counted = self.ledger is not None and self._on and self.ledger.has_another_way
+        return counted and may_be_about_tokens(failure)
+
+    def charge(self, expected: Tokens) -> Charge | None:
+        """A request is sent."""
+        return self.ledger.charge(expected) if self.ledger is not None and self._on else None
+
+    def ended(self, charge: Charge | None, verdict: Completion | Failure | None) -> None:
+        """It ended so; `None`: nobody knows how."""
+        if isinstance(verdict, Completion) and verdict.usage is not None:
+            self._used.add(self._clock(), verdict.usage.total_tokens or 0)
+        if self.ledger is None or charge is None:
+            return
+        if isinstance(verdict, Completion):
+            self.ledger.answered(charge, verdict.usage)
+        elif verdict is None or verdict.kind in MAYBE_BILLED:
+            self.ledger.lost(charge)
+        elif may_be_about_tokens(verdict):
+            self.ledger.refused(charge)
+        else:
+            self.ledger.failed(charge)
+
+
+def may_be_about_tokens(failure: Failure) -> bool:
+    """True for a refusal that names tokens, or no limit at all."""
+    return failure.kind is FailureKind.RATE_LIMITED and failure.limit in {"", "tokens"}
+
+
+class _Lately:
+    """Sums by the second, for two minutes."""
+
+    def __init__(self) -> None:
+        self._sums: deque[tuple[int, int]] = deque(maxlen=int(LOOK_BACK_SECONDS) + 1)
+
+    def add(self, now: float, amount: int) -> None:
+        second, before = int(now), 0
+        if self._sums and self._sums[-1][0] == second:
+            before = self._sums.pop()[1]
+        self._sums.append((second, before + amount))
+
+    def since(self, moment: float) -> int:
+        return sum(amount for second, amount in self._sums if second >= moment)
