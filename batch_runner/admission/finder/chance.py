@@ -14,7 +14,7 @@ FALLEN = 0.65
 
 FEW_FALLS, LEAST_OF_FEW = 5, 0.2
 MANY_FALLS, LEAST_OF_MANY, MOST_FALLS = 8, 0.06, 16
-"""So many refusals show it, where so great a share is refused."""
+"""So many refusals show it, where at least such a share is refused."""
 
 LEAST_IN_A_ROW = 0.012
 """A smaller share may be a shared limit's, or probes' that came one after the other; not where each of many refusals came at a

@@ -1,7 +1,8 @@
 """The finder: told of every request's start and end, it says when the next may be sent.
 
 It paces evenly and counts. Three hypotheses, each with its own actuator: a *rate* is held by the pace, a *window* of a minute by
-its count, a *cap* on requests in flight by their number. Where a service slows down instead of refusing, `window` sees it.
+its count, a *cap* on requests in flight by their number; `chance` sees refusals that come at any pace. Where a service slows down
+instead of refusing, `window` sees it.
 Refusals are a budget, see `allowance`: they are risked to find out more, and not otherwise.
 """
 
