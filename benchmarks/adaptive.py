@@ -97,6 +97,7 @@ def lines() -> Iterator[Line]:
     yield from slow_limits()
     yield from tokens()
     yield from rough()
+    yield from moody()
 
 
 def usual() -> Iterator[Line]:
@@ -197,6 +198,21 @@ def rough() -> Iterator[Line]:
         yield Line(f"600/min, {name}, refusals count", Service(limits=(limit,)))
     limit = shapes(600)["bucket of 1 s"]
     yield Line("600/min, bucket of 1 s, 5 % end in a 5xx", Service(limits=(limit,), lost=0.05))
+
+
+def moody() -> Iterator[Line]:
+    """Refusals that have nothing to do with the pace, beside a limit that does."""
+    for rate in (600, 6000):
+        limits = (shapes(rate)["bucket of 10 s"],)
+        for share in (0.02, 0.1, 0.3):
+            asked = Asked(used=0.5, refused=share + 0.05, early=1.0)
+            name = f"{rate:,}/min, bucket of 10 s, {share:.0%} refused at random"
+            yield Line(name, Service(limits=limits, moody=share, latency=1.0), asked)
+        asked = Asked(used=0.5, refused=0.53, early=1.0)
+        name = f"{rate:,}/min, bucket of 10 s, every first attempt refused"
+        yield Line(name, Service(limits=limits, refuses_first=True, latency=1.0), asked)
+    slow = Asked(used=0.8, refused=0.15, early=1.0, slowness=2.0)
+    yield Line("slows down above 50 at once, 10 % refused at random", Service(places=50, moody=0.1), slow)
 
 
 def play(task: tuple[Line, int]) -> Figures:

@@ -45,6 +45,10 @@ class Service:
     """Whether a refusal names the limit, in requests a minute."""
     lost: float = 0.0
     """The share of requests that end in a 5xx after a second."""
+    moody: float = 0.0
+    """The share of attempts that are refused whatever the pace."""
+    refuses_first: bool = False
+    """Whether each row's first attempt is refused, and a later one isn't."""
     prompt: int = 300
     cap: int = 8192
     usual_tokens: int = USUAL_TOKENS
@@ -100,6 +104,8 @@ class _Asked:
     sent: Sent
     tokens: int
     work: float
+    again: bool = False
+    """Whether the row was refused before."""
     leave: Pass | None = None
 
 
@@ -120,6 +126,8 @@ class Simulation:
         self._events: list[tuple[float, int, Callable[[Any], None], Any]] = []
         self._numbers = count()
         self._at_service = 0
+        self._again = 0
+        """Rows that were refused; they go before new ones."""
         self._wake_at = math.inf
         self._next_end = 0
 
@@ -179,7 +187,9 @@ class Simulation:
             service = self.service
             tokens = min(service.most_tokens, max(1, round(service.usual_tokens * self.random.lognormvariate(0.0, SIGMA))))
             work = service.latency * tokens / service.usual_tokens * self.random.lognormvariate(0.0, UNEVEN)
-            self._at(now + self._network(), self._arrives, _Asked(client.sent(now), tokens, work))
+            again = self._again > 0
+            self._again -= again
+            self._at(now + self._network(), self._arrives, _Asked(client.sent(now), tokens, work, again))
         if now + wait < self._wake_at - 1e-9:
             self._wake_at = now + wait
             self._at(self._wake_at, self._wake, None)
@@ -189,10 +199,12 @@ class Simulation:
         if service.lost and self.random.random() < service.lost:
             self._at(now + 1.0 + self._network(), self._breaks, None)
             return
+        if (service.refuses_first and not asked.again) or (service.moody and self.random.random() < service.moody):
+            self._refuse(asked, Refusal())
+            return
         leave = self.gate.admit(Demanded(service.prompt, service.cap), now + self.phase)
         if isinstance(leave, Refused):
-            self.books.refused[int(now)] += 1
-            self._at(now + AT_THE_DOOR + self._network(), self._comes_back, (asked, leave))
+            self._refuse(asked, self._said(leave))
             return
         self.books.admitted[int(now)] += 1
         self._at_service += 1
@@ -231,9 +243,14 @@ class Simulation:
         self.client.left(self.now)
         self._send()
 
-    def _comes_back(self, about: tuple[_Asked, Refused]) -> None:
-        asked, refused = about
-        self.client.refused(asked.sent, self.now, self._said(refused))
+    def _refuse(self, asked: _Asked, said: Refusal) -> None:
+        self.books.refused[int(self.now)] += 1
+        self._at(self.now + AT_THE_DOOR + self._network(), self._comes_back, (asked, said))
+
+    def _comes_back(self, about: tuple[_Asked, Refusal]) -> None:
+        asked, said = about
+        self._again += 1
+        self.client.refused(asked.sent, self.now, said)
         self.client.left(self.now)
         self._send()
 

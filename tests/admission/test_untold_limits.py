@@ -1,12 +1,14 @@
 """Limits that nobody told, found by the shipped finder, in virtual time; `benchmarks/adaptive.py` plays all of them."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from batch_runner.admission.finder import Finder
+from batch_runner.admission.finder import Ceilings, Finder
+from batch_runner.fake_server.limits.values import RateLimit
 from benchmarks.adaptive import Line, figures_of, lines, play
-from benchmarks.simulation import Simulation
+from benchmarks.simulation import Service, Simulation
 
 QUICK = (
     "600/min, bucket of 1 s",
@@ -17,6 +19,9 @@ QUICK = (
     "slows down above 50 at once",
     "600/min, bucket of 1 s, 5 % end in a 5xx",
     "1 M tokens/min, gives back, 20% of the cap used, untold",
+    "600/min, bucket of 10 s, 10% refused at random",
+    "600/min, bucket of 10 s, every first attempt refused",
+    "slows down above 50 at once, 10 % refused at random",
 )
 
 
@@ -55,3 +60,13 @@ def test_headers_of_somebody_else_neither_slow_a_run_down_nor_have_it_refused(na
     figures = figures_of(Simulation(line.service, make, seed=1, seconds=line.seconds).run(), line)
 
     assert figures.hold(line.asked), figures
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(("how", "seconds"), [({"refuses_first": True}, 20), ({"moody": 0.3}, 90), ({"moody": 0.1}, 120)])
+def test_a_hundred_rows_are_soon_done_where_refusals_come_at_any_pace(how: dict[str, Any], seconds: int, seed: int) -> None:
+    service = Service(limits=(RateLimit("requests", 3000.0),), latency=0.1, **how)
+
+    simulation = Simulation(service, lambda: Finder(Ceilings(), 0.0), seed=seed, seconds=float(seconds)).run()
+
+    assert sum(simulation.books.admitted) >= 100

@@ -29,6 +29,8 @@ class Blockage:
     def __init__(self) -> None:
         self.on = False
         self.since = 0.0
+        self.closed_at = 0.0
+        """When it was seen last that nothing is let in."""
         self.look_at = 0.0
         self.probe: Sent | None = None
         self._gap = FIRST_GAP
@@ -36,13 +38,13 @@ class Blockage:
 
     def begin(self, now: float, rate: float) -> float:
         """Nothing is let in any more; the moment of the first look."""
-        self.on, self.since, self.probe = True, now, None
+        self.on, self.since, self.closed_at, self.probe = True, now, now, None
         self._gap = max(FIRST_GAP, min(MOST_FIRST_GAP, REQUESTS / rate))
         return self._next_look(now)
 
     def refused(self, now: float) -> float:
         """The look was in vain; the moment of the next one."""
-        self.probe = None
+        self.closed_at, self.probe = now, None
         most = MOST_GAP if now - self.since < LONG_SECONDS else LONG_GAP
         self._gap = min(2 * self._gap, most)
         return self._next_look(now)

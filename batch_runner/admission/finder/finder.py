@@ -1,7 +1,8 @@
 """The finder: told of every request's start and end, it says when the next may be sent.
 
 It paces evenly and counts. Three hypotheses, each with its own actuator: a *rate* is held by the pace, a *window* of a minute by
-its count, a *cap* on requests in flight by their number. Where a service slows down instead of refusing, `window` sees it.
+its count, a *cap* on requests in flight by their number; `chance` sees refusals that come at any pace. Where a service slows down
+instead of refusing, `window` sees it.
 Refusals are a budget, see `allowance`: they are risked to find out more, and not otherwise.
 """
 
@@ -13,9 +14,10 @@ from batch_runner.admission.finder.admitted import MINUTE, TICK, Admitted
 from batch_runner.admission.finder.allowance import Allowance
 from batch_runner.admission.finder.blockage import Blockage
 from batch_runner.admission.finder.cap import Cap
+from batch_runner.admission.finder.chance import Chance
 from batch_runner.admission.finder.minute import MinuteWindow
 from batch_runner.admission.finder.rate import HELD, Rate, a_minute
-from batch_runner.admission.finder.start import FIRST_RATE, Start
+from batch_runner.admission.finder.start import Start
 from batch_runner.admission.finder.values import Ceilings, Kind, Learned, Refusal, Sent
 from batch_runner.admission.finder.window import Window
 from batch_runner.admission.trust import contradicted
@@ -32,12 +34,7 @@ EPISODE_SECONDS = 1.0
 IN_VAIN = 2
 """So many refusals with nothing let in between them: a window is used up."""
 
-STORM, OF_LATE = 0.3, 0.1
-"""Where so great a share of what ended of late (each weighs so much) got no answer, nothing grows."""
-
 MOST_TICKS_AT_ONCE = 240
-FILL = 2.0
-"""Half a latency to fill a window, not one moment: what is sent together ends together."""
 
 MOST_IN_WINDOW = 1.5
 """Times its believed count, a window with room may be filled up so fast."""
@@ -65,11 +62,11 @@ class Finder:
         self._minute = MinuteWindow()
         self._blockage = Blockage()
         self._cap = Cap()
+        self._chance = Chance()
         self._tick_at = now + TICK
         self._sent = self._refused = self._in_vain = 0
         self._cut_number, self._cut_at = 0, float("-inf")
         self._refused_at = self._paused_until = float("-inf")
-        self._losses = 0.0
         self._remembered = learned if self._rate.starting and not ceilings.beside_tokens else None
         if self._remembered is not None:
             self._begin_as(self._remembered, now)
@@ -99,6 +96,7 @@ class Finder:
         self.in_flight += 1
         self._rate.pace.sent(now)
         self._allowance.sent(self._rate.pace.rate)
+        self._chance.sent(self.rate * self._admitted.round_trip)
         self._admitted.sent(sent)
         if self._blockage.on:
             self._blockage.probe = sent
@@ -156,11 +154,10 @@ class Finder:
     def answered(self, sent: Sent, now: float, tokens: int | None) -> None:
         """It was answered with so many tokens; `None`: the service didn't say."""
         self._window.answered(sent.at, now, tokens)
-        self._losses -= OF_LATE * self._losses
 
     def lost(self) -> None:
         """One got no answer, or an error of the service's own: that is no limit, but nothing grows in a storm of them."""
-        self._losses += OF_LATE * (1.0 - self._losses)
+        self._window.lost()
 
     def pause(self, now: float, seconds: float) -> None:
         """The service asked everyone to wait so long."""
@@ -176,10 +173,12 @@ class Finder:
         """The service had no room for it."""
         self._advance(now)
         self._refused += 1
-        self._refused_at = now
         self._admitted.refused(sent, now)
-        self._allowance.refused(window=self._minute.on(now))
         self._obey(refusal, now)
+        if not self._blockage.on and self._chance.excuses():
+            return
+        self._refused_at = now
+        self._allowance.refused(window=self._minute.on(now))
         if self._blockage.on:
             if sent is self._blockage.probe:
                 self._rate.pace.hold(self._blockage.refused(now))
@@ -205,6 +204,9 @@ class Finder:
         if self._is_cap(sent, now, refusal, count):
             self._cut_in_flight(sent, now)
             return
+        if not self._minute.on(now) and (pace := self._chance.refused(self.rate, sent.number, self._refused)) is not None:
+            self._leave_to_chance(pace, now)
+            return
         first = self._rate.starting
         self._minute.refused(now, self._admitted.minute(now), seconds, count, first=first)
         self._in_vain = self._in_vain + 1 if count <= 0 else 0
@@ -229,6 +231,11 @@ class Finder:
         self._window.set(min(before, self._cap.cut(now, sent.in_flight)))
         self._tell(f"refused with {sent.in_flight} others in flight: at most {self._window.size:.0f} now (was {before:.0f})")
 
+    def _leave_to_chance(self, pace: float, now: float) -> None:
+        before, share = self.rate, self._chance.share
+        self._rate.forget(pace, self._chance.tries, now)
+        self._tell(f"at {a_minute(before)} {share:.0%} are refused, too: that isn't the pace; back to {a_minute(self.rate)}")
+
     def _cut_rate(self, sent: Sent, now: float, refusal: Refusal, since_cut: float) -> None:
         rate, before = self._rate, self.rate
         named = refusal.rate
@@ -236,14 +243,15 @@ class Finder:
             self._tell(f"the service says that it takes {a_minute(named)}; now {a_minute(self.rate)}")
             return
         if rate.starting:
-            rate.first_cut(now, self._fill_rate)
+            rate.first_cut(now, self._window.fill_rate)
             self._tell(f"refused for the first time, at {a_minute(before)}; now {a_minute(self.rate)}")
             return
         if self._minute.on(now):
-            found: float | None = self._minute.last
-            rate.set(max(before, HELD * self._minute.last), now)
+            found: float | None = self._minute.count(rate.believed, 0.0)
+            rate.set(max(before, rate.filling(self._minute.last)), now)
         else:
-            found = rate.estimate.at_refusal(sent.at, sent.number - self._refused + 1, before, since_cut)
+            admitted, lean = sent.number - self._refused + 1, not self._chance.share
+            found = rate.estimate.at_refusal(sent.at, admitted, before, since_cut, lean=lean)
         rate.cut(now, found, since_cut)
         seems = "" if found is None else f": the limit seems to be {a_minute(found)}"
         self._tell(f"refused at {a_minute(before)}{seems}; now {a_minute(self.rate)}")
@@ -273,7 +281,7 @@ class Finder:
         self._allowance.passed(TICK)
         if self._blockage.on:
             self._maybe_let_in_again(now)
-        elif self._losses < STORM:
+        elif not self._window.in_storm:
             self._maybe_look_beyond(now)
             self._grow(now)
 
@@ -285,9 +293,10 @@ class Finder:
         self._minute.let_in_again(now, blocked)
         window = self._minute.on(now)
         self._blockage.end(probe.at, of_a_window=window)
-        self._rate.let_in_again(now, self._minute.last if window else None)
+        count = self._minute.count(self._rate.believed, self._admitted.minute(self._blockage.closed_at))
+        self._rate.let_in_again(now, count if window else None)
         self._in_vain, self._cut_number = 0, self._sent
-        seems = f": a window of a minute, {a_minute(self._minute.last)}" if window else ""
+        seems = f": a window of a minute, {a_minute(count)}" if window else ""
         self._tell(f"let in again after {blocked:.1f} s{seems}; now {a_minute(self.rate)}")
 
     def _maybe_look_beyond(self, now: float) -> None:
@@ -299,12 +308,12 @@ class Finder:
             size, affordable = self._window.size, self._allowance.enough
             if self._saturated and self._cap.may_grow(now, size, self._admitted, affordable=affordable):
                 self._window.set(size + self._cap.grow(now, size))
-            self._rate.set(self._fill_rate, now)
+            self._rate.set(self._window.fill_rate, now)
             return
         if why := self._window.look(now, self.in_flight, wanted=self.rate * self._window.latency > self._window.size):
             self._tell(why)
         if self._rate.starting:
-            self._rate.set(self._start.rate(now, self._window, self._fill_rate, HELD), now)
+            self._rate.set(self._start.rate(now, self._window, self._window.fill_rate, HELD), now)
             self._maybe_take_hint(now)
         elif self._rate.climb.due(now, self.rate) and now > self._paused_until and not self._saturated:
             self._maybe_climb(now)
@@ -316,7 +325,9 @@ class Finder:
             self._tell(f"the service's headers tell of {a_minute(hinted)}: a start; now {a_minute(self.rate)}")
 
     def _maybe_climb(self, now: float) -> None:
-        most = min(self._fill_rate, self._most_in_window(now)) if self._minute.on(now) else self._fill_rate
+        if not self._rate.climb.under_way:
+            self._rate.tries = self._chance.held(self._sent, self._refused)
+        most = min(self._window.fill_rate, self._most_in_window(now)) if self._minute.on(now) else self._window.fill_rate
         best = self._rate.best(now, self._admitted.best_minute)
         self._rate.maybe_climb(now, most, best, affordable=self._allowance.enough)
         if not self._refused and self._start.passes_hint(self.rate):
@@ -329,11 +340,6 @@ class Finder:
             self._rate.estimate.believe(minute, now)
         believed = self._rate.believed
         return believed * (1.0 if minute < HELD * believed else MOST_IN_WINDOW)
-
-    @property
-    def _fill_rate(self) -> float:
-        """The pace that fills the window in half a latency."""
-        return FILL * self._window.size / self._window.latency if self._window.latency else FIRST_RATE
 
     @property
     def _saturated(self) -> bool:

@@ -44,6 +44,13 @@ class MinuteWindow:
         if blocked > LONG_BLOCKAGE_SECONDS and blocked * self._last > LONG_BLOCKAGE_REQUESTS:
             self._believe(now, self._last)
 
+    def count(self, believed: float, at_its_end: float) -> float:
+        """A window's count, per second: the minute before the last refusal.
+
+        More than was `believed` may be the end of one window and the beginning of the next: only the minute `at_its_end` tells.
+        """
+        return min(self._last, max(believed or self._last, at_its_end))
+
     @property
     def last(self) -> float:
         """The minute before the last refusal, per second."""

@@ -45,6 +45,8 @@ class Rate:
     def __init__(self, ceilings: Ceilings, first: float, now: float) -> None:
         """`first`: the pace to begin at, where nobody told one."""
         self._ceiling = ceilings.rate
+        self.tries = 1.0
+        """Attempts for each request that is let in, where some are refused at any pace."""
         self._trust = Trust()
         self.starting = ceilings.rate is None
         """True until the first refusal, where nobody told a limit."""
@@ -74,6 +76,10 @@ class Rate:
         """What the service took lately, where its best minute took so much."""
         return max(self.believed if now - self.estimate.at < REMEMBERED_SECONDS else 0.0, best_minute)
 
+    def filling(self, limit: float) -> float:
+        """The pace that uses a limit up, but for a hair."""
+        return HELD * limit * self.tries
+
     def set(self, rate: float, now: float) -> None:
         """Pace so, but never above what was told."""
         self.pace.change(min(rate, self.most), now)
@@ -96,7 +102,7 @@ class Rate:
         """Somebody had a guess: it is held for a while, and then climbed from."""
         self.starting = False
         self.estimate.believe(rate, now)
-        self.set(HELD * rate, now)
+        self.set(self.filling(rate), now)
         self.climb.cut(now, now + HOLD_SECONDS)
 
     def is_new(self, rate: float) -> bool:
@@ -116,7 +122,7 @@ class Rate:
         if self._soon == AGAIN:
             self._soon = 0
             self.estimate.doubt()
-            counted = HELD * (self.estimate.counted or 0.0)
+            counted = self.filling(self.estimate.counted or 0.0)
             self.set(counted if 0 < counted < self.pace.rate else AGAIN_CUT * self.pace.rate, now)
 
     def cut(self, now: float, found: float | None, since_cut: float) -> None:
@@ -131,7 +137,7 @@ class Rate:
             return
         self.estimate.believe(found, now)
         unmoved = AGAIN_HELD if since_cut < AGAIN_SECONDS and not self.climb.under_way else 1.0
-        self.set(min(unmoved * self.pace.rate, HELD * found), now)
+        self.set(min(unmoved * self.pace.rate, self.filling(found)), now)
         self.breathe(now, hold=HOLD_SECONDS if since_cut > SURE_SECONDS else SHORT_HOLD_SECONDS)
 
     def first_cut(self, now: float, fill_rate: float) -> None:
@@ -139,6 +145,13 @@ class Rate:
         self.starting = False
         self.set(min(FIRST_CUT * min(self.pace.rate, fill_rate), MOST_AFTER_FIRST), now)
         self.breathe(now, hold=SHORT_HOLD_SECONDS)
+
+    def forget(self, pace: float, tries: float, now: float) -> None:
+        """What refusals said of the limit was wrong: back to a pace from before."""
+        self.tries = tries
+        self.estimate = Estimate(now)
+        self.set(pace, now)
+        self.climb.cut(now, now)
 
     def _confirms(self, found: float | None) -> bool:
         told = self.told
@@ -157,7 +170,7 @@ class Rate:
         if minute is not None:
             self.estimate.believe(minute, now)
             self.estimate.forget()
-            self.set(HELD * minute, now)
+            self.set(self.filling(minute), now)
         self.pace.release(now)
         if self.estimate.value is None:
             self.climb.find(now)
@@ -167,7 +180,7 @@ class Rate:
     def maybe_climb(self, now: float, most: float, best: float, *, affordable: bool) -> None:
         """Faster, up to `most`: where that was possible before, where nothing is known, or a refusal is affordable."""
         rate = self.pace.rate
-        if self.climb.under_way or affordable or self.estimate.value is None or rate < REGAIN * best:
+        if self.climb.under_way or affordable or self.estimate.value is None or rate < REGAIN * best * self.tries:
             self.set(max(rate, min(most, self.climb.step(now, rate))), now)
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import deque
 from statistics import median
 
+from batch_runner.admission.finder.start import FIRST_RATE
+
 OVERHEAD_TOKENS = 50
 """An answer takes time even if it is empty: about as long as so many tokens. Without it short answers would look slow."""
 
@@ -32,6 +34,13 @@ FEW = 8
 
 NOT_OURS, HALF = 0.75, 0.5
 """Where half as many in flight are hardly quicker, the service is slow by itself."""
+
+
+STORM, OF_LATE = 0.3, 0.1
+"""Where so great a share of what ended of late (each weighs so much) got no answer, nothing grows."""
+
+FILL = 2.0
+"""Half a latency to fill a window, not one moment: what is sent together ends together."""
 
 
 class Slowness:
@@ -75,16 +84,23 @@ class Window:
         self.doubling = True
         self.quickest = float("inf")
         """The least seconds of an answer."""
+        self._losses = 0.0
         self._since_change = 0
         self._peak = 0
         self._per_token, self._whole = Slowness(), Slowness()
         self._shrunk_from: tuple[float, float] | None = None
         self._fresh_from = float("-inf")
 
+    @property
+    def fill_rate(self) -> float:
+        """The pace that fills it in half a latency."""
+        return FILL * self.size / self.latency if self.latency else FIRST_RATE
+
     def answered(self, sent_at: float, now: float, tokens: int | None) -> None:
         """An answer of so many tokens, where the service said so, to a request sent at a moment."""
         seconds = max(LEAST_SECONDS, now - sent_at)
         self.answers += 1
+        self._losses -= OF_LATE * self._losses
         self.quickest = min(self.quickest, seconds)
         if self.latency:
             self.latency += (seconds - self.latency) * max(0.01, 1.0 / (self.answers + 1))
@@ -96,6 +112,15 @@ class Window:
         if tokens is not None:
             self._per_token.add((seconds + UNSEEN_SECONDS) / (tokens + OVERHEAD_TOKENS))
             self._whole.add(seconds + UNSEEN_SECONDS)
+
+    def lost(self) -> None:
+        """One got no answer."""
+        self._losses += OF_LATE * (1.0 - self._losses)
+
+    @property
+    def in_storm(self) -> bool:
+        """Whether so many get no answer that nothing can be told by those that do."""
+        return self._losses >= STORM
 
     def look(self, now: float, in_flight: int, *, wanted: bool) -> str:
         """Once a round of answers: wider or narrower; why, or nothing. `wanted`: the pace could use a wider one."""

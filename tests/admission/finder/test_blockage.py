@@ -47,3 +47,12 @@ def test_a_pause_of_a_moment_is_no_end_of_a_window() -> None:
         blockage.end(end, of_a_window=True)
 
     assert looks(blockage, 177.0, 181.0) == [177.5, 178.5, 180.5]
+
+
+def test_it_is_remembered_when_nothing_was_let_in_last() -> None:
+    blockage = Blockage()
+    blockage.begin(100.0, 10.0)
+    blockage.refused(101.5)
+    blockage.end(103.0, of_a_window=True)
+
+    assert (blockage.since, blockage.closed_at) == (100.0, 101.5)

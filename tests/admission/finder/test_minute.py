@@ -39,3 +39,11 @@ def test_a_long_blockage_is_one_too(blocked: float, *, is_window: bool) -> None:
     minute.let_in_again(105.0, blocked)
 
     assert minute.on(106.0) is is_window
+
+
+@pytest.mark.parametrize(
+    ("believed", "at_its_end", "count"),
+    [(0.0, 2.0, 10.0), (5.0, 2.0, 5.0), (5.0, 6.0, 6.0), (12.0, 12.0, 10.0)],
+)
+def test_a_count_that_rose_counts_only_at_the_end_of_the_window(believed: float, at_its_end: float, count: float) -> None:
+    assert window([10.0]).count(believed, at_its_end) == count
