@@ -106,7 +106,7 @@ class Failure:
     tpm: float | None = None
     """Tokens a minute, likewise."""
     limit: str = ""
-    """Which limit refused it, `requests`, `tokens` or `concurrency`, where the service said so."""
+    """Which limit refused it, `requests`, `tokens`, `concurrency` or `day`, where the service said so."""
     again: bool | None = None
     """What the service said of trying again (`x-should-retry`)."""
     usage: Usage | None = None

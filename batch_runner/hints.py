@@ -24,6 +24,7 @@ WAIT_HINT = re.compile(rf"(?:try again in|retry after)\s+((?:{SPAN.pattern}\s*)+
 UNIT_SECONDS = {"": 1.0, "s": 1.0, "se": 1.0, "m": 60.0, "mi": 60.0, "h": 3600.0, "ho": 3600.0, "ms": 0.001}
 NAMED_LIMIT = re.compile(r"\b(requests?|tokens?) per (?:min|minute|day|second)\b", re.IGNORECASE)
 AT_ONCE = re.compile(r"\bconcurrent requests\b|\bconcurrency limit\b", re.IGNORECASE)
+A_DAY = re.compile(r"\b(?:requests?|tokens?) per day\b", re.IGNORECASE)
 AMOUNT = r"(\d[\d,]{0,17}(?:\.\d{1,9})?)"
 LIMIT_AFTER = re.compile(
     rf"\b(requests?|tokens?) per (min|minute|second)\b(?: \([A-Z]+\))?[:.]\s*Limit:? {AMOUNT}(?![\d,.]*\d)", re.IGNORECASE
@@ -95,9 +96,11 @@ def _amount(text: str) -> float | None:
 
 
 def limit_named(kind: str, message: str) -> str:
-    """Which limit a refusal is about, as OpenAI's `type` or message says: `requests`, `tokens`, `concurrency`; else empty."""
+    """Which limit a refusal is about, as its `type` or message says: `requests`, `tokens`, `concurrency`, `day`; else empty."""
     if AT_ONCE.search(message):
         return "concurrency"
+    if A_DAY.search(message):
+        return "day"
     if kind in {"requests", "tokens"}:
         return kind
     named = NAMED_LIMIT.search(message)

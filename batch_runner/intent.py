@@ -22,7 +22,7 @@ from batch_runner.planner import make_plan
 from batch_runner.pricing.file import read_prices
 from batch_runner.records import REPEATABLE, RETRIED, Status
 from batch_runner.selection import selection
-from batch_runner.spending import Allowed, caps_of
+from batch_runner.spending import CapUse, caps_of
 from batch_runner.totals import Totals
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from batch_runner.pricing import Prices
     from batch_runner.selection import Selection
     from batch_runner.settings import Settings
-    from batch_runner.spending import Allowance
+    from batch_runner.spending import WiderCap
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Order:
     """An earlier output, whose failed and unfinished rows are sent too where the inputs don't hold them."""
     deadline: Deadline | None = None
     """When the run has to be over, by whoever has reckoned it already; else as the settings say."""
-    allowances: tuple[Allowance, ...] = ()
+    wider_caps: tuple[WiderCap, ...] = ()
     """Caps on cost beside those of the settings."""
 
 
@@ -177,17 +177,17 @@ class Intent:
 
     def caps(self, history: History, plan: Plan) -> tuple[Cap, ...]:
         """The caps on cost, with what earlier runs have used of them. Raises `CannotStart` where one can't be kept."""
-        money, allowances = self.order.settings.money, self.order.allowances
-        if not (allowances or money.max_cost or money.max_total_tokens) or not plan.to_send:
+        money, wider_caps = self.order.settings.money, self.order.wider_caps
+        if not (wider_caps or money.max_cost or money.max_total_tokens) or not plan.to_send:
             return ()
         before = history.job_so_far(real=self.real)
         allowed = [
-            Allowed(
+            CapUse(
                 each,
                 (before, *([each.elsewhere] if each.elsewhere else [])),
                 Totals() if each.since is None else history.job_before(each.since, before),
             )
-            for each in allowances
+            for each in wider_caps
         ]
         return tuple(caps_of(money, self.prices, before, plan.weighing.models, allowed))
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from batch_runner.sorted_keys import SortedKeys
 
 FEW = 50_000
-"""Up to here a set takes less memory than numpy itself, which is 16 MiB and 0.1 s."""
+"""Up to here a set or a dictionary takes less memory than numpy itself, which is 11 MiB and 0.08 s."""
 
 
 class KeySet:

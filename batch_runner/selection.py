@@ -86,7 +86,7 @@ class Sample:
     @classmethod
     def of(cls, source: RowSource, shape: Shape, selection: Selection) -> Sample:
         """Look through `source` for the rows that `selection` picks; eight bytes a row, until this returns."""
-        import numpy as np  # noqa: PLC0415 - 16 MiB and 0.1 s, for those alone who want a sample
+        import numpy as np  # noqa: PLC0415 - 11 MiB and 0.08 s, for those alone who want a sample
 
         size = selection.sample or 0
         met, picked = KeySet(), np.empty(0, dtype=np.uint64)

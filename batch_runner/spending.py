@@ -24,7 +24,7 @@ MAX_COST, MAX_TOTAL_TOKENS = "--max-cost", "--max-total-tokens"
 
 
 @dataclass(frozen=True, slots=True)
-class Allowance:
+class WiderCap:
     """A cap on cost beside those on an output: on a night, or on a job of many outputs."""
 
     name: str
@@ -38,10 +38,10 @@ class Allowance:
 
 
 @dataclass(frozen=True, slots=True)
-class Allowed:
-    """An allowance and what has been used of it: the cost of `counted`, but for that of `uncounted`."""
+class CapUse:
+    """Such a cap and what has been used of it: the cost of `counted`, but for that of `uncounted`."""
 
-    allowance: Allowance
+    cap: WiderCap
     counted: tuple[Totals, ...]
     uncounted: Totals
 
@@ -70,7 +70,7 @@ class CapReached:
 
 
 def caps_of(
-    money: MoneySettings, prices: Prices, before: Totals, models: Mapping[str, bool], allowed: Sequence[Allowed] = ()
+    money: MoneySettings, prices: Prices, before: Totals, models: Mapping[str, bool], allowed: Sequence[CapUse] = ()
 ) -> list[Cap]:
     """The caps that `money` names, and those `allowed`, with what the runs `before` have used of each. `models`: those that rows
     ask for, and whether one of them does without a cap of its own.
@@ -83,15 +83,13 @@ def caps_of(
         used = _tokens(before.spent) + _tokens(before.maybe_billed)
         caps.append(Cap(MAX_TOTAL_TOKENS, Decimal(money.max_total_tokens), lambda _model, usage: _tokens(usage), used))
     if money.max_cost is not None:
-        allowed = (Allowed(Allowance(MAX_COST, money.max_cost), (before,), Totals()), *allowed)
+        allowed = (CapUse(WiderCap(MAX_COST, money.max_cost), (before,), Totals()), *allowed)
     for each in allowed:
-        flag, counted, uncounted = each.allowance.name, each.counted, each.uncounted
+        flag, counted, uncounted = each.cap.name, each.counted, each.uncounted
         _check_lengths(flag, {model for model, uncapped in models.items() if uncapped})
         known = _known(prices, models.keys() | {model for totals in (*counted, uncounted) for model in totals.bills}, flag)
         used = sum((_cost(known, totals) for totals in counted), -_cost(known, uncounted))
-        caps.append(
-            Cap(flag, Decimal(str(each.allowance.limit)), partial(_cost_of_one, known), max(used, Decimal(0)), in_dollars=True)
-        )
+        caps.append(Cap(flag, Decimal(str(each.cap.limit)), partial(_cost_of_one, known), max(used, Decimal(0)), in_dollars=True))
     return caps
 
 

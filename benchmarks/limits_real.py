@@ -1,13 +1,13 @@
 """How much of a told limit is used, and how much is refused, in real time: the whole program over HTTP, on the gateway's books.
 
-    python -m benchmarks.limits_real [--seconds N] [--only WORDS] [--untold]
+    python -m benchmarks.limits_real [--seconds N] [--only WORDS] [--untold] [--free]
 
 The same as `benchmarks.limits` for a few cells, and without its shortcuts: real clocks, sockets, files. Each cell has a process
 of its own, the gateway in it too, as many at once as there are cores. A cell with tokens is counted after its first minute;
 nothing tells how the service counts. With `--untold` the program is told no limit either: it is counted after the two minutes in
 which it may find out, five where tokens are counted, and for so long that several probes are in it. *Loop late*: the share of the
 time in which the event loop came more than 0.05 s too late, because the machine was busy elsewhere. What isn't sent then is not
-caught up: that would be a burst.
+caught up: that would be a burst. With `--free` there is no limit at all, and nobody tells: how long 2,000 rows take.
 """
 
 import argparse
@@ -16,6 +16,7 @@ import json
 import math
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -36,6 +37,7 @@ TOLD_TOKENS_WARM_UP, UNTOLD_WARM_UP, UNTOLD_TOKENS_WARM_UP = 60.0, 120.0, 300.0
 TOLD_SECONDS, UNTOLD_SECONDS = 75.0, 300.0
 """What is counted, unless told."""
 
+FREE_ROWS, FREE_ANSWERS = 2_000, (0.05, 0.1, 0.5, 5.0)
 NOT_A_WORD = replace(SILENT, limit_named=False)
 NAP, STALL = 0.01, 0.05
 """Seconds: how often the event loop is looked at, and how late is too late to catch up."""
@@ -108,11 +110,17 @@ def untold_cells() -> Iterator[Cell]:
 KEY_VARIABLE = "BATCH_RUNNER_API_KEY"
 
 
+def write_prompts(folder: Path, count: int) -> Path:
+    """An input of so many rows."""
+    prompts = folder / "prompts.jsonl"
+    rows = ({"id": str(number), "prompt": f"question {number}"} for number in range(count))
+    prompts.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    return prompts
+
+
 async def measure(cell: Cell, folder: Path, seconds: float) -> dict[str, Any]:
     """The gateway's books of so many seconds after the warm-up, while the program has rows to spare."""
-    prompts, stop = folder / "prompts.jsonl", asyncio.Event()
-    rows = ({"id": str(number), "prompt": f"question {number}"} for number in range(ROWS))
-    prompts.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    prompts, stop = write_prompts(folder, ROWS), asyncio.Event()
     async with FakeGateway(cell.scenario) as gateway:
         told = {"max_completion_tokens": CAP, **cell.told}
         run = asyncio.create_task(run_file(prompts, endpoint=gateway.url, stop=stop, drain_timeout=30.0, **told))
@@ -150,6 +158,25 @@ def table_line(cell: Cell, books: dict[str, Any]) -> str:
     return f"| {told} | {second:+d} | {minute:.1f} % | {100 * books['late']:.1f} % |"
 
 
+async def time_of_all(answers_take: float, folder: Path) -> float:
+    """Seconds that a run takes at a service without limits."""
+    prompts = write_prompts(folder, FREE_ROWS)
+    async with FakeGateway(Scenario(latency=Latency(seconds=Fixed(answers_take)))) as gateway:
+        began = time.monotonic()
+        report = await run_file(prompts, endpoint=gateway.url, max_completion_tokens=CAP, no_learn=True)
+    assert report.exit_status is ExitStatus.OK, report.reason
+    return time.monotonic() - began
+
+
+def play_free() -> None:
+    """Print how long runs take without any limit."""
+    print("| answers take | 2,000 rows take |")
+    print("|---|---|")
+    for answers_take in FREE_ANSWERS:
+        with tempfile.TemporaryDirectory() as folder:
+            print(f"| {answers_take:g} s | {asyncio.run(time_of_all(answers_take, Path(folder))):.1f} s |", flush=True)
+
+
 def play_cell(task: tuple[Cell, float | None]) -> str:
     """One line of the table, in a process of its own."""
     cell, seconds = task
@@ -163,8 +190,12 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, help="what is counted, after the warm-up of each cell")
     parser.add_argument("--only", default="", help="cells whose name has this in it")
     parser.add_argument("--untold", action="store_true", help="tell the program nothing")
+    parser.add_argument("--free", action="store_true", help="no limits: how long 2,000 rows take")
     asked = parser.parse_args()
     os.environ.setdefault(KEY_VARIABLE, "sk-rehearsal")
+    if asked.free:
+        play_free()
+        return
     tasks = [(cell, asked.seconds) for cell in (untold_cells() if asked.untold else cells()) if asked.only in cell.name]
     print("| service | used | refused | worst second − share | worst minute | loop late |")
     print("|" + 6 * "---|")

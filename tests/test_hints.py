@@ -108,6 +108,7 @@ def test_a_refusal_names_the_limit_of_a_minute(message: str, named: Quota) -> No
         ("requests", "", "requests"),
         ("", f"{LIMITED} tokens per min (TPM): Limit 1", "tokens"),
         ("requests", f"{LIMITED} concurrent requests: Limit 40, Used 40, Requested 1.", "concurrency"),
+        ("tokens", f"{LIMITED} tokens per day (TPD): Limit 200000, Used 199945, Requested 73.", "day"),
         ("", "slow down", ""),
     ],
 )

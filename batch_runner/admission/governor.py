@@ -9,6 +9,10 @@ from __future__ import annotations
 SLACK_REQUESTS, SLACK_SECONDS = 2.0, 1.0
 """What the finder may rightly send at once: a late timer caught up, or a second saved beside a token limit."""
 
+AT_A_TIME_SECONDS = 0.01
+"""It is asked for so many seconds' requests at once, one at least: at a thousand a second it would cost as much as all the rest
+of admission together."""
+
 
 class Governor:
     """Lets no more than `rpm` requests a minute pass, in the long run."""
@@ -19,12 +23,18 @@ class Governor:
         rate = rpm / 60.0
         depth = SLACK_REQUESTS + SLACK_SECONDS * rate
         self._limiter = AsyncLimiter(depth, depth / rate)
+        self._at_a_time = max(1, int(AT_A_TIME_SECONDS * rate))
+        self._permits = 0
 
-    @property
-    def room(self) -> bool:
-        """Whether one more may pass at once."""
-        return self._limiter.has_capacity()
+    def passed(self) -> bool:
+        """Let one more pass, if there is a permit for it."""
+        if not self._permits:
+            return False
+        self._permits -= 1
+        return True
 
     async def permit(self) -> None:
         """Let one more pass, as soon as it may."""
-        await self._limiter.acquire()
+        if not self.passed():
+            await self._limiter.acquire(self._at_a_time)
+            self._permits += self._at_a_time - 1

@@ -25,7 +25,7 @@ STALE_SECONDS = 7 * 86_400.0
 
 MOST_ENTRIES = 100
 LOCK_SECONDS = 1.0
-MOST_RATE = 1e6
+MOST_RATE = 1e9
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 

@@ -67,10 +67,13 @@ class LocalAdmission:
     ) -> None:
         self._clock = asyncio.get_running_loop().time
         self._began = self._clock()
-        self._finder = Finder(_ceilings(concurrency, most_in_flight, rpm, tpm), self._began, tell, learned)
+        of_tokens = learned if learned is not None and learned.kind == "tokens" else None
+        self._finder = Finder(_ceilings(concurrency, most_in_flight, rpm, tpm), self._began, tell, None if of_tokens else learned)
         self._mean_tokens = 0.0
         self._governor = None if rpm is None else Governor(rpm)
         self._tokens = TokenPace(tpm)
+        if of_tokens is not None and of_tokens.rate is not None:
+            self._tokens.begin_at(60.0 * of_tokens.rate, of_tokens.age)
         self._tell = tell or _silent
         self._outage = Outage(random, min(MOST_GAP, max_wait / LOOKS_AT_LEAST))
         self._reopening = Reopening()
@@ -116,7 +119,7 @@ class LocalAdmission:
     @property
     def learned(self) -> Learned | None:
         """What is known of the service's limits by now, if anything."""
-        return self._finder.learned(self._clock())
+        return self._tokens.learned(self.most_in_flight) or self._finder.learned(self._clock())
 
     def slot(self, request: ChatRequest, *, after: Failure | None = None) -> _LocalSlot:
         """Wait for leave to send; raises `WaitEndedError` when the run drains first.
@@ -138,16 +141,11 @@ class LocalAdmission:
         """Let a slot in when nothing holds it."""
         if not self._line.passed(slot):
             await self._line.stand(slot, _LocalSlot.give_back, ahead=slot.ahead)
-        if self._governor is not None:
-            await self._pass(self._governor, slot)
-
-    async def _pass(self, governor: Governor, slot: _LocalSlot) -> None:
-        if governor.room:
-            await governor.permit()  # at once
+        if self._governor is None or self._governor.passed():
             return
         try:
             with self._waits.until():
-                await governor.permit()
+                await self._governor.permit()
         except (WaitEndedError, asyncio.CancelledError):
             slot.give_back()
             raise

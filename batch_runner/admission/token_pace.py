@@ -7,6 +7,7 @@ import math
 from collections import deque
 from typing import TYPE_CHECKING
 
+from batch_runner.admission.finder import Learned
 from batch_runner.admission.tokens import TokenLedger
 from batch_runner.admission.trust import Trust, contradicted
 from batch_runner.failures import MAYBE_BILLED, FailureKind
@@ -35,7 +36,7 @@ class TokenPace:
         self._on = self.ledger is not None
         self._trust = Trust()
         self._limit = self._most = per_minute or math.inf
-        self._raise_at = math.inf
+        self._raise_at, self._named_at = math.inf, 0.0
         self._used = _Lately()
 
     @property
@@ -56,19 +57,35 @@ class TokenPace:
         if contradicted(rate, self._used.since(now - seconds), seconds):
             self._on = self._told is not None
             return False
-        self._trust.name(rate, now, a_request=max(1.0, usual))
+        self._believe(per_minute, now, usual).change(per_minute)
+        return True
+
+    def begin_at(self, per_minute: float, age: float) -> None:
+        """An earlier run was told this so many seconds ago."""
+        if self._told is None or per_minute < self._told:
+            self._believe(per_minute, self._clock() - age, 0.0).raise_to(per_minute)
+
+    def _believe(self, per_minute: float, named_at: float, usual: float) -> TokenLedger:
+        self._trust.name(per_minute / 60.0, self._clock(), a_request=max(1.0, usual))
         if self.ledger is None:
             self.ledger = TokenLedger(per_minute, self._clock, usual or None)
-        self.ledger.change(per_minute)
-        self._on, self._limit, self._raise_at = True, per_minute, math.inf
-        return True
+        self._on, self._limit, self._raise_at, self._named_at = True, per_minute, math.inf, named_at
+        return self.ledger
+
+    def learned(self, in_flight: int) -> Learned | None:
+        """The limit that was named, if one is believed."""
+        if self._trust.named is None:
+            return None
+        return Learned("tokens", self._trust.named, in_flight, self._clock() - self._named_at)
 
     def looks_beyond(self) -> bool:
         """True once, when a limit that a refusal named was believed for long enough: from then on it is raised step by step."""
+        if self.ledger is None:
+            return False
         now = self._clock()
         if began := self._trust.expired(now):
             self._most, self._raise_at = FORGOTTEN * self._limit if self._told is None else self._told, now
-        if now >= self._raise_at and self.ledger is not None:
+        if now >= self._raise_at:
             self._raise_at = now + RAISE_SECONDS
             self._limit = min(RAISED * self._limit, self._most)
             self.ledger.raise_to(self._limit)

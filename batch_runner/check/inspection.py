@@ -48,7 +48,7 @@ class Read(NamedTuple):
     """`None` where nobody knows."""
 
 
-Watch = Callable[[Read], None]
+Onlooker = Callable[[Read], None]
 """Is told now and then how far an inspection is."""
 
 
@@ -110,8 +110,10 @@ class Inspection:
         return deserved(rows=self.plan.rows, ok=self.plan.rows - not_ok, max_failed=self.settings.ending.max_failed)
 
 
-def inspect(order: Order, *, named: int, watch: Watch | None = None, environment: Mapping[str, str] = os.environ) -> Inspection:
-    """Look at everything a run of `order` would look at. `named`: how many rows to name of each thing found. `watch` is told
+def inspect(
+    order: Order, *, named: int, onlooker: Onlooker | None = None, environment: Mapping[str, str] = os.environ
+) -> Inspection:
+    """Look at everything a run of `order` would look at. `named`: how many rows to name of each thing found. `onlooker` is told
     now and then how far it is.
 
     Raises `UsageMistake` or `CannotStart` as a run would.
@@ -121,7 +123,7 @@ def inspect(order: Order, *, named: int, watch: Watch | None = None, environment
     output, counter = _output_of(order), token_counter()
     if output is not None:
         intent.check_output(output)
-    with _history_of(output, as_new=order.settings.rows.fresh) as history, _source_of(intent, history, watch) as source:
+    with _history_of(output, as_new=order.settings.rows.fresh) as history, _source_of(intent, history, onlooker) as source:
         intent.check_endpoint(history)
         survey = Survey(intent.defaults, counter=counter, prices=intent.prices, named=named, model_of=_models_in(history))
         plan = intent.plan(source, history, named=named, observe=survey.observe, repeats_pass=True)
@@ -175,11 +177,11 @@ def _output_of(order: Order) -> Path | None:
         return None
 
 
-class _Watched(NamedTuple):
+class _Observed(NamedTuple):
     """A row source that tells how far it has been read."""
 
     source: InputFiles
-    watch: Watch
+    onlooker: Onlooker
 
     def lines(self) -> Iterator[Line]:
         """Every line that isn't blank."""
@@ -187,19 +189,19 @@ class _Watched(NamedTuple):
         for number, line in enumerate(self.source.lines(), start=1):
             read += len(line.text) + 1
             if number % LOOKED_EVERY == 0:
-                self.watch(Read(number, read, total))
+                self.onlooker(Read(number, read, total))
             yield line
 
 
 @contextmanager
-def _source_of(intent: Intent, history: History, watch: Watch | None) -> Iterator[RowSource]:
+def _source_of(intent: Intent, history: History, onlooker: Onlooker | None) -> Iterator[RowSource]:
     """The inputs; standard input is read into a file of our own for as long as it is needed."""
     if intent.order.inputs is None:
         yield intent.kept_inputs(history)
         return
     with TemporaryDirectory(prefix="batch-runner-check-") as folder, ExitStack() as held:
         source = intent.source(Path(folder) / "stdin.zst")
-        yield intent.with_earlier(source if watch is None else _Watched(source, watch), held)
+        yield intent.with_earlier(source if onlooker is None else _Observed(source, onlooker), held)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from batch_runner.reporters.wording import choosers, counted, many, rows
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from batch_runner.check.inspection import Watch
+    from batch_runner.check.inspection import Onlooker
     from batch_runner.intent import Order
 
 NAMED = 1
@@ -44,12 +44,12 @@ class Rehearsal:
         return ExitStatus.CANNOT_START if self.obstacles else self.seen.exit_status
 
 
-def rehearse(order: Order, *, watch: Watch | None = None, environment: Mapping[str, str] = os.environ) -> Rehearsal:
+def rehearse(order: Order, *, onlooker: Onlooker | None = None, environment: Mapping[str, str] = os.environ) -> Rehearsal:
     """Look at everything that a run of `order` would look at. Asks nobody, writes nothing, takes no lock.
 
     Raises `UsageMistake` or `CannotStart` for what can't be looked at.
     """
-    seen = inspect(order, named=NAMED, watch=watch, environment=environment)
+    seen = inspect(order, named=NAMED, onlooker=onlooker, environment=environment)
     return Rehearsal(seen, tuple(_obstacles(seen, environment)), _curl(seen, environment))
 
 

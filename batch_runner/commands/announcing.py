@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from batch_runner.notices.announcer import Announcer
 
 
-class Refusals:
+class Obstacles:
     """Whatever keeps a run from beginning, or breaks it, is told to those who wait for word of it."""
 
     def __init__(self, announcer: Announcer, book: Book | None = None) -> None:
@@ -38,12 +38,12 @@ class Refusals:
 
 
 @contextmanager
-def telling_refusals(order: Order, book: Book | None = None) -> Iterator[None]:
+def telling_obstacles(order: Order, book: Book | None = None) -> Iterator[None]:
     """Whatever is refused in here is told to those whom `order` names."""
     try:
         yield
     except BatchRunnerError as error:
-        with announcing(order, tell) as announcer, Refusals(announcer, book):
+        with announcing(order, tell) as announcer, Obstacles(announcer, book):
             raise error from None
 
 

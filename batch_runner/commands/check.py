@@ -52,8 +52,8 @@ def check(ctx: click.Context, /, inputs: tuple[str, ...], output: str | None, sh
 
     face = Face(quiet=ctx.params["quiet"], as_json=ctx.params["as_json"], color=ctx.params["color"])
     order = Order(settings_from(ctx), inputs, Path(output) if output else None)
-    with _progress(face) as watch:
-        seen = inspect(order, named=show, watch=watch)
+    with _progress(face) as onlooker:
+        seen = inspect(order, named=show, onlooker=onlooker)
     if face.as_json:
         print_json(inspection_document(seen))
     elif not face.quiet:

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from batch_runner.commands.announcing import telling_refusals
+from batch_runner.commands.announcing import telling_obstacles
 from batch_runner.commands.rehearsing import dry_run
 from batch_runner.commands.running import run_order
 from batch_runner.commands.signals import heard_asleep, leaving_tidily
@@ -59,7 +59,7 @@ def run_job(
         if left := left_in_words(night):
             face.say(left)
         book = Book(night, fail_on_drift=fail_on_drift or job.keys.fail_on_drift, clock=time.time, say=tell)
-        with telling_refusals(Order(settings, night.inputs, night.output, job=job.name), book):
+        with telling_obstacles(Order(settings, night.inputs, night.output, job=job.name), book):
             order = order_of(night, settings, deadline)
         status = run_order(order, face, book, pilot)
         for line in tidied(night.outputs, job.keys):

@@ -80,4 +80,4 @@ def _asked(prospect: Prospect, order: Order, face: Face) -> ExitStatus | None:
 def _caps(order: Order) -> list[str]:
     money = order.settings.money
     caps = ((MAX_COST, money.max_cost), (MAX_TOTAL_TOKENS, money.max_total_tokens))
-    return [flag for flag, cap in caps if cap is not None] + [each.name for each in order.allowances]
+    return [flag for flag, cap in caps if cap is not None] + [each.name for each in order.wider_caps]

@@ -11,7 +11,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from batch_runner.commands.announcing import Refusals, announce
+from batch_runner.commands.announcing import Obstacles, announce
 from batch_runner.commands.notes import notes
 from batch_runner.commands.options import without_pilot, without_secrets
 from batch_runner.commands.signals import CAUSES, heard, leave_between, leaving_tidily, unless_told_to_leave
@@ -65,7 +65,7 @@ def run_order(order: Order, face: Face, book: Book | None = None, pilot: int | N
     manager = Systemd()
     manager.ready()
     with announcing(order, _silence if events_only else tell) as announcer:
-        with Refusals(announcer, book):
+        with Obstacles(announcer, book):
             report = _run(order, replace(face, quiet=True) if events_only else face, announcer, manager, book, pilot)
         announce(announcer.ended(report, _command(report)))
     return int(report.exit_status)

@@ -20,7 +20,7 @@ from batch_runner.nightly.outputs import DATE, Outputs, glance
 from batch_runner.output.heartbeat import read_heartbeat
 from batch_runner.output.history import History
 from batch_runner.settings import Settings
-from batch_runner.spending import Allowance
+from batch_runner.spending import WiderCap
 from batch_runner.totals import UNATTEMPTED, Totals
 from batch_runner.zones import local_zone, next_moment, zone_named
 
@@ -158,7 +158,7 @@ def order_of(night: Tonight, settings: Settings, deadline: Deadline | None) -> O
         job=night.job.name,
         also_failed_in=also,
         deadline=deadline,
-        allowances=tuple(_allowances(night, real=settings.request.endpoint != FAKE)),
+        wider_caps=tuple(_wider_caps(night, real=settings.request.endpoint != FAKE)),
     )
 
 
@@ -168,12 +168,12 @@ def dated(settings: Settings, day: date) -> Settings:
     return replace(settings, notify=replace(settings.notify, summary=summary), log=replace(settings.log, log=log))
 
 
-def _allowances(night: Tonight, *, real: bool) -> Iterator[Allowance]:
+def _wider_caps(night: Tonight, *, real: bool) -> Iterator[WiderCap]:
     keys = night.job.keys
     if keys.max_cost_per_night is not None:
-        yield Allowance(PER_NIGHT, keys.max_cost_per_night, None if night.outputs.dated else night.night.begins)
+        yield WiderCap(PER_NIGHT, keys.max_cost_per_night, None if night.outputs.dated else night.night.begins)
     if keys.max_cost_per_job is not None:
-        yield Allowance(PER_JOB, keys.max_cost_per_job, None, _of_other_nights(night, real=real))
+        yield WiderCap(PER_JOB, keys.max_cost_per_job, None, _of_other_nights(night, real=real))
 
 
 def _of_other_nights(night: Tonight, *, real: bool) -> Totals:

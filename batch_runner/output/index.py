@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 from batch_runner.endpoint import FAKE
 from batch_runner.failures import CannotStart
 from batch_runner.identity import key_of_fingerprint, key_of_id
+from batch_runner.keys import FEW
 from batch_runner.output.file import READ_BYTES, ended, is_torn, open_output, opens_as_ours
 from batch_runner.output.heads import STATUSES, read_head, usual_heads
 from batch_runner.output.lines import RUN, Run, read_run
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 LINES_IN_A_STRETCH = 1_000_000
 BYTES_IN_A_STRETCH = 2**31
 """Of the file. Places within a stretch are kept in 32 bits, and it is looked at after each piece that is read."""
-FEW = 50_000
-"""Lines that a dictionary holds in less memory than numpy takes by itself."""
 SEEN = 0x40
 MADE_UP = 0x20
 STATUS_BITS = 0x0F
@@ -271,7 +270,10 @@ def _give_memory_back() -> None:
 
 
 def read_index(path: Path) -> Index:
-    """The index of the output at `path`; empty when there is no such file. Raises as `index_of` does."""
+    """The index of the output at `path`, for who wants no lines behind it, such as a test or a measurement; `History` opens both.
+
+    Empty when there is no such file. Raises as `index_of` does.
+    """
     file = open_output(path)
     if file is None:
         return Index()

@@ -1,7 +1,7 @@
 """A stretch of an output's lines, found by the keys of their ids: a dictionary where they are few.
 
 Where they are many `output.columns` keeps them, in a tenth of the memory. But numpy itself takes as much as 50,000 lines do here,
-and 0.1 s, which is a third of what a small run takes to start.
+and 0.08 s, a quarter of what a run takes to start.
 """
 
 from __future__ import annotations

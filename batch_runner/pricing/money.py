@@ -47,6 +47,8 @@ class Price:
 
     def at(self, prompt_tokens: int) -> Rates:
         """The rates of a request with a prompt of so many tokens."""
+        if not self.long_prompts:
+            return self.rates
         return next((rates for start, rates in reversed(self.long_prompts) if prompt_tokens > start), self.rates)
 
     @property

@@ -31,6 +31,8 @@ def limit_in_words(learned: Learned) -> str:
     if learned.rate is None:
         few = f"{learned.in_flight:,} requests at once"
         return few if learned.kind == "cap" else f"{few}: with more it slows down"
+    if learned.kind == "tokens":
+        return f"{60 * learned.rate:,.0f} tokens/min"
     words = f"{60 * learned.rate:,.0f}/min{' in a window of a minute' if learned.kind == 'window' else ''}"
     if learned.age:
         return f"{words}, found {duration(learned.age)} ago"

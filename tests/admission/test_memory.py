@@ -1,4 +1,5 @@
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -12,10 +13,11 @@ FOUND = Learned("rate", 8.0, 120)
 NOW = 1_790_000_000.0
 
 
-def test_what_a_run_found_is_known_to_the_next_with_its_age(tmp_path: Path) -> None:
-    Memory(tmp_path).remember(HERE, FOUND, NOW)
+@pytest.mark.parametrize("found", [FOUND, Learned("tokens", 500_000.0, 120)])
+def test_what_a_run_found_is_known_to_the_next_with_its_age(tmp_path: Path, found: Learned) -> None:
+    Memory(tmp_path).remember(HERE, found, NOW)
 
-    assert Memory(tmp_path).recall(HERE, NOW + 60) == Learned("rate", 8.0, 120, age=60)
+    assert Memory(tmp_path).recall(HERE, NOW + 60) == replace(found, age=60)
 
 
 def test_what_was_only_remembered_keeps_its_age(tmp_path: Path) -> None:

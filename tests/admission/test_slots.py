@@ -369,6 +369,9 @@ async def test_a_limit_on_tokens_that_a_refusal_names_is_counted_from_then_on() 
 
     assert "the service says that it takes 900 tokens/min: they are counted now" in told
     assert bench.sent_at[-1] - began == pytest.approx(20 * 15 / 15 + 3, abs=2)
+    learned = bench.admission.learned
+    assert learned is not None
+    assert (learned.kind, learned.rate) == ("tokens", 15.0)
     bench.assert_nothing_is_held()
 
 

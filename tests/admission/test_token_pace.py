@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from batch_runner.admission.finder import Learned
 from batch_runner.admission.token_pace import RAISE_SECONDS, RAISED, TokenPace
 from batch_runner.admission.tokens import FIRST_PAUSE, SHARE
 from batch_runner.admission.trust import FIRST_SECONDS
@@ -59,6 +60,7 @@ def test_what_is_given_back_lets_the_next_request_go_so_much_sooner(play: Play) 
         pytest.param(TOO_FAST, FIRST_PAUSE, id="too fast"),
         pytest.param(Failure(FailureKind.RATE_LIMITED, Scope.EVERYONE, "", limit="tokens"), FIRST_PAUSE, id="too many tokens"),
         pytest.param(Failure(FailureKind.RATE_LIMITED, Scope.EVERYONE, "", limit="requests"), 0.0, id="too many requests"),
+        pytest.param(Failure(FailureKind.RATE_LIMITED, Scope.EVERYONE, "", limit="day"), 0.0, id="too many a day"),
         pytest.param(Failure(FailureKind.CONCURRENCY_LIMITED, Scope.EVERYONE, ""), 0.0, id="too many at once"),
     ],
 )
@@ -188,3 +190,27 @@ def test_a_request_charged_before_a_named_limit_was_forgotten_is_settled_all_the
         return pace.ledger._uses._in_flight
 
     assert play(go()) == 0
+
+
+@pytest.mark.parametrize(("told", "per_second"), [(None, RATE), (2 * TPM, RATE), (TPM / 2, RATE / 2)])
+def test_what_an_earlier_run_was_told_is_counted_from_the_start_if_it_is_tighter(
+    play: Play, told: float | None, per_second: float
+) -> None:
+    async def go() -> int:
+        pace = TokenPace(told)
+        pace.begin_at(TPM, age=3600.0)
+        return await sent_in(pace, 60.0)
+
+    assert play(go()) == pytest.approx(60 * per_second / 200, rel=0.1)
+
+
+def test_a_named_limit_is_known_as_long_as_it_is_believed(play: Play) -> None:
+    async def go() -> list[Learned | None]:
+        pace = TokenPace(None)
+        known = [pace.learned(9)]
+        pace.begin_at(TPM, age=3600.0)
+        known.append(pace.learned(9))
+        await believed(pace)
+        return [*known, pace.learned(9)]
+
+    assert play(go()) == [None, Learned("tokens", RATE, 9, age=3600.0), None]

@@ -17,8 +17,9 @@ import pytest
 from aiohttp import web
 
 from batch_runner import run_file
+from batch_runner.__main__ import _status
 from batch_runner.fake_server import Canned, Fault, Fixed, Latency, Scenario, Status
-from tests.end_to_end.conftest import KEY, REPOSITORY, until
+from tests.end_to_end.conftest import KEY, REPOSITORY, Ended, until
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -26,9 +27,10 @@ else:
     from backports import zstd
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-    from tests.end_to_end.conftest import Ended, Place, ServedHere, Servers
+    from tests.end_to_end.conftest import Place, ServedHere, Servers
 
 ANSWER = {
     "id": "chatcmpl-1",
@@ -119,6 +121,19 @@ def test_a_run_of_some_thousand_rows_loads_nothing_that_only_others_need(place: 
 # Mistakes
 
 
+@pytest.fixture
+def at_once(place: Place, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
+    """Runs a command in the test's own process: for what ends before it has begun, and has no signals to hear."""
+
+    def ended(*arguments: str | Path) -> Ended:
+        monkeypatch.chdir(place.folder)
+        monkeypatch.setattr(sys, "argv", ["batch-runner", *map(str, arguments)])
+        status = _status()
+        return Ended(status, *capfd.readouterr())
+
+    return ended
+
+
 def test_an_unknown_flag_ends_with_2_and_a_guess(place: Place) -> None:
     place.write_questions(1)
 
@@ -162,7 +177,7 @@ def test_an_unknown_flag_ends_with_2_and_a_guess(place: Place) -> None:
     ],
 )
 def test_a_mistake_gets_one_line_with_the_value_and_no_traceback(
-    place: Place, arguments: tuple[str, ...], status: int, words: list[str]
+    place: Place, at_once: Callable[..., Ended], arguments: tuple[str, ...], status: int, words: list[str]
 ) -> None:
     place.write_questions(1)
     place.write_questions(1, "more.jsonl")
@@ -170,7 +185,7 @@ def test_a_mistake_gets_one_line_with_the_value_and_no_traceback(
     (place.folder / "half.jsonl.gz").write_bytes(b"no gzip at all")
     (place.folder / "typo.toml").write_text('inputs = "prompts.jsonl"\n[request]\nmodle = "o1"\n')
 
-    end = place.run(*arguments)
+    end = at_once(*arguments)
 
     assert end.status == status, end.err
     assert one_line(end), end.err
@@ -189,10 +204,12 @@ def test_a_mistake_gets_one_line_with_the_value_and_no_traceback(
         ("--reasoning-effort", "hard"),
     ],
 )
-def test_a_value_that_cannot_be_meant_so_names_flag_and_value(place: Place, flag: str, value: str) -> None:
+def test_a_value_that_cannot_be_meant_so_names_flag_and_value(
+    place: Place, at_once: Callable[..., Ended], flag: str, value: str
+) -> None:
     place.write_questions(1)
 
-    end = place.run("run", place.prompts, flag, value)
+    end = at_once("run", place.prompts, flag, value)
 
     assert end.status == 2
     assert flag in end.err

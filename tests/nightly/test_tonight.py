@@ -146,20 +146,20 @@ def test_a_job_of_failed_rows_alone_takes_those_of_its_output(tmp_path: Path) ->
 def test_the_budget_of_a_night_counts_from_its_beginning(tmp_path: Path, output: str, since: Any) -> None:
     night = tonight(a_job(tmp_path, "max_cost_per_night = 5", output=output), moment("2026-11-25T01:00+01:00"))
 
-    (allowance,) = ordered(night).allowances
+    (cap,) = ordered(night).wider_caps
 
-    assert (allowance.name, allowance.limit, allowance.since) == ("max_cost_per_night", 5.0, since)
+    assert (cap.name, cap.limit, cap.since) == ("max_cost_per_night", 5.0, since)
 
 
 def test_the_budget_of_a_job_counts_what_its_other_nights_came_to(tmp_path: Path) -> None:
     for day in ("2026-11-22", "2026-11-23", "2026-11-24"):
         left(tmp_path, day, at=f"{day}T22:00+01:00", ok=7)
 
-    (allowance,) = ordered(tonight(a_job(tmp_path, "max_cost_per_job = 5"), moment("2026-11-25T01:00+01:00"))).allowances
+    (cap,) = ordered(tonight(a_job(tmp_path, "max_cost_per_job = 5"), moment("2026-11-25T01:00+01:00"))).wider_caps
 
-    assert allowance.name == "max_cost_per_job"
-    assert allowance.elsewhere is not None
-    assert allowance.elsewhere.rows["ok"] == 14
+    assert cap.name == "max_cost_per_job"
+    assert cap.elsewhere is not None
+    assert cap.elsewhere.rows["ok"] == 14
 
 
 def test_nights_that_share_an_output_are_over_by_the_beginning_of_their_last_run(tmp_path: Path) -> None:
@@ -178,10 +178,10 @@ def test_the_budget_of_a_job_counts_nights_whose_outputs_are_gone_by_its_history
     for day, output in (("2026-11-21", "/gone/x.jsonl"), ("2026-11-22", str(there))):
         Diary(night.diary).add(Entry(day, "2026-11-25T05:00:00.000Z", 0, output=output, totals=Totals(rows=Counter(ok=7))))
 
-    (allowance,) = ordered(night).allowances
+    (cap,) = ordered(night).wider_caps
 
-    assert allowance.elsewhere is not None
-    assert allowance.elsewhere.rows["ok"] == 14
+    assert cap.elsewhere is not None
+    assert cap.elsewhere.rows["ok"] == 14
 
 
 def test_the_zone_is_the_machines_where_none_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

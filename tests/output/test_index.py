@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from batch_runner.failures import CannotStart
 from batch_runner.identity import key_of_fingerprint, key_of_id
+from batch_runner.keys import FEW
 from batch_runner.output import index as index_module
 from batch_runner.output.index import Index, index_of, read_index
 from batch_runner.output.lines import Run, row_line, run_line, totals_line
@@ -22,7 +23,7 @@ AT = "2026-01-01T00:00:00.000Z"
 FINGERPRINT = "v1:" + "ab" * 16
 
 
-@pytest.fixture(autouse=True, scope="module", params=[0, index_module.FEW], ids=["many", "few"])
+@pytest.fixture(autouse=True, scope="module", params=[0, FEW], ids=["many", "few"])
 def few(request: pytest.FixtureRequest) -> Iterator[None]:
     """Lines are kept in one way where they are few and in another where they are many: nobody may notice."""
     with patch.object(index_module, "FEW", request.param):

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch_runner.reporters.wording import duration, many, money, one_line, rows, short, size
+from batch_runner.admission.finder import Learned
+from batch_runner.reporters.wording import duration, limit_in_words, many, money, one_line, rows, short, size
 
 
 @pytest.mark.parametrize(
@@ -108,3 +109,18 @@ def test_sizes(count: int, told: str) -> None:
 
 def test_one_line_and_many_lines() -> None:
     assert (many(1, "line"), many(1234, "line")) == ("1 line", "1,234 lines")
+
+
+@pytest.mark.parametrize(
+    ("learned", "words"),
+    [
+        (Learned("rate", 10.0, 80, held=0.98), "600/min, holding 0.98"),
+        (Learned("window", 10.0, 80, was=5.0), "600/min in a window of a minute (was 300/min), holding 1.00"),
+        (Learned("rate", 10.0, 80, age=7200.0), "600/min, found 2 h 00 min ago"),
+        (Learned("cap", None, 50), "50 requests at once"),
+        (Learned("slows", None, 1200), "1,200 requests at once: with more it slows down"),
+        (Learned("tokens", 5000.0, 80, age=7.0), "300,000 tokens/min"),
+    ],
+)
+def test_what_is_known_of_a_limit_is_told_in_words(learned: Learned, words: str) -> None:
+    assert limit_in_words(learned) == words

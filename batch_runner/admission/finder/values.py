@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["rate", "window", "cap", "slows"]
-"""What a service turned out to have: a rate, a window of a minute, a cap on requests in flight; or it slows down."""
+Kind = Literal["rate", "window", "cap", "slows", "tokens"]
+"""What a service turned out to have: a rate, a window of a minute, a cap on requests in flight; or it slows down; or it named a
+limit on tokens."""
 
 MOST_IN_FLIGHT = 8192
 """Nobody needs more, and each is an open file."""
@@ -60,7 +61,7 @@ class Learned:
 
     kind: Kind
     rate: float | None
-    """Requests a second; `None` for a cap, or a service that slows down."""
+    """Requests a second, or tokens; `None` for a cap, or a service that slows down."""
     in_flight: int
     """Requests that may be in flight."""
     age: float = 0.0

@@ -1,3 +1,5 @@
+"""What is told where no connection comes about."""
+
 from __future__ import annotations
 
 import asyncio
