@@ -68,6 +68,11 @@ class Cap:
             self.on, self._rate_before = True, best
         return self.on
 
+    @property
+    def suspected(self) -> bool:
+        """Whether the last refusal may have been a cap's."""
+        return bool(self._votes)
+
     def _carried(self, now: float, in_flight: int, window: Window, wire: float) -> bool:
         needed, span = (VOTES, SPAN_OF_LATENCY) if in_flight >= FEW else (VOTES_AT_FEW, SPAN_AT_FEW)
         last = self._votes[-needed:]

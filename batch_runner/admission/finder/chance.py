@@ -65,8 +65,8 @@ class Chance:
         self._excuses -= 1.0
         return True
 
-    def refused(self, pace: float, attempts: int, refused: int) -> float | None:
-        """A refusal that nothing excuses, at a pace, when so many were sent and refused.
+    def refused(self, pace: float, attempts: int, refused: int, *, explained: bool = False) -> float | None:
+        """A refusal that nothing excuses, at a pace, when so many were sent and refused; `explained`: it may have another reason.
 
         The pace to go back to, where it is plain by now that it wasn't too high.
         """
@@ -76,7 +76,7 @@ class Chance:
         del self._falls[:-MOST_FALLS]
         self._looked_at = attempts, refused
         falls = next((falls for falls, least in self._series() if _helped_nothing(falls, least)), None)
-        if falls is None or (share := _share(falls[0], falls[-1])) < HEADROOM * self.share:
+        if explained or falls is None or (share := _share(falls[0], falls[-1])) < HEADROOM * self.share:
             return None
         self._attempts, self._refused = float(attempts - falls[0].attempts), float(refused - falls[0].refused)
         self.share, self._excuses = share, FIRST_EXCUSES

@@ -48,6 +48,8 @@ class Estimate:
         """What was believed before it changed."""
         self.counted: float | None = None
         """The last one as it was counted, without leaning."""
+        self.leans = True
+        """Whether what is sent is let in, below a limit."""
         self._start = _Mark(now, 0)
         self._marks: deque[_Mark] = deque()
         self._lean = FIRST_LEAN
@@ -83,11 +85,11 @@ class Estimate:
         """What the estimate leaned to was too much."""
         self._lean /= 2
 
-    def at_refusal(self, at: float, admitted: int, rate: float, seconds_since_cut: float, *, lean: bool = True) -> float | None:
-        """What the refusal just marked says; `None` while too little was counted. `lean`: whether what is sent is let in."""
+    def at_refusal(self, at: float, admitted: int, rate: float, seconds_since_cut: float) -> float | None:
+        """What the refusal just marked says; `None` while too little was counted."""
         counted = self.counted = self._counted(at, admitted, rate)
         self._lean = self._lean / 2 if seconds_since_cut < QUICK_RETURN_SECONDS else min(1.0, self._lean + LEAN_STEP)
-        if counted is None or seconds_since_cut < QUICK_RETURN_SECONDS or not lean:
+        if counted is None or seconds_since_cut < QUICK_RETURN_SECONDS or not self.leans:
             return counted
         taken = min(rate, self._pace_before(at - LEAN_BACK_SECONDS))
         return max(counted, min(MOST_LEAN * counted, counted + self._lean * (taken - counted)))

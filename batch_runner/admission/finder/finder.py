@@ -1,9 +1,8 @@
 """The finder: told of every request's start and end, it says when the next may be sent.
 
 It paces evenly and counts. Three hypotheses, each with its own actuator: a *rate* is held by the pace, a *window* of a minute by
-its count, a *cap* on requests in flight by their number; `chance` sees refusals that come at any pace. Where a service slows down
-instead of refusing, `window` sees it.
-Refusals are a budget, see `allowance`: they are risked to find out more, and not otherwise.
+its count, a *cap* on requests in flight by their number. Refusals that come at any pace are a fourth, see `chance`. Where a
+service slows down, `window` sees it. Refusals are a budget, see `allowance`: they are risked to find out more, not otherwise.
 """
 
 from __future__ import annotations
@@ -204,8 +203,7 @@ class Finder:
         if self._is_cap(sent, now, refusal, count):
             self._cut_in_flight(sent, now)
             return
-        if not self._minute.on(now) and (pace := self._chance.refused(self.rate, sent.number, self._refused)) is not None:
-            self._leave_to_chance(pace, now)
+        if not self._minute.on(now) and self._is_chance(sent, now):
             return
         first = self._rate.starting
         self._minute.refused(now, self._admitted.minute(now), seconds, count, first=first)
@@ -231,10 +229,13 @@ class Finder:
         self._window.set(min(before, self._cap.cut(now, sent.in_flight)))
         self._tell(f"refused with {sent.in_flight} others in flight: at most {self._window.size:.0f} now (was {before:.0f})")
 
-    def _leave_to_chance(self, pace: float, now: float) -> None:
-        before, share = self.rate, self._chance.share
-        self._rate.forget(pace, self._chance.tries, now)
-        self._tell(f"at {a_minute(before)} {share:.0%} are refused, too: that isn't the pace; back to {a_minute(self.rate)}")
+    def _is_chance(self, sent: Sent, now: float) -> bool:
+        before = a_minute(self.rate)
+        pace = self._chance.refused(self.rate, sent.number, self._refused, explained=self._cap.suspected)
+        if pace is not None:
+            self._rate.forget(pace, self._chance.tries, now)
+            self._tell(f"{self._chance.share:.0%} are refused at {before}, too: that isn't the pace; now {a_minute(self.rate)}")
+        return pace is not None
 
     def _cut_rate(self, sent: Sent, now: float, refusal: Refusal, since_cut: float) -> None:
         rate, before = self._rate, self.rate
@@ -250,8 +251,7 @@ class Finder:
             found: float | None = self._minute.count(rate.believed, 0.0)
             rate.set(max(before, rate.filling(self._minute.last)), now)
         else:
-            admitted, lean = sent.number - self._refused + 1, not self._chance.share
-            found = rate.estimate.at_refusal(sent.at, admitted, before, since_cut, lean=lean)
+            found = rate.estimate.at_refusal(sent.at, sent.number - self._refused + 1, before, since_cut)
         rate.cut(now, found, since_cut)
         seems = "" if found is None else f": the limit seems to be {a_minute(found)}"
         self._tell(f"refused at {a_minute(before)}{seems}; now {a_minute(self.rate)}")
@@ -326,7 +326,7 @@ class Finder:
 
     def _maybe_climb(self, now: float) -> None:
         if not self._rate.climb.under_way:
-            self._rate.tries = self._chance.held(self._sent, self._refused)
+            self._rate.expect(self._chance.held(self._sent, self._refused))
         most = min(self._window.fill_rate, self._most_in_window(now)) if self._minute.on(now) else self._window.fill_rate
         best = self._rate.best(now, self._admitted.best_minute)
         self._rate.maybe_climb(now, most, best, affordable=self._allowance.enough)

@@ -148,10 +148,14 @@ class Rate:
 
     def forget(self, pace: float, tries: float, now: float) -> None:
         """What refusals said of the limit was wrong: back to a pace from before."""
-        self.tries = tries
         self.estimate = Estimate(now)
+        self.expect(tries)
         self.set(pace, now)
         self.climb.cut(now, now)
+
+    def expect(self, tries: float) -> None:
+        """A request is let in with so many attempts, below any limit."""
+        self.tries, self.estimate.leans = tries, tries == 1.0
 
     def _confirms(self, found: float | None) -> bool:
         told = self.told
