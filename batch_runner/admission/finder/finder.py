@@ -53,7 +53,7 @@ class Finder:
         self.in_flight = 0
         self._began = now
         self._start = Start(ceilings, now)
-        self._tell = tell or _silent
+        self._tell = tell or (lambda _decision: None)
         self._window = Window(ceilings.in_flight if wide else FIRST_IN_FLIGHT, ceilings.in_flight)
         self._rate = Rate(ceilings, self._start.first, now)
         self._admitted = Admitted(now)
@@ -167,6 +167,7 @@ class Finder:
         self._refused += 1
         self._admitted.refused(sent, now)
         self._obey(Refusal(wait), now)
+        self._maybe_look_again(sent, now)
 
     def refused(self, sent: Sent, now: float, refusal: Refusal) -> None:
         """The service had no room for it."""
@@ -179,14 +180,17 @@ class Finder:
         self._refused_at = now
         self._allowance.refused(window=self._minute.on(now))
         if self._blockage.on:
-            if sent is self._blockage.probe:
-                self._rate.pace.hold(self._blockage.refused(now))
+            self._maybe_look_again(sent, now)
         elif sent.number < self._cut_number:
             return  # sent before we knew: the same refusal, heard again
         elif now - self._cut_at < EPISODE_SECONDS and not self._cap.on and refusal.limit != "concurrency":
             self._rate.refused_again(now)
         else:
             self._learn(sent, now, refusal)
+
+    def _maybe_look_again(self, sent: Sent, now: float) -> None:
+        if sent is self._blockage.probe:
+            self._rate.pace.hold(self._blockage.refused(now))
 
     def _obey(self, refusal: Refusal, now: float) -> None:
         if refusal.wait is not None and refusal.wait > 0:
@@ -344,7 +348,3 @@ class Finder:
     @property
     def _saturated(self) -> bool:
         return self.in_flight >= int(self._window.size) - 1
-
-
-def _silent(_decision: str) -> None:
-    """Nobody wants to know."""
