@@ -74,7 +74,7 @@ class LocalAdmission:
         self._tokens = TokenPace(tpm)
         if of_tokens is not None and of_tokens.rate is not None:
             self._tokens.begin_at(60.0 * of_tokens.rate, of_tokens.age)
-        self._tell = tell or _silent
+        self._tell = tell or (lambda _decision: None)
         self._outage = Outage(random, min(MOST_GAP, max_wait / LOOKS_AT_LEAST))
         self._reopening = Reopening()
         self._retries = Retries()
@@ -194,9 +194,8 @@ class LocalAdmission:
 
     def settle(self, slot: _LocalSlot, verdict: Completion | Failure | None) -> None:
         """What a slot was charged and given is settled with what was used, once."""
-        if slot.charge is not None:
-            self._tokens.ended(slot.charge, verdict)
-            slot.charge = None
+        self._tokens.ended(slot.charge, verdict)
+        slot.charge = None
         if slot.reservation is not None:
             self._budget.settle(slot.reservation, verdict)
             slot.reservation = None
@@ -277,10 +276,6 @@ class LocalAdmission:
             self._reopening.begin()
         else:
             self._reopening.grow()
-
-
-def _silent(_decision: str) -> None:
-    """Nobody wants to know."""
 
 
 def _weight(failure: Failure) -> int:

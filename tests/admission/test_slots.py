@@ -375,6 +375,18 @@ async def test_a_limit_on_tokens_that_a_refusal_names_is_counted_from_then_on() 
     bench.assert_nothing_is_held()
 
 
+async def test_a_named_limit_on_tokens_that_was_exceeded_all_the_time_is_somebody_elses() -> None:
+    told: list[str] = []
+    bench = Bench(rpm=None, concurrency=None, tell=told.append)
+    for _ in range(100):
+        await bench.send(0.05)
+
+    await bench.end(replace(TOO_FAST, limit="tokens", tpm=60.0))
+
+    assert not any("tokens/min" in line for line in told)
+    assert bench.admission._tokens.left == 0
+
+
 async def test_a_named_limit_on_tokens_is_looked_beyond_after_a_while() -> None:
     told: list[str] = []
     bench = Bench(rpm=None, concurrency=None, tell=told.append)
