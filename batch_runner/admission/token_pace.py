@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from batch_runner.admission.finder import Learned
 from batch_runner.admission.tokens import TokenLedger
-from batch_runner.admission.trust import Trust, contradicted
+from batch_runner.admission.trust import LOOK_BACK_SECONDS, Trust, is_anothers
 from batch_runner.failures import MAYBE_BILLED, FailureKind
 from batch_runner.records import Completion
 
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from batch_runner.admission.tokens import Charge
     from batch_runner.failures import Failure
     from batch_runner.records import Tokens
-
-LOOK_BACK_SECONDS = 120.0
-"""Over so long, more used than a refusal names shows that it names somebody else's limit."""
 
 RAISED, RAISE_SECONDS, FORGOTTEN = 1.25, 15.0, 8.0
 """A limit that was named a while ago is raised each so many seconds, until it is none at so many times what was named."""
@@ -53,8 +50,7 @@ class TokenPace:
         now, rate = self._clock(), per_minute / 60.0
         if (self._told is not None and self._told <= per_minute) or rate == self._trust.named:
             return False
-        seconds = min(LOOK_BACK_SECONDS, now - self._began)
-        if contradicted(rate, self._used.since(now - seconds), seconds):
+        if is_anothers(rate, self._used.since, self._began, now):
             self._on = self._told is not None
             return False
         self._believe(per_minute, now, usual).change(per_minute)

@@ -7,11 +7,18 @@ named limit is believed for some time, longer each time it is named again, and t
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 FIRST_SECONDS, FIRST_REQUESTS = 120.0, 200.0
 """At least so long, and as long as so many requests take: a look beyond costs a refusal or two."""
 
 CONTRADICTED = 1.1
+LOOK_BACK_SECONDS = 120.0
+"""What was let in over so long tells whether a limit can be ours."""
+
 MINUTE = 60.0
 """A bucket of a minute, full at first, lets in so much more."""
 
@@ -45,6 +52,14 @@ class Trust:
             return False
         self.named = None
         return True
+
+
+def is_anothers(rate: float, let_in_since: Callable[[float], float], began: float, now: float) -> bool:
+    """Whether a limit of `rate` a second, named now, is about somebody else: a gateway may pass on what one of the many accounts
+    behind it said. The run `began` at a moment; `let_in_since` one, so much was let in.
+    """
+    seconds = min(LOOK_BACK_SECONDS, now - began)
+    return contradicted(rate, let_in_since(now - seconds), seconds)
 
 
 def contradicted(rate: float, let_in: float, seconds: float) -> bool:

@@ -19,7 +19,7 @@ from batch_runner.admission.finder.rate import HELD, Rate, a_minute
 from batch_runner.admission.finder.start import Start
 from batch_runner.admission.finder.values import Ceilings, Kind, Learned, Refusal, Sent
 from batch_runner.admission.finder.window import Window
-from batch_runner.admission.trust import contradicted
+from batch_runner.admission.trust import is_anothers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,8 +39,6 @@ MOST_IN_WINDOW = 1.5
 """Times its believed count, a window with room may be filled up so fast."""
 
 LEAST_LATENCY = 0.1
-LOOK_BACK_SECONDS = 120.0
-"""Over so long, more let in than a refusal names shows that it names somebody else's limit."""
 
 
 class Finder:
@@ -262,8 +260,7 @@ class Finder:
 
     def _believes(self, named: float, now: float) -> bool:
         """Whether a limit that a refusal names can be ours: a gateway may pass on what one of many accounts behind it said."""
-        seconds = min(LOOK_BACK_SECONDS, now - self._began)
-        if not contradicted(named, self._admitted.since(now - seconds), seconds):
+        if not is_anothers(named, self._admitted.since, self._began, now):
             return True
         self._tell(f"the service says that it takes {a_minute(named)}, but it let in more: that isn't about us")
         return False
